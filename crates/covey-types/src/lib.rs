@@ -1,0 +1,25 @@
+//! Ids, keys, clocks, heads and limits: the vocabulary that every Covey crate shares.
+//!
+//! This crate is pure: no input or output, no async, no clock of its own. Time arrives as an argument.
+//! The only source of randomness is [`getrandom`], used where a key or a nonce is made.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ids`] | [`DeviceId`], [`UserId`], [`SpaceId`], [`EntryHash`], [`EpochId`], [`LogId`] |
+//! | [`keys`] | Ed25519 device and user keys, [`keys::SecretBytes`] |
+//! | [`hlc`] | the hybrid logical clock |
+//! | [`heads`] | how far each log reaches: version vectors with hashes |
+//! | [`limits`] | every bound that two nodes must agree on |
+//! | [`wire`] | how values become bytes, and how hostile bytes become values |
+
+pub mod heads;
+pub mod hlc;
+pub mod ids;
+pub mod keys;
+pub mod limits;
+pub mod wire;
+
+pub use heads::{Head, Heads};
+pub use hlc::{Hlc, HlcClock, TooFarAhead};
+pub use ids::{DeviceId, EntryHash, EpochId, Incarnation, LogId, ParseIdError, SpaceId, UserId};
+pub use keys::{DeviceSecret, SecretBytes, Signature, UserSecret};
