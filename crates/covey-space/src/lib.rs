@@ -1,1 +1,35 @@
-//! x
+//! Who is in a space, with which role, and the keys they share.
+//!
+//! Membership is a graph of entries: each names the newest membership entries its author knew. This
+//! crate folds them into a [`Membership`] that comes out the same on every replica in whatever order
+//! (consistent with causality) they arrived. It never looks at a clock.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`role`] | owner, admin, member, guest |
+//! | [`cert`] | a user's word that a device is theirs |
+//! | [`ops`] | what a membership entry says |
+//! | [`membership`] | the fold, and who may do what |
+//! | [`keyring`] | epoch keys, the discovery key and the tags by which two nodes find common spaces |
+//! | [`kem`] | sealing keys to a device (HPKE, RFC 9180) |
+//! | [`welcome`] | what a joining device sends and gets while pairing |
+//!
+//! Driving contract: feed every entry of kind founding or membership to [`Membership::apply`] once
+//! everything in its `deps` was applied ([`Membership::knows_all`]); ask [`Membership::may_write`] before
+//! a data entry is applied.
+
+pub mod cert;
+pub mod kem;
+pub mod keyring;
+pub mod membership;
+pub mod ops;
+pub mod role;
+pub mod welcome;
+
+pub use cert::{Device, DeviceCert};
+pub use kem::{KemPublic, KemSecret, SealedKey};
+pub use keyring::{KeyRing, Tag};
+pub use membership::{Member, Membership, MembershipError, Verdict};
+pub use ops::{AddMember, Found, MembershipOp};
+pub use role::{ParseRoleError, Role};
+pub use welcome::{JoinRequest, Welcome};
