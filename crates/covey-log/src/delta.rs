@@ -132,8 +132,7 @@ impl Context {
             (Head { seq: seq.checked_sub(1).ok_or_else(|| malformed("place 0"))?, hash: prev }, 0)
         };
         let hlc = reader.hlc(base)?;
-        let epoch =
-            if flags & FLAG_SAME_EPOCH != 0 { self.last()?.epoch } else { EpochId(reader.array()?) };
+        let epoch = if flags & FLAG_SAME_EPOCH != 0 { self.last()?.epoch } else { EpochId(reader.array()?) };
         let deps = if flags & FLAG_SAME_DEPS != 0 { self.last()?.deps.clone() } else { reader.deps()? };
         let (version, extension) = if flags & FLAG_EXTENDED != 0 {
             let [version] = reader.array()?;

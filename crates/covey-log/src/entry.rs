@@ -295,7 +295,8 @@ impl Entry {
 
     /// Whether this build knows the version of the header and the kind of the body.
     pub fn is_understood(&self) -> bool {
-        self.header.version == HEADER_VERSION && (self.header.kind.is_membership() || self.header.kind == Kind::RECORDS)
+        self.header.version == HEADER_VERSION
+            && (self.header.kind.is_membership() || self.header.kind == Kind::RECORDS)
     }
 }
 

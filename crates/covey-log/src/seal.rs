@@ -165,9 +165,13 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, OpenError> {
     if size > MAX_PLAIN_BODY_BYTES as u64 {
         return Err(OpenError::Malformed("it expands past the limit"));
     }
-    let plain =
-        zstd::bulk::decompress(payload, size as usize).map_err(|_| OpenError::Malformed("not a zstd frame"))?;
-    if plain.len() as u64 == size { Ok(plain) } else { Err(OpenError::Malformed("a zstd frame of another size")) }
+    let plain = zstd::bulk::decompress(payload, size as usize)
+        .map_err(|_| OpenError::Malformed("not a zstd frame"))?;
+    if plain.len() as u64 == size {
+        Ok(plain)
+    } else {
+        Err(OpenError::Malformed("a zstd frame of another size"))
+    }
 }
 
 #[cfg(test)]

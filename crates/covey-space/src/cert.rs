@@ -34,7 +34,11 @@ impl DeviceCert {
 
     /// Whether the user really said so.
     pub fn is_valid(&self) -> bool {
-        self.user.verify(Domain::DeviceCert, &Self::message(self.user, self.device, self.kem), &self.signature)
+        self.user.verify(
+            Domain::DeviceCert,
+            &Self::message(self.user, self.device, self.kem),
+            &self.signature,
+        )
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
 use covey_log::EpochKey;
+use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
 use hpke::{
     Deserializable, Kem as _, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256,
     kem::X25519HkdfSha256, single_shot_open, single_shot_seal,
@@ -116,7 +116,12 @@ impl KemSecret {
 ///
 /// # Errors
 /// [`KemError::Public`] if the device's public key is unusable.
-pub fn seal(space: SpaceId, key: &EpochKey, device: DeviceId, public: KemPublic) -> Result<SealedKey, KemError> {
+pub fn seal(
+    space: SpaceId,
+    key: &EpochKey,
+    device: DeviceId,
+    public: KemPublic,
+) -> Result<SealedKey, KemError> {
     let epoch = key.id();
     let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(&public.0).map_err(|_| KemError::Public)?;
     let (encapsulated, ciphertext) = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, Kem>(

@@ -155,7 +155,11 @@ impl Membership {
         Ok(())
     }
 
-    fn check_founding<'a>(&self, entry: &Entry, ops: &'a [MembershipOp]) -> Result<&'a Found, MembershipError> {
+    fn check_founding<'a>(
+        &self,
+        entry: &Entry,
+        ops: &'a [MembershipOp],
+    ) -> Result<&'a Found, MembershipError> {
         let [MembershipOp::Found(found)] = ops else {
             return Err(MembershipError::NotFounding("it says something else"));
         };
@@ -171,7 +175,12 @@ impl Membership {
         Ok(found)
     }
 
-    fn check(&self, author: DeviceId, past: &BTreeSet<EntryHash>, op: &MembershipOp) -> Result<(), MembershipError> {
+    fn check(
+        &self,
+        author: DeviceId,
+        past: &BTreeSet<EntryHash>,
+        op: &MembershipOp,
+    ) -> Result<(), MembershipError> {
         match op {
             MembershipOp::Found(_) => Err(MembershipError::NotFounding("only the first entry can")),
             MembershipOp::Unknown { .. } => Ok(()),

@@ -78,7 +78,11 @@ fn the_founder_is_owner_and_adds_others() {
     assert_eq!(space.role_of(bob.device.id()), Some(Role::Member));
     assert_eq!(space.frontier(), [add.hash]);
     assert_eq!(space.may_write(bob.device.id(), &[add.hash]), Verdict::Allowed);
-    assert_eq!(space.may_write(bob.device.id(), &[founding.hash]), Verdict::Refused, "not yet a member there");
+    assert_eq!(
+        space.may_write(bob.device.id(), &[founding.hash]),
+        Verdict::Refused,
+        "not yet a member there"
+    );
     assert_eq!(space.may_write(bob.device.id(), &[EntryHash([9; 32])]), Verdict::Unknown);
     assert_eq!(space.members()[&bob.user.id()].name, "Bob");
 }
@@ -181,9 +185,11 @@ proptest! {
         while !open.is_empty() && idle <= open.len() {
             let i = usize::from(shuffle[turn % shuffle.len()]).wrapping_add(turn) % open.len();
             turn += 1;
-            match other.apply(&open[i].0, &open[i].1) {
-                Err(MembershipError::MissingPast) => idle += 1,
-                _ => { open.swap_remove(i); idle = 0; }
+            if other.apply(&open[i].0, &open[i].1) == Err(MembershipError::MissingPast) {
+                idle += 1;
+            } else {
+                open.swap_remove(i);
+                idle = 0;
             }
             if idle > 0 && idle > open.len() {
                 // A random walk may miss one that is ready: look at all before giving up.

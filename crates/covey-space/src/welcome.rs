@@ -50,7 +50,10 @@ impl JoinRequest {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let request: Self = wire::decode("a request to join", bytes, MAX_PAIR_MESSAGE_BYTES)?;
         if !is_display_name(&request.user_name) || !is_display_name(&request.device.name) {
-            return Err(DecodeError::malformed("a request to join", "a name is empty, too long or not printable"));
+            return Err(DecodeError::malformed(
+                "a request to join",
+                "a name is empty, too long or not printable",
+            ));
         }
         if !request.device.cert.is_valid() {
             return Err(DecodeError::malformed("a request to join", "the user did not certify this device"));
@@ -75,7 +78,10 @@ impl Welcome {
             return Err(DecodeError::malformed("a welcome", "it holds no key"));
         }
         if !is_display_name(&welcome.name) || !welcome.inviter.cert.is_valid() {
-            return Err(DecodeError::malformed("a welcome", "the space's name or the inviter's certificate is bad"));
+            return Err(DecodeError::malformed(
+                "a welcome",
+                "the space's name or the inviter's certificate is bad",
+            ));
         }
         Ok(welcome)
     }

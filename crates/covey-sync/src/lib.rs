@@ -1,1 +1,29 @@
-//! x
+//! One sync session between two nodes, without input or output.
+//!
+//! A [`Session`] is one end of one long-lived stream. Both ends run the same code: they greet each
+//! other, find the spaces they share without naming them, tell how far each log reaches, send what the
+//! other lacks, and from then on push what is new. Memory is bounded on both sides by the windows that the
+//! ends grant each other, whatever the backlog.
+//!
+//! Driving contract:
+//! 1. Make a [`Session`]; send every [`Output::Send`] as one frame (see [`framing`]).
+//! 2. Give each frame that arrives to [`Session::handle`] as [`Input::Frame`]; answer [`Output::Greeted`] with
+//!    [`Input::Offer`], [`Output::Matched`] with [`Input::Open`] or [`Input::Refuse`], [`Output::Load`] with
+//!    [`Input::Loaded`], and [`Output::Ingest`] with [`Input::Ingested`] once the entries are durable.
+//! 3. Tell it of new entries with [`Input::Appended`] (small ones, sent at once) or [`Input::Heads`].
+//! 4. After each input take outputs from [`Session::poll_output`] until there is none; call
+//!    [`Session::handle`] with [`Input::Tick`] when the time of [`Session::poll_timeout`] has come.
+//! 5. On an error drop the stream; [`SessionError::is_misbehaviour`] says whether the peer is to blame.
+//!
+//! What a session does not know: keys, membership, signatures, storage. The driver checks signatures
+//! before it stores, and decides who may see a space.
+
+pub mod frame;
+pub mod framing;
+mod session;
+mod space;
+
+pub use frame::{CloseReason, Hello, Tag};
+pub use framing::Deframer;
+pub use session::{Input, Output, Session, SessionConfig, SessionError};
+pub use space::{Offer, PeerView, Rejection};

@@ -68,7 +68,9 @@ impl fmt::Display for Hlc {
 
 /// A timestamp that lies too far in the future to be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the time {ahead_ms} ms ahead of this device's clock is not believed (limit {MAX_CLOCK_DRIFT_MS} ms)")]
+#[error(
+    "the time {ahead_ms} ms ahead of this device's clock is not believed (limit {MAX_CLOCK_DRIFT_MS} ms)"
+)]
 pub struct TooFarAhead {
     /// How far ahead of the local wall clock.
     pub ahead_ms: u64,

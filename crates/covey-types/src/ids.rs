@@ -31,8 +31,9 @@ impl ParseIdError {
 
 fn from_base58<const N: usize>(kind: &'static str, text: &str) -> Result<[u8; N], ParseIdError> {
     let mut out = [0u8; N];
-    let written =
-        bs58::decode(text).onto(&mut out[..]).map_err(|_| ParseIdError::new(kind, text, "not base58 of its length"))?;
+    let written = bs58::decode(text)
+        .onto(&mut out[..])
+        .map_err(|_| ParseIdError::new(kind, text, "not base58 of its length"))?;
     if written == N { Ok(out) } else { Err(ParseIdError::new(kind, text, "too short")) }
 }
 

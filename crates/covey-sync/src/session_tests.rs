@@ -1,0 +1,418 @@
+//! Two or three sessions over model stores: they converge whatever the order of events, stay within their windows,
+//! and give nothing to a stranger.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use covey_log::{Draft, Kind};
+use covey_types::{DeviceSecret, EntryHash, EpochId, Hlc, Incarnation, SecretBytes};
+use proptest::prelude::*;
+
+use super::*;
+
+const SPACE: SpaceId = SpaceId([7; 32]);
+const NOW: Duration = Duration::ZERO;
+
+/// What a node holds: its logs, whole.
+#[derive(Default, Clone)]
+struct Store {
+    logs: BTreeMap<LogId, Vec<Entry>>,
+}
+
+impl Store {
+    fn heads(&self) -> Heads {
+        Heads(self.logs.iter().map(|(log, entries)| (*log, entries.last().unwrap().head())).collect())
+    }
+
+    fn append(&mut self, entry: Entry) -> bool {
+        let log = self.logs.entry(entry.header.log).or_default();
+        let (head, hlc) =
+            log.last().map_or((Head::EMPTY, Hlc::default()), |last| (last.head(), last.header.hlc));
+        let fits = entry.follows(head, hlc).is_ok();
+        if fits {
+            log.push(entry);
+        }
+        fits
+    }
+
+    fn load(&self, wants: &[(LogId, u64)], max_bytes: usize) -> Vec<Entry> {
+        let mut all: Vec<&Entry> =
+            wants.iter().flat_map(|(log, from)| self.logs[log].iter().skip(*from as usize - 1)).collect();
+        all.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+        let mut size = 0;
+        let fits = |entry: &&&Entry| {
+            let before = size;
+            size += entry.body.len();
+            before < max_bytes
+        };
+        all.iter().take_while(fits).copied().cloned().collect()
+    }
+}
+
+fn write(secret: &DeviceSecret, store: &mut Store, bytes: usize) -> Entry {
+    let log = LogId { device: secret.id(), incarnation: Incarnation(1) };
+    let head = store.heads().head(&log);
+    let draft = Draft {
+        space: SPACE,
+        log,
+        head,
+        hlc: Hlc::new(1000 + head.seq, 0),
+        kind: Kind::RECORDS,
+        epoch: EpochId([1; 16]),
+        deps: vec![EntryHash([2; 32])],
+    };
+    let entry = Entry::sign(secret, draft, vec![head.seq as u8; bytes]);
+    assert!(store.append(entry.clone()));
+    entry
+}
+
+fn secret(n: u8) -> DeviceSecret {
+    DeviceSecret::from_seed(&SecretBytes::new([n; 32]))
+}
+
+/// One end: a session, its store, and what's on the way to it.
+struct End {
+    session: Session,
+    store: Store,
+    offers: Vec<Offer>,
+    inbox: VecDeque<Vec<u8>>,
+    todo: VecDeque<Input>,
+    sent_bytes: usize,
+    may_send: bool,
+    refuses: bool,
+    matched: bool,
+    forks: u32,
+}
+
+impl End {
+    fn new(n: u8, store: Store, offers: Vec<Offer>) -> Self {
+        let config = SessionConfig { window_bytes: 0, nonce: [n; 32], agent: "test".into() };
+        Self {
+            session: Session::new(config, NOW),
+            store,
+            offers,
+            inbox: VecDeque::new(),
+            todo: VecDeque::new(),
+            sent_bytes: 0,
+            may_send: true,
+            refuses: false,
+            matched: false,
+            forks: 0,
+        }
+    }
+
+    /// Carries out one output; `None` if there is nothing to do.
+    fn step(&mut self, other: &mut VecDeque<Vec<u8>>) -> Option<()> {
+        let input = match self.session.poll_output()? {
+            Output::Send(payload) => {
+                self.sent_bytes += payload.len();
+                other.push_back(payload);
+                return Some(());
+            }
+            Output::Greeted(_) => Input::Offer(self.offers.clone()),
+            Output::Matched(space) if self.refuses => Input::Refuse(space),
+            Output::Matched(space) => {
+                self.matched = true;
+                Input::Open { space, heads: self.store.heads(), may_send: self.may_send }
+            }
+            Output::Load { space, wants, max_bytes } => {
+                Input::Loaded { space, entries: self.store.load(&wants, max_bytes) }
+            }
+            Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
+            Output::Forked { .. } => {
+                self.forks += 1;
+                return Some(());
+            }
+            Output::Changed(_) | Output::Closed(_) => return Some(()),
+        };
+        self.todo.push_back(input);
+        Some(())
+    }
+
+    fn ingest(&mut self, space: SpaceId, entries: Vec<Entry>, bytes: u32) -> Input {
+        let mut rejected = Vec::new();
+        let mut durable = BTreeMap::new();
+        for entry in entries {
+            entry.verify().unwrap();
+            let log = entry.header.log;
+            if !self.store.append(entry) {
+                rejected.push(Rejection { log, forked: false });
+            }
+            durable.insert(log, self.store.heads().head(&log));
+        }
+        Input::Ingested { space, durable: durable.into_iter().collect(), rejected, bytes }
+    }
+
+    fn write(&mut self, secret: &DeviceSecret, bytes: usize) {
+        let entry = write(secret, &mut self.store, bytes);
+        self.todo.push_back(Input::Appended { space: SPACE, entry: entry.into() });
+    }
+}
+
+struct Pair {
+    a: End,
+    b: End,
+}
+
+impl Pair {
+    fn new(a: Store, b: Store) -> Self {
+        let offer = Offer { space: SPACE, mine: [1; 16], theirs: [2; 16] };
+        let back = Offer { space: SPACE, mine: [2; 16], theirs: [1; 16] };
+        Self { a: End::new(1, a, vec![offer]), b: End::new(2, b, vec![back]) }
+    }
+
+    /// One step of one end, chosen by `choice`; false if neither has anything to do.
+    fn step(&mut self, choice: u8) -> Result<bool, SessionError> {
+        let (one, two) =
+            if choice & 1 == 0 { (&mut self.a, &mut self.b) } else { (&mut self.b, &mut self.a) };
+        let done = one.step(&mut two.inbox).is_some()
+            || two.step(&mut one.inbox).is_some()
+            || Self::consume(one, choice)?
+            || Self::consume(two, choice)?;
+        for end in [&self.a, &self.b] {
+            let (in_flight, owed) = end.session.under_way();
+            let bound = u64::from(MIN_WINDOW_BYTES) + WINDOW_SLACK_BYTES;
+            assert!(in_flight <= bound && owed <= bound, "the window holds: {in_flight} {owed}");
+        }
+        Ok(done)
+    }
+
+    fn consume(end: &mut End, choice: u8) -> Result<bool, SessionError> {
+        let frame_first = choice & 2 == 0;
+        let frame = if frame_first || end.todo.is_empty() { end.inbox.pop_front() } else { None };
+        let input = frame.map(Input::Frame).or_else(|| end.todo.pop_front());
+        input.map_or(Ok(false), |input| end.session.handle(input, NOW).map(|()| true))
+    }
+
+    fn run(&mut self) {
+        for _ in 0..1_000_000 {
+            if !self.step(0).unwrap() {
+                return;
+            }
+        }
+        panic!("the sessions never come to rest");
+    }
+}
+
+fn filled(secret: &DeviceSecret, n: usize, bytes: usize) -> Store {
+    let mut store = Store::default();
+    for _ in 0..n {
+        write(secret, &mut store, bytes);
+    }
+    store
+}
+
+#[test]
+fn both_ends_get_what_they_lack_and_know_that_they_are_in_sync() {
+    let mut pair = Pair::new(filled(&secret(1), 300, 50), filled(&secret(2), 200, 50));
+    pair.run();
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+    assert_eq!(pair.a.store.heads().total(), 500);
+    let in_sync = PeerView { heads_known: true, ..PeerView::default() };
+    assert_eq!(pair.a.session.view(SPACE), Some(in_sync));
+    assert_eq!(pair.b.session.view(SPACE), Some(in_sync));
+}
+
+#[test]
+fn a_live_entry_costs_less_than_100_bytes_beside_its_body() {
+    let mut pair = Pair::new(filled(&secret(1), 3, 50), Store::default());
+    pair.run();
+    let before = pair.a.sent_bytes;
+    pair.a.write(&secret(1), 60);
+    pair.run();
+    assert!(pair.a.sent_bytes - before < 60 + 100, "{} bytes", pair.a.sent_bytes - before);
+    assert_eq!(pair.b.store.heads().total(), 4);
+}
+
+#[test]
+fn a_backlog_of_large_entries_passes_through_the_window() {
+    let mut pair = Pair::new(filled(&secret(1), 12, 3 << 20), filled(&secret(2), 40, 300 << 10));
+    pair.run();
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+}
+
+#[test]
+fn a_stranger_learns_nothing() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    // It knows a tag that was shown to somebody else, and reflects ours.
+    pair.b.offers = vec![Offer { space: SPACE, mine: [9; 16], theirs: [1; 16] }];
+    pair.run_until_refused();
+    assert!(!pair.a.matched);
+    assert_eq!(pair.b.store.heads().total(), 0);
+    let mut mirror = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    mirror.b.offers = vec![Offer { space: SPACE, mine: [1; 16], theirs: [1; 16] }];
+    mirror.run_until_refused();
+    assert!(!mirror.a.matched, "a reflected tag is no proof");
+}
+
+#[test]
+fn what_is_not_shared_cannot_be_asked_for() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    pair.b.offers = Vec::new();
+    pair.run();
+    let frame = Frame::Heads { space: 0, heads: Vec::new() }.encode();
+    let err = pair.a.session.handle(Input::Frame(frame), NOW).unwrap_err();
+    assert!(err.is_misbehaviour());
+}
+
+#[test]
+fn a_peer_that_may_not_read_yet_is_listened_to_and_served_once_it_may() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), filled(&secret(2), 5, 50));
+    pair.a.may_send = false;
+    pair.run();
+    assert_eq!((pair.a.store.heads().total(), pair.b.store.heads().total()), (15, 5));
+    pair.a.session.handle(Input::Authorise(SPACE), NOW).unwrap();
+    pair.run();
+    assert_eq!(pair.b.store.heads().total(), 15);
+}
+
+#[test]
+fn a_refused_space_passes_nothing_and_is_shown_as_refused() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), filled(&secret(2), 5, 50));
+    pair.a.refuses = true;
+    pair.run();
+    assert_eq!((pair.a.store.heads().total(), pair.b.store.heads().total()), (10, 5));
+    assert!(pair.b.session.view(SPACE).unwrap().refused);
+}
+
+#[test]
+fn a_space_that_is_joined_later_is_found_in_the_same_session() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    let offers = std::mem::take(&mut pair.b.offers);
+    pair.run();
+    assert!(!pair.a.matched);
+    pair.b.session.handle(Input::Offer(offers), NOW).unwrap();
+    pair.run();
+    assert_eq!(pair.b.store.heads().total(), 10);
+}
+
+#[test]
+fn two_forks_of_equal_length_do_not_look_in_sync() {
+    let (mut mine, mut theirs) = (Store::default(), Store::default());
+    write(&secret(1), &mut mine, 10);
+    write(&secret(1), &mut theirs, 11);
+    let mut pair = Pair::new(mine, theirs);
+    pair.run();
+    assert_eq!((pair.a.forks, pair.b.forks), (1, 1));
+    assert_eq!(pair.a.session.view(SPACE).unwrap().forked_logs, 1);
+}
+
+#[test]
+fn a_peer_of_another_version_is_named_with_its_versions() {
+    let mut session = Pair::new(Store::default(), Store::default()).a.session;
+    let hello =
+        Hello { oldest: 5, newest: 6, capabilities: 0, window: 1 << 24, nonce: [0; 32], agent: "x".into() };
+    let err = session.handle(Input::Frame(Frame::Hello(hello).encode()), NOW).unwrap_err();
+    assert_eq!(err, SessionError::Version { theirs_oldest: 5, theirs_newest: 6 });
+    assert!(!err.is_misbehaviour());
+}
+
+#[test]
+fn a_silent_peer_and_a_stalled_peer_are_given_up() {
+    let mut silent = Pair::new(Store::default(), Store::default()).a.session;
+    assert_eq!(silent.handle(Input::Tick, GREETING_TIMEOUT), Err(SessionError::Silent));
+
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    pair.run();
+    pair.a.write(&secret(1), 50);
+    while let Some(input) = pair.a.todo.pop_front() {
+        pair.a.session.handle(input, NOW).unwrap();
+    }
+    let due = pair.a.session.poll_timeout().unwrap();
+    pair.a.session.handle(Input::Tick, due / 2).unwrap();
+    assert_eq!(pair.a.session.handle(Input::Tick, due), Err(SessionError::Stalled));
+}
+
+#[test]
+fn more_than_the_window_is_refused() {
+    let mut pair = Pair::new(Store::default(), filled(&secret(2), 40, 1 << 20));
+    // The receiver never answers; the sender ignores the window.
+    pair.run_until_matched();
+    let mut refused = false;
+    let mut shared = SharedSpace::new(SPACE, pair.b.store.heads(), true);
+    for entry in pair.b.store.logs.values().flatten() {
+        let mut packed = Vec::new();
+        shared.pack(entry, &mut packed);
+        let payload = Frame::Entries { space: 0, packed: &packed }.encode();
+        refused |= pair.a.session.handle(Input::Frame(payload), NOW).is_err();
+    }
+    assert!(refused);
+}
+
+impl Pair {
+    fn run_until_refused(&mut self) {
+        while self.step(0) == Ok(true) {}
+    }
+
+    fn run_until_matched(&mut self) {
+        self.b.may_send = false;
+        self.run();
+        assert!(self.a.matched && self.b.matched);
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_sent_is_refused() {
+    let mut pair = Pair::new(filled(&secret(1), 3, 50), Store::default());
+    pair.run();
+    for (log, seq, credit) in [(0, 99, 0), (5, 1, 0), (0, 1, 1 << 30)] {
+        let mut pair = Pair::new(filled(&secret(1), 3, 50), Store::default());
+        pair.run();
+        let lines = vec![crate::frame::AckLine { log, seq }];
+        let frame = Frame::Ack { space: 0, lines, credit }.encode();
+        assert!(pair.a.session.handle(Input::Frame(frame), NOW).is_err(), "{log} {seq} {credit}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_order_of_events_converges(
+        a_has in 0usize..40, b_has in 0usize..40, shared in 0usize..20,
+        choices in prop::collection::vec(any::<u8>(), 300),
+    ) {
+        let common = filled(&secret(3), shared, 100);
+        let mut pair = Pair::new(common.clone(), common);
+        for _ in 0..a_has { write(&secret(1), &mut pair.a.store, 200); }
+        for _ in 0..b_has { write(&secret(2), &mut pair.b.store, 200); }
+        for choice in choices {
+            if choice & 0xf0 == 0xf0 {
+                let (end, author) = if choice & 4 == 0 { (&mut pair.a, 1) } else { (&mut pair.b, 2) };
+                end.write(&secret(author), 100);
+            }
+            pair.step(choice).unwrap();
+        }
+        pair.run();
+        prop_assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+        let in_sync = PeerView { heads_known: true, ..PeerView::default() };
+        prop_assert_eq!(pair.a.session.view(SPACE), Some(in_sync));
+        prop_assert_eq!(pair.b.session.view(SPACE), Some(in_sync));
+    }
+
+    #[test]
+    fn hostile_frames_end_the_session_and_never_panic(
+        frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), 1..30),
+        kinds in prop::collection::vec(0u8..8, 30),
+        flip in any::<(u16, u8)>(),
+    ) {
+        let mut pair = Pair::new(filled(&secret(1), 5, 50), filled(&secret(2), 5, 50));
+        pair.run();
+        for (payload, kind) in frames.into_iter().zip(kinds) {
+            if pair.a.session.handle(Input::Frame([&[kind], payload.as_slice()].concat()), NOW).is_err() {
+                break;
+            }
+        }
+        // A single changed bit in an honest frame must not panic either.
+        pair.b.write(&secret(2), 50);
+        let mut pair = Pair::new(pair.a.store, pair.b.store);
+        for _ in 0..200 {
+            if let Some(front) = pair.a.inbox.front_mut() && !front.is_empty() {
+                let i = usize::from(flip.0) % front.len();
+                front[i] ^= flip.1 & 1;
+            }
+            if pair.a.inbox.iter().any(Vec::is_empty) || pair.step(0).is_err() {
+                break;
+            }
+        }
+    }
+}
