@@ -302,7 +302,7 @@ impl Session {
             Input::Refuse(space) => self.refuse(space),
             Input::Loaded { space, entries } => self.send_loaded(space, &entries, now),
             Input::Ingested { space, durable, rejected, bytes } => {
-                self.acknowledge(space, &durable, &rejected, bytes)
+                self.acknowledge(space, &durable, &rejected, bytes);
             }
             Input::Appended { space, entry } => self.push(space, &entry, now),
             Input::Heads { space, heads } => {

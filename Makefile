@@ -1,0 +1,51 @@
+# Covey: what people and CI run. Every goal does its own set-up first (scripts/setup.sh), which takes
+# no time when everything is there. Extra arguments go in ARGS: make run ARGS="--name Ada".
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# A Rust that was just installed is not in the PATH of the shell that called make.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# CI refuses a Cargo.lock that does not fit; at home cargo mends it.
+LOCKED := $(if $(filter true,$(CI)),--locked)
+COVEY := $(or $(CARGO_TARGET_DIR),target)/release/covey
+
+.PHONY: help run demo build test bench lint format clippy tidy deny setup-build setup-test setup-lint
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build, then start a node in the foreground (Ctrl-C stops it)
+	@exec $(COVEY) up $(ARGS)
+
+demo: build ## build, then watch three nodes on this machine pair and sync
+	@exec $(COVEY) demo $(ARGS)
+
+test: setup-test ## run every test
+	@scripts/test.sh $(ARGS)
+
+bench: build ## measure, print a table, write target/bench/report.json
+	@exec cargo run --release $(LOCKED) --package covey-bench -- $(ARGS)
+
+lint: setup-lint format clippy tidy deny ## check format, clippy, the repository's rules, licences
+
+build: setup-build ## build the release binary
+	@cargo build --release $(LOCKED) --package covey
+
+# The single checks that `make lint` and .ci/run are made of.
+
+format:
+	@cargo fmt --all --check
+
+clippy:
+	@cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+
+tidy:
+	@cargo xtask tidy
+
+deny:
+	@scripts/deny.sh
+
+setup-build setup-test setup-lint: setup-%:
+	@scripts/setup.sh $*

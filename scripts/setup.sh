@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Makes sure that everything a task needs is on this machine. Does nothing, quickly, when it is.
+#
+#   scripts/setup.sh build|test|lint
+#
+# System packages are installed with apt-get when run as root; otherwise the exact line to run is
+# printed and the script fails. The same goes for Rust: rustup installs or updates it where rustup is
+# there, otherwise the lines to run are printed. Running it twice is running it once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Tools that live in sbin are missing from some users' PATH; rustup installs under the home.
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/sbin:/sbin"
+
+purpose=${1:-build}
+say() { printf 'setup: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- system packages ---------------------------------------------------------------------------
+
+# Each check asks for what is used, not for a package: other distributions name packages differently.
+compiles_c() { have cc && have g++ && echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; }
+# OpenSSL, built from source for SQLCipher, is configured by a Perl script with these modules.
+has_perl() { have perl && perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 >/dev/null 2>&1; }
+has_certificates() { [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ]; }
+
+missing_packages() {
+    { compiles_c && have make; } || echo build-essential
+    have pkg-config || echo pkg-config
+    has_perl || echo perl
+    have git || echo git
+    have curl || echo curl
+    has_certificates || echo ca-certificates
+    # Tests in network namespaces need root. Without it they skip, and need no tools.
+    if [ "$purpose" = test ] && [ "$(id -u)" = 0 ]; then
+        have ip || echo iproute2
+        have nft || echo nftables
+    fi
+}
+
+apt_install() {
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2
+}
+
+system_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! have apt-get; then
+        say "these packages (by their Debian names) are missing; install them with your package manager:"
+        say "  ${missing[*]}"
+        exit 1
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        say "system packages are missing. Run this, then try again:"
+        say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        exit 1
+    fi
+    apt_install "${missing[@]}"
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -eq 0 ] || { say "still missing after the installation: ${missing[*]}"; exit 1; }
+}
+
+# --- Rust --------------------------------------------------------------------------------------
+
+wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+
+rust_is_new_enough() {
+    local found
+    found=$(rustc --version 2>/dev/null | awk '{print $2}') || return 1
+    [ -n "$found" ] && have cargo && [ "$(printf '%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" = "$wanted" ]
+}
+
+rust_by_hand() {
+    say "Rust $wanted or newer is needed; found: $(rustc --version 2>/dev/null || echo none)."
+    say "Run this, then try again:"
+    if have rustup; then
+        say "  rustup toolchain install stable --profile minimal --component clippy,rustfmt && rustup default stable"
+    else
+        say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component clippy,rustfmt"
+        say "  . \"\$HOME/.cargo/env\""
+    fi
+    exit 1
+}
+
+rust() {
+    rust_is_new_enough && return 0
+    if ! have rustup && [ "$(id -u)" = 0 ] && have apt-get; then
+        # Newer Debian and Ubuntu releases package rustup itself.
+        apt-get update -qq || true
+        if [ -n "$(apt-cache show rustup 2>/dev/null)" ]; then apt_install rustup; fi
+    fi
+    have rustup || rust_by_hand
+    say "asking rustup for a Rust of $wanted or newer"
+    rustup toolchain install stable --profile minimal --component clippy,rustfmt --no-self-update || rust_by_hand
+    # A default that somebody chose is left alone; where there is none yet, this is it.
+    rustup default >/dev/null 2>&1 || rustup default stable
+    rust_is_new_enough || rust_by_hand
+}
+
+# --- tools -------------------------------------------------------------------------------------
+
+# Its own target folder: a tool's build should not fill, or be thrown out with, the project's.
+# Both tools can be done without, so that their absence is told and does not fail.
+cargo_tool() {
+    cargo "$1" --version >/dev/null 2>&1 && return 0
+    say "installing cargo-$1 (once; takes some minutes)"
+    env -u CARGO_TARGET_DIR cargo install --locked "cargo-$1" || say "cargo-$1 could not be installed; going on without"
+}
+
+lint_components() {
+    cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 && return 0
+    have rustup && rustup component add clippy rustfmt && return 0
+    say "clippy and rustfmt are needed. Run this, then try again:  rustup component add clippy rustfmt"
+    exit 1
+}
+
+system_packages
+rust
+case $purpose in
+build) ;;
+test) cargo_tool nextest ;;
+# CI checks licences where cargo-deny is there, and does not spend minutes on building it.
+lint)
+    lint_components
+    [ "${CI:-}" = true ] || cargo_tool deny
+    ;;
+*)
+    say "unknown purpose $purpose; known are build, test and lint"
+    exit 2
+    ;;
+esac
