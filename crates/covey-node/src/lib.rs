@@ -1,1 +1,60 @@
-//! x
+//! A Covey node: the cores, the store and the network brought together. This is the Rust API.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use covey_node::{Node, NodeConfig, Profile};
+//!
+//! let mut config = NodeConfig::new("/tmp/ada");
+//! config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+//! let node = Node::open(config).await?;
+//! let garden = node.create_space("garden").await?;
+//! let plants = garden.collection("plants")?;
+//! let bean = plants.put(None, r#"{"name":"bean","bed":3}"#).await?;
+//! assert!(plants.get(&bean.id).await?.is_some());
+//! node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`node`] | [`Node`]: opening, spaces, joining, events, shutting down |
+//! | [`space`] | [`Space`]: members, invitations, collections, changes |
+//! | [`collection`] | [`Collection`]: put, get, delete, query |
+//! | [`status`] | what a node tells about itself |
+//! | [`config`], [`error`] | what it's told; what can go wrong |
+//! | `engine`, `apply` | entries appended, ingested, applied |
+//! | `sync`, `peers` | one session per connected peer; whom to connect to |
+//! | [`pairing`] | inviting and joining over the network |
+//! | `doctor` | checks with a remedy each |
+
+mod apply;
+pub mod collection;
+pub mod config;
+mod devices;
+mod doctor;
+mod engine;
+pub mod error;
+mod identity;
+pub mod node;
+pub mod pairing;
+mod peers;
+pub mod space;
+pub mod status;
+mod sync;
+
+pub use collection::{Collection, Put, PutMany};
+pub use config::{NodeConfig, Profile, WallClock};
+pub use covey_net::{MdnsConfig, NetworkMode};
+pub use covey_records::{Filter, FilterError};
+pub use covey_space::{ParseRoleError, Role};
+pub use covey_store::{Unlock, exists, needs_passphrase};
+pub use covey_types::{DeviceId, Hlc, SpaceId, UserId};
+pub use error::NodeError;
+pub use node::{Joined, Node, OpenError, init};
+pub use pairing::JoinError;
+pub use space::{Change, Invitation, Space, Watch};
+pub use status::{
+    Check, Event, Identity, Member, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus,
+    Transport,
+};

@@ -1,0 +1,443 @@
+//! The one task that owns the swarm: commands come in, events go out.
+//!
+//! Invariant: it never waits for anyone but the network. Answers go through one-shot channels, events
+//! through a queue that drops rather than blocks ([`EventQueue`]), discovery is told without waiting.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    io::ErrorKind,
+    net::SocketAddr,
+    time::Duration,
+};
+
+use covey_types::DeviceId;
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, gossipsub,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    behaviour::Behaviour,
+    bootstrap::{Bootstrap, peer_in},
+    config::{MAX_GOSSIP, NetConfig},
+    dial::{ConnectReply, Dial, address_error},
+    errors::{ConnectError, NetError, PublishError},
+    events::{EventQueue, PeerInfo, Transport},
+    interfaces::{presentable, socket_address},
+    mdns::{Mdns, MdnsEvent},
+    peers::Peers,
+    stream::{Accepts, OpenReply},
+};
+
+/// Listening addresses come and go in bursts (one event per interface and transport); they are acted
+/// upon together, this long after the first.
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
+/// Connections get this long to say goodbye at shutdown.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether a port is free again.
+const RELEASE_POLL: Duration = Duration::from_millis(10);
+/// Bans held at once; past that the one that ends first goes.
+const MAX_BANS: usize = 4096;
+/// Commands waiting for the task, which takes them promptly.
+pub(crate) const COMMANDS: usize = 64;
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// What a [`Net`](crate::Net) asks of the task.
+pub(crate) enum Command {
+    ListenAddrs(Reply<Vec<Multiaddr>>),
+    Connect { peer: DeviceId, addrs: Vec<Multiaddr>, reply: ConnectReply },
+    ConnectAny { addr: Multiaddr, reply: Reply<Result<DeviceId, ConnectError>> },
+    Open { peer: DeviceId, protocol: &'static str, reply: OpenReply },
+    Disconnect { peer: DeviceId, reply: Reply<()> },
+    Ban { peer: DeviceId, duration: Duration, reply: Reply<()> },
+    Unban { peer: DeviceId, reply: Reply<()> },
+    Subscribe { topic: [u8; 32], follow: bool, reply: Reply<()> },
+    Publish { topic: [u8; 32], data: Vec<u8>, reply: Reply<Result<(), PublishError>> },
+    Peers(Reply<Vec<PeerInfo>>),
+    Announce { generation: u64, reply: Reply<()> },
+    Shutdown(Reply<()>),
+}
+
+/// The libp2p name of a device; `None` for bytes that are no Ed25519 point (nobody can be that device).
+pub(crate) fn peer_of(device: &DeviceId) -> Option<PeerId> {
+    device.to_string().parse().ok()
+}
+
+/// The gossip topic's name on the wire.
+pub(crate) fn topic_of(topic: &[u8; 32]) -> gossipsub::IdentTopic {
+    gossipsub::IdentTopic::new(bs58::encode(topic).into_string())
+}
+
+/// Why an outgoing connection is being made, when it isn't one of `dials`.
+pub(crate) enum Attempt {
+    Any(Multiaddr, Reply<Result<DeviceId, ConnectError>>),
+    Bootstrap(usize),
+    Peer(PeerId),
+}
+
+pub(crate) struct Task {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) config: NetConfig,
+    pub(crate) accepts: Accepts,
+    pub(crate) events: EventQueue,
+    pub(crate) peers: Peers,
+    pub(crate) dials: HashMap<PeerId, Dial>,
+    pub(crate) attempts: HashMap<ConnectionId, Attempt>,
+    pub(crate) bootstrap: Vec<Bootstrap>,
+    pub(crate) bans: HashMap<PeerId, Instant>,
+    next_unban: Option<Instant>,
+    pub(crate) listening: BTreeSet<Multiaddr>,
+    pub(crate) presented: BTreeSet<Multiaddr>,
+    pub(crate) raised_ports: HashSet<u16>,
+    pub(crate) settle_at: Option<Instant>,
+    pub(crate) settled: bool,
+    pub(crate) generation: u64,
+    pub(crate) mdns: Option<Mdns>,
+    pub(crate) mdns_events: Option<mpsc::Receiver<MdnsEvent>>,
+    pub(crate) mdns_warned: bool,
+}
+
+impl Task {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        config: NetConfig,
+        accepts: Accepts,
+        events: EventQueue,
+    ) -> Self {
+        let now = Instant::now();
+        let bootstrap = config.bootstrap.iter().map(|addr| Bootstrap::new(addr.clone(), now)).collect();
+        Self {
+            swarm,
+            config,
+            accepts,
+            events,
+            peers: Peers::default(),
+            dials: HashMap::new(),
+            attempts: HashMap::new(),
+            bootstrap,
+            bans: HashMap::new(),
+            next_unban: None,
+            listening: BTreeSet::new(),
+            presented: BTreeSet::new(),
+            raised_ports: HashSet::new(),
+            settle_at: Some(now + SETTLE),
+            settled: false,
+            generation: 0,
+            mdns: None,
+            mdns_events: None,
+            mdns_warned: false,
+        }
+    }
+
+    /// Opens the listening sockets. Addresses given by hand must all work; of the default ones, one.
+    pub(crate) fn listen(&mut self, addresses: Vec<Multiaddr>, all: bool) -> Result<(), NetError> {
+        let mut failure = None;
+        let mut working = 0;
+        for address in addresses {
+            match self.swarm.listen_on(address.clone()) {
+                Ok(_) => working += 1,
+                Err(error) => {
+                    let reason = crate::dial::transport_error(&error);
+                    tracing::debug!(%address, %reason, "not listening");
+                    failure = Some(NetError::Listen { address, reason });
+                }
+            }
+        }
+        match failure {
+            Some(error) if all || working == 0 => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let wake = self.next_wake();
+            let blocked = !self.events.is_empty();
+            let sender = self.events.sender();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown(done)) => {
+                        self.shutdown().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(command) => self.obey(command),
+                    None => return self.shutdown().await,
+                },
+                event = self.swarm.select_next_some() => self.swarm_event(event),
+                Some(event) = next_of(&mut self.mdns_events) => self.mdns_event(event),
+                () = EventQueue::has_room(sender), if blocked => self.events.resume(),
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.timers(),
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.bootstrap.iter().filter_map(Bootstrap::due).chain(self.settle_at).chain(self.next_unban).min()
+    }
+
+    fn timers(&mut self) {
+        let now = Instant::now();
+        if self.settle_at.is_some_and(|at| at <= now) {
+            self.settle_at = None;
+            self.addresses_settled();
+        }
+        if self.next_unban.is_some_and(|at| at <= now) {
+            let over: Vec<_> =
+                self.bans.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
+            for peer in over {
+                self.unban(&peer);
+            }
+        }
+        for index in 0..self.bootstrap.len() {
+            if self.bootstrap[index].due().is_some_and(|at| at <= now) {
+                self.dial_bootstrap(index);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::ListenAddrs(reply) => send(reply, presentable(&self.listening, &self.config.mdns)),
+            Command::Connect { peer, addrs, reply } => self.connect(peer, addrs, reply),
+            Command::ConnectAny { addr, reply } => self.connect_any(addr, reply),
+            Command::Open { peer, protocol, reply } => self.open(peer, protocol, reply),
+            Command::Disconnect { peer, reply } => {
+                if let Some(peer) = peer_of(&peer) {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+                send(reply, ());
+            }
+            Command::Ban { peer, duration, reply } => {
+                self.ban(peer, duration);
+                send(reply, ());
+            }
+            Command::Unban { peer, reply } => {
+                if let Some(peer) = peer_of(&peer) {
+                    self.unban(&peer);
+                }
+                send(reply, ());
+            }
+            Command::Subscribe { topic, follow, reply } => {
+                self.subscribe(&topic, follow);
+                send(reply, ());
+            }
+            Command::Publish { topic, data, reply } => send(reply, self.publish(&topic, data)),
+            Command::Peers(reply) => send(reply, self.peers.infos()),
+            Command::Announce { generation, reply } => {
+                self.generation = generation;
+                if let Some(mdns) = &self.mdns {
+                    mdns.announce(generation);
+                }
+                send(reply, ());
+            }
+            Command::Shutdown(reply) => send(reply, ()),
+        }
+    }
+
+    fn connect(&mut self, device: DeviceId, addrs: Vec<Multiaddr>, reply: ConnectReply) {
+        let Some(peer) = peer_of(&device) else {
+            return send(reply, Err(ConnectError::NoAddress(device)));
+        };
+        if peer == *self.swarm.local_peer_id() {
+            let own = addrs.into_iter().next().unwrap_or_else(Multiaddr::empty);
+            return send(reply, Err(ConnectError::Myself(own)));
+        }
+        if self.bans.contains_key(&peer) {
+            return send(reply, Err(ConnectError::Banned(device)));
+        }
+        if self.peers.is_connected(&peer) {
+            return send(reply, Ok(()));
+        }
+        let mut addrs = addrs;
+        addrs.extend(self.peers.addresses(&peer));
+        if let Some(dial) = self.dials.get_mut(&peer) {
+            dial.also(&addrs);
+            return dial.wait(reply);
+        }
+        let mut dial = Dial::new(device, &addrs);
+        dial.wait(reply);
+        self.dials.insert(peer, dial);
+        self.dial_next(peer);
+    }
+
+    /// Dials the next addresses of a dial, or ends it when there are none.
+    pub(crate) fn dial_next(&mut self, peer: PeerId) {
+        loop {
+            let Some(dial) = self.dials.get_mut(&peer) else { return };
+            let addresses = dial.next();
+            if addresses.is_empty() {
+                if let Some(dial) = self.dials.remove(&peer) {
+                    dial.give_up();
+                }
+                return;
+            }
+            let options =
+                DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build();
+            let id = options.connection_id();
+            self.attempts.insert(id, Attempt::Peer(peer));
+            let Err(error) = self.swarm.dial(options) else { return };
+            // The swarm refused on the spot: a limit, or a transport we don't have.
+            self.attempts.remove(&id);
+            if let Some(dial) = self.dials.get_mut(&peer)
+                && !dial.failed(error)
+                && let Some(dial) = self.dials.remove(&peer)
+            {
+                dial.give_up();
+                return;
+            }
+        }
+    }
+
+    fn connect_any(&mut self, addr: Multiaddr, reply: Reply<Result<DeviceId, ConnectError>>) {
+        let options = DialOpts::unknown_peer_id().address(addr.clone()).build();
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.attempts.insert(id, Attempt::Any(addr, reply));
+            }
+            Err(error) => send(reply, Err(address_error(&addr, error))),
+        }
+    }
+
+    fn dial_bootstrap(&mut self, index: usize) {
+        let one = &mut self.bootstrap[index];
+        if let Some(peer) = one.peer.filter(|peer| self.peers.is_connected(peer)) {
+            return one.connected(peer);
+        }
+        // Only a peer named in the address itself is insisted on: another one may have moved in.
+        let options = match peer_in(&one.address) {
+            Some(peer) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(vec![one.address.clone()])
+                .build(),
+            None => DialOpts::unknown_peer_id().address(one.address.clone()).build(),
+        };
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                one.dialed(id);
+                self.attempts.insert(id, Attempt::Bootstrap(index));
+            }
+            Err(error) => self.bootstrap_failed(index, error),
+        }
+    }
+
+    pub(crate) fn bootstrap_failed(&mut self, index: usize, error: DialError) {
+        let one = &mut self.bootstrap[index];
+        let address = one.address.clone();
+        match address_error(&address, error) {
+            ConnectError::Myself(_) => one.give_up(),
+            error => {
+                one.failed(Instant::now());
+                tracing::debug!(%address, %error, "a bootstrap address does not answer; it is tried again");
+            }
+        }
+    }
+
+    fn open(&mut self, device: DeviceId, protocol: &'static str, reply: OpenReply) {
+        match peer_of(&device) {
+            Some(peer) => self.swarm.behaviour_mut().streams.open(peer, device, protocol, reply),
+            None => send(reply, Err(crate::errors::OpenError::NotConnected(device))),
+        }
+    }
+
+    fn ban(&mut self, device: DeviceId, duration: Duration) {
+        let Some(peer) = peer_of(&device) else { return };
+        if self.bans.len() >= MAX_BANS
+            && let Some(first) = self.bans.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer)
+        {
+            self.unban(&first);
+        }
+        // A century is for ever, and still an instant that can be computed.
+        let until = Instant::now() + duration.min(Duration::from_hours(100 * 365 * 24));
+        self.bans.insert(peer, until);
+        self.next_unban = self.bans.values().min().copied();
+        self.swarm.behaviour_mut().blocked.block_peer(peer);
+    }
+
+    fn unban(&mut self, peer: &PeerId) {
+        self.bans.remove(peer);
+        self.next_unban = self.bans.values().min().copied();
+        self.swarm.behaviour_mut().blocked.unblock_peer(*peer);
+    }
+
+    fn subscribe(&mut self, topic: &[u8; 32], follow: bool) {
+        let (gossip, topic) = (&mut self.swarm.behaviour_mut().gossipsub, topic_of(topic));
+        if follow {
+            if let Err(error) = gossip.subscribe(&topic) {
+                tracing::warn!(%error, "subscribing failed");
+            }
+        } else {
+            gossip.unsubscribe(&topic);
+        }
+    }
+
+    fn publish(&mut self, topic: &[u8; 32], data: Vec<u8>) -> Result<(), PublishError> {
+        let size = data.len();
+        if size > MAX_GOSSIP {
+            return Err(PublishError::TooLarge { size, limit: MAX_GOSSIP });
+        }
+        let published = self.swarm.behaviour_mut().gossipsub.publish(topic_of(topic).hash(), data);
+        published.map(|_| ()).map_err(|error| match error {
+            gossipsub::PublishError::NoPeersSubscribedToTopic => PublishError::NoPeers,
+            gossipsub::PublishError::Duplicate => PublishError::Duplicate,
+            gossipsub::PublishError::AllQueuesFull(_) => PublishError::QueuesFull,
+            error => PublishError::Failed(error.to_string()),
+        })
+    }
+
+    /// Ends everything, and returns when the listening ports are free again.
+    async fn shutdown(mut self) {
+        self.mdns_events = None;
+        let goodbye = self.mdns.take().map(|mdns| mdns.shutdown());
+        self.accepts.clear();
+        for peer in self.peers.connected() {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closed = async {
+            while !self.peers.connected().is_empty() {
+                let event = self.swarm.select_next_some().await;
+                self.swarm_event(event);
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WITHIN, closed).await;
+        if let Some(goodbye) = goodbye {
+            let _ = tokio::time::timeout(CLOSE_WITHIN, goodbye).await;
+        }
+        let sockets: Vec<_> = self.listening.iter().filter_map(socket_address).collect();
+        drop(self);
+        let _ = tokio::time::timeout(CLOSE_WITHIN, released(sockets)).await;
+    }
+}
+
+/// Ends when nobody holds the UDP sockets any more: QUIC keeps one until its last connection is drained.
+async fn released(sockets: Vec<(SocketAddr, Transport)>) {
+    for (socket, _) in sockets.into_iter().filter(|(_, transport)| *transport == Transport::Quic) {
+        let in_use =
+            || std::net::UdpSocket::bind(socket).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+        while in_use() {
+            tokio::time::sleep(RELEASE_POLL).await;
+        }
+    }
+}
+
+fn send<T>(reply: Reply<T>, value: T) {
+    let _ = reply.send(value); // whoever asked may have stopped waiting
+}
+
+async fn next_of(events: &mut Option<mpsc::Receiver<MdnsEvent>>) -> Option<MdnsEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}

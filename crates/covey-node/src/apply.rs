@@ -1,0 +1,92 @@
+//! Turns the operations of an entry into rows.
+
+use covey_log::Header;
+use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
+use covey_store::{SpaceKey, StoreError, Tx};
+use covey_types::{LogId, wire::DecodeError};
+
+use crate::devices::DeviceTable;
+
+/// Why an entry's operations could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// The body says something that no honest author says. Nothing of the entry counts.
+    #[error(transparent)]
+    Body(#[from] DecodeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Applies the operations of one entry, all or none.
+pub(crate) fn apply(
+    tx: &mut Tx<'_>,
+    space: SpaceKey,
+    devices: &mut DeviceTable,
+    header: &Header,
+    plain: &[u8],
+) -> Result<(), ApplyError> {
+    // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
+    let ops = BodyReader::new(plain).collect::<Result<Vec<_>, _>>()?;
+    let stamp = Stamp { hlc: header.hlc, device: header.log.device };
+    for op in &ops {
+        if let Some((collection, id)) = target(op) {
+            apply_one(tx, space, devices, op, collection, id, stamp, header.log)?;
+        }
+    }
+    Ok(())
+}
+
+fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> {
+    match op {
+        Op::Put { collection, id, .. }
+        | Op::Delete { collection, id, .. }
+        | Op::CounterAdd { collection, id, .. }
+        | Op::SetAdd { collection, id, .. }
+        | Op::SetRemove { collection, id, .. } => Some((collection, id)),
+        Op::Unknown { .. } => None,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the loop's body, split off for reading")]
+fn apply_one(
+    tx: &mut Tx<'_>,
+    space: SpaceKey,
+    devices: &mut DeviceTable,
+    op: &Op<'_>,
+    collection: &str,
+    id: &RecordId<'_>,
+    stamp: Stamp,
+    log: LogId,
+) -> Result<(), StoreError> {
+    let mut buffer = [0; 36];
+    let id = id.text(&mut buffer);
+    let collection = tx.ensure_collection(space, collection)?;
+    if tx.record_state(collection, id)?.is_none() {
+        if let Op::Put { fields, .. } = op {
+            let (doc, state) = fresh_put_parts(fields, stamp, devices);
+            tx.put_record(collection, id, Some(&doc), &state)?;
+            return Ok(());
+        }
+    }
+    let mut record = load(tx, collection, id, devices)?;
+    if record.apply(op, stamp, log) {
+        let (doc, state) = record.to_parts(devices);
+        tx.put_record(collection, id, doc.as_deref(), &state)?;
+    }
+    Ok(())
+}
+
+/// The merged state of a record; an empty one if there is none.
+pub(crate) fn load(
+    reader: &covey_store::Reader<'_>,
+    collection: covey_store::CollectionKey,
+    id: &str,
+    devices: &impl Devices,
+) -> Result<Record, StoreError> {
+    match reader.record(collection, id)? {
+        None => Ok(Record::new()),
+        Some(row) => Record::from_parts(row.doc.as_deref(), &row.state, devices)
+            .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() }),
+    }
+}

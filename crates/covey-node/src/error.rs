@@ -1,0 +1,90 @@
+//! What can go wrong when a node is asked for something.
+
+use std::path::PathBuf;
+
+/// A request that a node could not fulfil. The message says what was asked, of what, and why not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// Nothing by this name or id.
+    #[error("there is no {kind} {name:?}")]
+    NotFound {
+        /// "space", "device", ...
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one thing by this name or id prefix.
+    #[error("{name:?} could be any of {matches} {kind}s; use a longer id")]
+    Ambiguous {
+        /// "space", "device", ...
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// How many match.
+        matches: usize,
+    },
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something is larger than its limit.
+    #[error("{what} of {len} bytes is longer than the limit of {max}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its length, bytes.
+        len: usize,
+        /// The limit, bytes.
+        max: usize,
+    },
+    /// This user's role does not allow it.
+    #[error("{act} in {space:?} needs the role {needed}; yours is {role}")]
+    NotAllowed {
+        /// What was attempted: "writing".
+        act: &'static str,
+        /// In which space.
+        space: String,
+        /// The least role that may.
+        needed: &'static str,
+        /// The role at hand.
+        role: String,
+    },
+    /// The space was joined and its members have not been heard of yet.
+    #[error(
+        "{space:?} has not been synced yet, so nothing can be written there; wait until one of its members is near"
+    )]
+    NotReady {
+        /// Which space.
+        space: String,
+    },
+    /// The commit failed: nothing was written.
+    #[error("the store could not commit: nothing was written")]
+    Commit(#[source] std::sync::Arc<covey_store::StoreError>),
+    /// The disk is full: nothing was written.
+    #[error("the disk is full: nothing was written; free some room in {home} and try again")]
+    DiskFull {
+        /// The node's home.
+        home: PathBuf,
+    },
+    /// Pairing did not succeed.
+    #[error("{0}")]
+    Pairing(#[from] crate::pairing::JoinError),
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] covey_store::StoreError),
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Closing,
+    /// A defect in Covey itself.
+    #[error("this should not happen, please report it: {0}")]
+    Internal(String),
+}
+
+impl From<covey_records::OpError> for NodeError {
+    fn from(err: covey_records::OpError) -> Self {
+        match err {
+            covey_records::OpError::TooLong { what, len, max } => Self::TooLarge { what, len, max },
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Who this node is: the secrets and names that its store keeps.
+
+use covey_space::{Device, DeviceCert, KemSecret, ops::is_display_name};
+use covey_store::{Reader, StoreError, Tx};
+use covey_types::{DeviceSecret, SecretBytes, UserSecret, wire};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{Profile, status::Identity};
+
+const META: &str = "identity";
+
+/// Longest stored identity, bytes.
+const MAX_STORED_BYTES: usize = 4096;
+
+/// The secrets of this device and of its user.
+#[derive(Debug, Clone)]
+pub(crate) struct Secrets {
+    pub(crate) device: DeviceSecret,
+    pub(crate) user: UserSecret,
+    pub(crate) kem: KemSecret,
+    pub(crate) profile: Profile,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u8,
+    device: SecretBytes<32>,
+    user: SecretBytes<32>,
+    kem: SecretBytes<32>,
+    user_name: String,
+    device_name: String,
+}
+
+impl Secrets {
+    /// A new person on a new device.
+    pub(crate) fn generate(profile: Profile) -> Result<Self, String> {
+        for name in [&profile.user_name, &profile.device_name] {
+            if !is_display_name(name) {
+                return Err(format!(
+                    "{name:?} can't be a name: 1 to 64 printable characters without blanks at the ends"
+                ));
+            }
+        }
+        Ok(Self {
+            device: DeviceSecret::generate(),
+            user: UserSecret::generate(),
+            kem: KemSecret::generate(),
+            profile,
+        })
+    }
+
+    /// The identity in a store, if there is one.
+    pub(crate) fn load(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = reader.meta(META)?.map(Zeroizing::new) else { return Ok(None) };
+        let stored: Stored = wire::decode("the identity", &bytes, MAX_STORED_BYTES)
+            .map_err(|err| StoreError::Corrupt { doing: "read the identity", reason: err.to_string() })?;
+        Ok(Some(Self {
+            device: DeviceSecret::from_seed(&stored.device),
+            user: UserSecret::from_seed(&stored.user),
+            kem: KemSecret::from_seed(stored.kem),
+            profile: Profile { user_name: stored.user_name, device_name: stored.device_name },
+        }))
+    }
+
+    /// Puts the identity into a store.
+    pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let stored = Stored {
+            version: 1,
+            device: self.device.seed(),
+            user: self.user.seed(),
+            kem: self.kem.seed().clone(),
+            user_name: self.profile.user_name.clone(),
+            device_name: self.profile.device_name.clone(),
+        };
+        tx.set_meta(META, &Zeroizing::new(wire::encode(&stored)))
+    }
+
+    /// This device, certified by its user.
+    pub(crate) fn certified(&self) -> Device {
+        let cert = DeviceCert::sign(&self.user, self.device.id(), self.kem.public());
+        Device { cert, name: self.profile.device_name.clone() }
+    }
+
+    /// What others may know.
+    pub(crate) fn public(&self) -> Identity {
+        Identity {
+            user: self.user.id(),
+            user_name: self.profile.user_name.clone(),
+            device: self.device.id(),
+            device_name: self.profile.device_name.clone(),
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! [`Node`]: a running node, and how it's opened and closed.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use covey_log::Entry;
+use covey_net::{Net, NetConfig, NetError};
+use covey_space::ops::is_display_name;
+use covey_store::{Store, StoreError, Tx, WriteError};
+use covey_types::{DeviceId, Head, LogId, SpaceId};
+use tokio::sync::broadcast;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Event, Identity, NodeConfig, NodeError, PeerState, PeerStatus, Space, Status, Transport,
+    engine::Engine,
+    identity::Secrets,
+    pairing::{self, Pairing},
+    peers::Peers,
+    sync::Sessions,
+};
+
+/// Events that a slow listener may be behind before it misses some.
+const EVENT_BACKLOG: usize = 1024;
+
+/// How long a shutdown waits for its tasks before it goes on without them.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often entries from the future are looked at again, beside every start.
+const HELD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why a node could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] covey_store::OpenError),
+    /// The store can't be read.
+    #[error("cannot read the store")]
+    Read(#[from] StoreError),
+    /// The identity could not be written.
+    #[error("cannot write the new identity")]
+    Write(#[source] WriteError<StoreError>),
+    /// There is no identity yet, and no names for one were given.
+    #[error("{home} has no identity yet; give the names for a new one")]
+    NoProfile {
+        /// The node's home.
+        home: PathBuf,
+    },
+    /// A name that can't be one.
+    #[error("{0}")]
+    Profile(String),
+    /// An address that is none.
+    #[error("{text:?} is not a multiaddr such as /ip4/192.168.1.5/udp/4001/quic-v1: {reason}")]
+    Address {
+        /// The text as given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The network can't be started.
+    #[error("cannot start the network")]
+    Net(#[from] NetError),
+}
+
+/// A running node. Cloning gives another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Node(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: NodeConfig,
+    pub(crate) secrets: Secrets,
+    pub(crate) store: Store,
+    pub(crate) net: Net,
+    engine: Arc<Mutex<Engine>>,
+    stale: Arc<AtomicBool>,
+    pub(crate) sessions: Sessions,
+    pub(crate) peers: Peers,
+    pub(crate) pairing: Pairing,
+    events: broadcast::Sender<Event>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) cancel: CancellationToken,
+    started: Instant,
+}
+
+/// A space that was just joined.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// The space.
+    pub space: Space,
+    /// Its records after the first full sync.
+    pub records: u64,
+}
+
+/// Marks the memory as stale unless the transaction that it belongs to is known to have been committed.
+struct Unconfirmed {
+    stale: Arc<AtomicBool>,
+    armed: bool,
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        if self.armed {
+            self.stale.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Makes a home with an identity, without starting a node. A home that has one keeps it.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn init(config: &NodeConfig) -> Result<Identity, OpenError> {
+    let (store, secrets) = open_store(config).await?;
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    if let Ok(Err(err)) = closed {
+        return Err(err.into());
+    }
+    Ok(secrets.public())
+}
+
+async fn open_store(config: &NodeConfig) -> Result<(Store, Secrets), OpenError> {
+    let (home, unlock) = (config.home.clone(), config.unlock.clone());
+    let store = tokio::task::spawn_blocking(move || Store::open(&home, unlock))
+        .await
+        .map_err(|_| StoreError::Closed)??;
+    if let Some(secrets) = store.read(Secrets::load).await? {
+        return Ok((store, secrets));
+    }
+    let profile = config.profile.clone().ok_or_else(|| OpenError::NoProfile { home: config.home.clone() })?;
+    let secrets = Secrets::generate(profile).map_err(OpenError::Profile)?;
+    let saved = secrets.clone();
+    store.write(move |tx| saved.save(tx)).await.map_err(OpenError::Write)?;
+    Ok((store, secrets))
+}
+
+fn parse_addresses(texts: &[String]) -> Result<Vec<covey_net::Multiaddr>, OpenError> {
+    let parse = |text: &String| {
+        text.parse().map_err(|err| OpenError::Address { text: text.clone(), reason: format!("{err}") })
+    };
+    texts.iter().map(parse).collect()
+}
+
+impl Node {
+    /// Opens the home, makes an identity if there is none, and starts the network.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(config: NodeConfig) -> Result<Self, OpenError> {
+        let listen = parse_addresses(&config.listen)?;
+        let bootstrap = parse_addresses(&config.bootstrap)?;
+        let (store, secrets) = open_store(&config).await?;
+        let engine = store.read(Engine::load).await?;
+        let (net, net_events) = covey_net::start(NetConfig {
+            listen,
+            bootstrap,
+            mode: config.network,
+            mdns: config.mdns.clone(),
+            ..NetConfig::new(secrets.device.clone())
+        })?;
+        let peers = Peers::load(&store).await?;
+        let node = Self(Arc::new(Inner {
+            config,
+            secrets,
+            store,
+            net,
+            engine: Arc::new(Mutex::new(engine)),
+            stale: Arc::new(AtomicBool::new(false)),
+            sessions: Sessions::default(),
+            peers,
+            pairing: Pairing::default(),
+            events: broadcast::channel(EVENT_BACKLOG).0,
+            tasks: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            started: Instant::now(),
+        }));
+        node.spawn(crate::peers::run(node.clone(), net_events));
+        node.spawn(crate::sync::accept(node.clone())?);
+        node.spawn(pairing::accept(node.clone())?);
+        node.spawn(release_held(node.clone()));
+        Ok(node)
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.0.cancel.clone();
+        self.0.tasks.spawn(async move {
+            cancel.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Who this node is.
+    pub fn identity(&self) -> Identity {
+        self.0.secrets.public()
+    }
+
+    pub(crate) fn device(&self) -> DeviceId {
+        self.0.secrets.device.id()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.0.config.clock.now_ms()
+    }
+
+    /// What happens from now on. A listener that is too slow is told how many events it missed.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.0.events.subscribe()
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        // Nobody has to listen.
+        let _ = self.0.events.send(event);
+    }
+
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        // A panic inside a writing closure marks the memory stale; what's in the mutex is never used as it is.
+        self.0.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes store and memory together; answers when the change is on disk.
+    pub(crate) async fn write<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>, &mut Engine) -> Result<R, NodeError> + Send + 'static,
+    ) -> Result<R, NodeError> {
+        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
+        let written = self.0.store.write(move |tx| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            if stale.swap(false, Ordering::AcqRel) {
+                engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))?;
+            }
+            let guard = Unconfirmed { stale, armed: true };
+            let result = change(tx, &mut engine)?;
+            Ok::<_, NodeError>((result, guard))
+        });
+        match written.await {
+            Ok((result, mut guard)) => {
+                guard.armed = false;
+                Ok(result)
+            }
+            Err(WriteError::Refused(err)) => Err(err),
+            Err(WriteError::DiskFull) => Err(NodeError::DiskFull { home: self.0.config.home.clone() }),
+            Err(WriteError::Closed) => Err(NodeError::Closing),
+            Err(WriteError::Commit(err)) => Err(NodeError::Commit(err)),
+            Err(err) => Err(NodeError::Internal(err.to_string())),
+        }
+    }
+
+    /// Makes a space; this device's user owns it.
+    ///
+    /// # Errors
+    /// [`NodeError::Invalid`] for a name that can't be one; otherwise the store's.
+    pub async fn create_space(&self, name: &str) -> Result<Space, NodeError> {
+        if !is_display_name(name) {
+            let rule = "1 to 64 printable characters without blanks at the ends";
+            return Err(NodeError::Invalid(format!("{name:?} can't be the name of a space: {rule}")));
+        }
+        let (secrets, name, now) = (self.0.secrets.clone(), name.to_owned(), self.now_ms());
+        let (id, entry) = self.write(move |tx, engine| engine.found_space(tx, &secrets, &name, now)).await?;
+        tracing::info!(space = %id, "made a space");
+        self.space_added(id);
+        self.published(id, &[entry]);
+        Ok(Space::new(self.clone(), id))
+    }
+
+    /// Tells everybody concerned of a space that is new here.
+    pub(crate) fn space_added(&self, id: SpaceId) {
+        self.0.sessions.offer(self, id);
+        self.emit(Event::SpaceAdded(id));
+        let (node, generation) = (self.clone(), self.0.peers.next_generation());
+        self.spawn(async move { node.0.net.announce(generation).await });
+    }
+
+    /// Tells the sessions of entries that are on disk now.
+    pub(crate) fn published(&self, space: SpaceId, entries: &[Arc<Entry>]) {
+        self.0.sessions.publish(space, entries);
+        if !entries.is_empty() {
+            let position = *self.0.store.position_watch().borrow();
+            self.emit(Event::RecordsChanged { position });
+        }
+    }
+
+    /// All spaces, by name.
+    pub fn spaces(&self) -> Vec<Space> {
+        let mut spaces: Vec<_> =
+            self.engine().spaces.values().map(|space| (space.name().to_owned(), space.id)).collect();
+        spaces.sort();
+        spaces.into_iter().map(|(_, id)| Space::new(self.clone(), id)).collect()
+    }
+
+    /// The space with this name, id, or unique beginning of an id.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`] or [`NodeError::Ambiguous`].
+    pub fn space(&self, name: &str) -> Result<Space, NodeError> {
+        /// Shorter beginnings of ids are more likely mistyped names.
+        const MIN_PREFIX: usize = 4;
+        let engine = self.engine();
+        let named: Vec<SpaceId> =
+            engine.spaces.values().filter(|space| space.name() == name).map(|space| space.id).collect();
+        let found = if named.is_empty() && name.len() >= MIN_PREFIX {
+            engine.spaces.keys().copied().filter(|id| id.to_string().starts_with(name)).collect()
+        } else {
+            named
+        };
+        match found.as_slice() {
+            [] => Err(NodeError::NotFound { kind: "space", name: name.to_owned() }),
+            [id] => Ok(Space::new(self.clone(), *id)),
+            many => Err(NodeError::Ambiguous { kind: "space", name: name.to_owned(), matches: many.len() }),
+        }
+    }
+
+    /// Joins a space by a code such as `COVEY-7K2M-9QXP` or a link, and waits for the first full sync.
+    ///
+    /// # Errors
+    /// [`NodeError::Pairing`] says what is wrong with the code or why nobody answered.
+    pub async fn join(&self, code_or_link: &str, timeout: Duration) -> Result<Joined, NodeError> {
+        pairing::join(self, code_or_link, timeout).await
+    }
+
+    /// Everything that a node tells about itself.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn status(&self) -> Result<Status, NodeError> {
+        let mut spaces = Vec::new();
+        for space in self.spaces() {
+            spaces.push(space.status().await?);
+        }
+        Ok(Status {
+            identity: self.identity(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime: self.0.started.elapsed(),
+            mode: self.0.config.network,
+            listen: self.listen_addresses().await,
+            peers: self.peers().await,
+            spaces,
+        })
+    }
+
+    /// The multiaddrs at which others reach this node, with its id.
+    pub async fn listen_addresses(&self) -> Vec<String> {
+        let addresses = self.0.net.listen_addrs().await;
+        addresses.iter().map(|address| format!("{address}/p2p/{}", self.device())).collect()
+    }
+
+    /// Devices that are connected or known, members of common spaces first.
+    pub async fn peers(&self) -> Vec<PeerStatus> {
+        let near = self.0.net.peers().await;
+        let mut peers: BTreeMap<DeviceId, PeerStatus> = BTreeMap::new();
+        let engine = self.engine();
+        for space in engine.spaces.values() {
+            for (device, user) in space.membership.devices().filter(|(device, _)| *device != self.device()) {
+                let members = space.membership.members();
+                peers.entry(device).or_insert_with(|| PeerStatus {
+                    device,
+                    name: space.membership.device_name(device).map(str::to_owned),
+                    user_name: members.get(&user).map(|member| member.name.clone()),
+                    state: PeerState::Offline,
+                    transport: None,
+                    rtt: None,
+                    address: None,
+                });
+            }
+        }
+        drop(engine);
+        for info in near {
+            let peer = peers.entry(info.device).or_insert_with(|| PeerStatus {
+                device: info.device,
+                name: None,
+                user_name: None,
+                state: PeerState::Offline,
+                transport: None,
+                rtt: None,
+                address: None,
+            });
+            peer.state = match info.state {
+                covey_net::PeerState::Connected => PeerState::Connected,
+                covey_net::PeerState::Reachable => PeerState::Reachable,
+            };
+            peer.transport = info.transport.map(|transport| match transport {
+                covey_net::Transport::Quic => Transport::Quic,
+                covey_net::Transport::Tcp => Transport::Tcp,
+            });
+            peer.rtt = info.rtt;
+            peer.address = info.addresses.first().map(ToString::to_string);
+        }
+        let mut peers: Vec<_> = peers.into_values().collect();
+        peers.sort_by_key(|peer| (peer.name.is_none(), peer.state as u8, peer.name.clone(), peer.device));
+        peers
+    }
+
+    /// Runs every check.
+    pub async fn doctor(&self) -> Vec<crate::Check> {
+        crate::doctor::examine(self).await
+    }
+
+    /// How far the logs of a space reach on disk.
+    pub(crate) async fn heads(&self, space: SpaceId) -> Result<Vec<(LogId, Head)>, NodeError> {
+        let key = self.engine().space(space)?.key;
+        let rows = self.0.store.read(move |reader| reader.logs(key)).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.head)).filter(|(_, head)| head.seq > 0).collect())
+    }
+
+    /// Stops sync and network, says goodbye, and closes the store. What was acknowledged is on disk.
+    pub async fn shutdown(&self) {
+        self.0.sessions.stop_all();
+        self.0.cancel.cancel();
+        self.0.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not stop in time");
+        }
+        self.0.net.shutdown().await;
+        let store = self.0.store.clone();
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(err)) => tracing::error!(%err, "closing the store"),
+            Err(err) => tracing::error!(%err, "closing the store"),
+        }
+    }
+}
+
+/// Applies entries from the future once their time has come.
+async fn release_held(node: Node) {
+    let mut ticks = tokio::time::interval(HELD_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
+        for space in spaces {
+            if let Err(err) = crate::sync::release_held(&node, space).await {
+                tracing::warn!(%space, %err, "looking at held entries");
+            }
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Inviting and joining over the network: `covey-pair` driven over a raw stream.
+//!
+//! A joiner with a code asks every device that it can find whether the code is theirs; with a link it goes
+//! to the one that the link names. The inviter writes the joiner into its log, durably, before it sends the
+//! welcome; the joiner keeps the welcome, durably, before it says that it has it.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use covey_log::Kind;
+use covey_net::{Multiaddr, NetStream};
+use covey_pair::{
+    Code, CodeError, Invitations, InviteError, Inviter, InviterOutcome, Joiner, JoinerOutcome, Link,
+    LinkError, Refusal, Terms,
+};
+use covey_space::{JoinRequest, Role, Welcome};
+use covey_types::{
+    DeviceId, SpaceId,
+    limits::{MAX_INVITE_MS, MAX_PAIR_MESSAGE_BYTES},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use crate::{Invitation, Joined, Node, NodeError, Space, engine, sync};
+
+/// The stream's protocol.
+const PROTOCOL: &str = "/covey/pair/1";
+
+/// How long one pairing may take on the inviter's side, and one attempt on the joiner's.
+const PAIRING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Pairings that an inviter holds at a time: each is a guess at most.
+const MAX_PAIRINGS: usize = 8;
+
+/// How often a joiner looks for devices that it has not asked yet, beside being told of new ones.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Devices that a joiner with a code asks: a crowd on one LAN, with room.
+const MAX_ASKED: usize = 1024;
+
+/// Invitations and the pairings that are under way.
+#[derive(Debug)]
+pub(crate) struct Pairing {
+    invitations: Mutex<Invitations>,
+    slots: Semaphore,
+}
+
+impl Default for Pairing {
+    fn default() -> Self {
+        Self { invitations: Mutex::default(), slots: Semaphore::new(MAX_PAIRINGS) }
+    }
+}
+
+/// Why a space could not be joined.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Not a code.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// Not a link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The link's time is over.
+    #[error("the invitation link has expired; ask for a new one")]
+    LinkExpired,
+    /// The inviter said no.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// Nobody knows the code.
+    #[error(
+        "nobody answered to this code within {} s; {asked} devices were asked. Is the inviting node running, and on the \
+         same network? A link from `covey invite` works across networks.",
+        waited.as_secs()
+    )]
+    NobodyAnswered {
+        /// How long was waited.
+        waited: Duration,
+        /// How many devices said that it isn't theirs.
+        asked: usize,
+    },
+    /// The inviter of a link could not be reached.
+    #[error("the inviting device could not be reached at the addresses in the link: {0}")]
+    Unreachable(String),
+    /// Joined, but the inviter went away before everything was there.
+    #[error("joined {space:?}, but the first sync did not finish within {} s; it goes on by itself", waited.as_secs())]
+    NotSynced {
+        /// The space's name.
+        space: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The conversation broke off.
+    #[error("pairing with {peer} broke off: {reason}")]
+    Broken {
+        /// With whom.
+        peer: DeviceId,
+        /// Why.
+        reason: String,
+    },
+    /// This node has no network.
+    #[error("this node runs without a network (solo); start it with --network lan to join")]
+    Solo,
+}
+
+/// Opens an invitation.
+pub(crate) async fn invite(space: &Space, role: Role, expires: Duration) -> Result<Invitation, NodeError> {
+    let node = &space.node;
+    let device = node.device();
+    let name = {
+        let engine = node.engine();
+        let state = engine.space(space.id())?;
+        engine::require_role(state, device, role.max(Role::Admin))?;
+        state.name().to_owned()
+    };
+    let now = node.now_ms();
+    let terms = Terms {
+        space: space.id(),
+        role: role.to_u8(),
+        expires_at_ms: now.saturating_add(u64::try_from(expires.as_millis()).unwrap_or(u64::MAX)),
+    };
+    let code = node.0.pairing.invitations().open(terms, now).map_err(|err| match err {
+        InviteError::TooLong { .. } => NodeError::Invalid(format!(
+            "an invitation can last at most {} h",
+            Duration::from_millis(MAX_INVITE_MS).as_secs() / 3600
+        )),
+        other => NodeError::Invalid(other.to_string()),
+    })?;
+    let link = Link {
+        code: code.clone(),
+        inviter: device,
+        addresses: node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect(),
+        expires_at_ms: terms.expires_at_ms,
+        space_name: name,
+    }
+    .bounded();
+    tracing::info!(space = %space.id(), %role, "opened an invitation");
+    Ok(Invitation {
+        code: code.to_string(),
+        link: link.to_string(),
+        expires_at_ms: terms.expires_at_ms,
+        role,
+    })
+}
+
+impl Pairing {
+    fn invitations(&self) -> std::sync::MutexGuard<'_, Invitations> {
+        self.invitations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts the streams of devices that want to join.
+pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::NetError> {
+    let mut incoming = node.0.net.accept(PROTOCOL)?;
+    Ok(async move {
+        while let Some((joiner, mut stream)) = incoming.next().await {
+            let node_of_task = node.clone();
+            node.spawn(async move {
+                let Ok(_slot) = node_of_task.0.pairing.slots.try_acquire() else {
+                    let _ = send(&mut stream, &Inviter::refusal(Refusal::Busy)).await;
+                    return;
+                };
+                let paired =
+                    tokio::time::timeout(PAIRING_TIMEOUT, answer(&node_of_task, joiner, &mut stream)).await;
+                match paired {
+                    Ok(Ok(())) => {}
+                    Ok(Err(reason)) => tracing::warn!(%joiner, reason, "a pairing failed"),
+                    Err(_) => tracing::warn!(%joiner, "a pairing took too long"),
+                }
+            });
+        }
+    })
+}
+
+/// The inviter's side of one pairing.
+async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result<(), String> {
+    let mut inviter = Inviter::new(node.device(), joiner);
+    loop {
+        let message = receive(stream).await?;
+        let step = {
+            let mut invitations = node.0.pairing.invitations();
+            inviter.handle(&message, &mut invitations, node.now_ms()).map_err(|err| err.to_string())?
+        };
+        if let Some(message) = step.send {
+            send(stream, &message).await?;
+        }
+        match step.outcome {
+            None => {}
+            Some(InviterOutcome::Request { terms, request, .. }) => {
+                let reply = match admit(node, joiner, terms, &request).await {
+                    Ok(welcome) => inviter.accept(&welcome, terms).map_err(|err| err.to_string())?,
+                    Err(err) => {
+                        tracing::error!(%joiner, %err, "could not let a device in");
+                        inviter.decline().map_err(|err| err.to_string())?
+                    }
+                };
+                send(stream, &reply).await?;
+            }
+            Some(InviterOutcome::WrongGuess { burnt, .. }) => {
+                let consequence = if burnt { "the code is burnt" } else { "the code stays open" };
+                return Err(format!("it guessed a code wrongly; {consequence}"));
+            }
+            Some(InviterOutcome::Refused(refusal)) => {
+                tracing::debug!(%joiner, %refusal, "refused a pairing");
+                return Ok(());
+            }
+            Some(InviterOutcome::Finished) => return Ok(()),
+        }
+    }
+}
+
+/// Writes the joiner into the space and makes its welcome.
+async fn admit(node: &Node, joiner: DeviceId, terms: Terms, request: &[u8]) -> Result<Vec<u8>, NodeError> {
+    let request = JoinRequest::decode(request).map_err(|err| NodeError::Invalid(err.to_string()))?;
+    if request.device.cert.device != joiner {
+        return Err(NodeError::Invalid("the certificate is of another device than the one that asks".into()));
+    }
+    let role = Role::from_u8(terms.role).ok_or_else(|| NodeError::Internal("an unknown role".into()))?;
+    let (secrets, now, id) = (node.0.secrets.clone(), node.now_ms(), terms.space);
+    let already = node.engine().space(id)?.membership.has_device(joiner);
+    if !already {
+        let JoinRequest { user_name, device } = request;
+        let name = user_name.clone();
+        let entry = node
+            .write(move |tx, engine| {
+                engine.append_own(tx, &secrets, id, Kind::MEMBERSHIP, now, |_, engine, _| {
+                    engine.invitation_body(id, device.cert.user, &user_name, role, &device)
+                })
+            })
+            .await?;
+        node.published(id, &[entry]);
+        sync::own_membership_changed(node, id);
+        tracing::info!(space = %id, %joiner, "let a device in");
+        node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
+    }
+    let addresses = node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect();
+    let engine = node.engine();
+    let state = engine.space(id)?;
+    let welcome = Welcome {
+        space: id,
+        name: state.name().to_owned(),
+        role,
+        keys: state.info.keys.clone(),
+        inviter_name: node.0.secrets.profile.user_name.clone(),
+        inviter: node.0.secrets.certified(),
+        addresses,
+    };
+    Ok(welcome.encode())
+}
+
+/// Joins by a code or a link, and waits for the first full sync.
+pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<Joined, NodeError> {
+    let started = Instant::now();
+    let deadline = started + timeout;
+    if node.0.config.network == crate::NetworkMode::Solo {
+        return Err(JoinError::Solo.into());
+    }
+    let text = text.trim();
+    let (space, inviter) = if text.starts_with("covey:") {
+        join_by_link(node, text, deadline).await?
+    } else {
+        join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
+    };
+    node.space_added(space);
+    first_sync(node, space, inviter, started, deadline).await
+}
+
+async fn join_by_link(node: &Node, text: &str, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
+    let link: Link = text.parse().map_err(JoinError::Link)?;
+    if link.expires_at_ms <= node.now_ms() {
+        return Err(JoinError::LinkExpired.into());
+    }
+    let addresses: Vec<Multiaddr> = link.addresses.iter().filter_map(|text| text.parse().ok()).collect();
+    let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses)).await;
+    match connected {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
+        Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
+    }
+    match ask(node, &link.code, link.inviter).await? {
+        Ok(space) => Ok((space, link.inviter)),
+        Err(refusal) => Err(JoinError::Refused(refusal).into()),
+    }
+}
+
+async fn join_by_code(
+    node: &Node,
+    code: &Code,
+    started: Instant,
+    deadline: Instant,
+) -> Result<(SpaceId, DeviceId), NodeError> {
+    let mut asked = BTreeSet::new();
+    let mut attempts = tokio::task::JoinSet::new();
+    loop {
+        for info in node.0.net.peers().await {
+            if asked.len() < MAX_ASKED && asked.insert(info.device) {
+                let (node, code, device) = (node.clone(), code.clone(), info.device);
+                attempts.spawn(async move {
+                    let reached = node.0.net.connect(device, Vec::new()).await.map_err(|err| err.to_string());
+                    let answer = match reached {
+                        Ok(()) => ask(&node, &code, device).await.map_err(|err| err.to_string()),
+                        Err(err) => Err(err),
+                    };
+                    (device, answer)
+                });
+            }
+        }
+        let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
+        match timeout_at(look_again, attempts.join_next()).await {
+            Ok(Some(Ok((device, Ok(Ok(space)))))) => return Ok((space, device)),
+            Ok(Some(Ok((_, Ok(Err(Refusal::UnknownNameplate)))))) => {}
+            Ok(Some(Ok((_, Ok(Err(refusal)))))) => return Err(JoinError::Refused(refusal).into()),
+            Ok(Some(Ok((device, Err(reason))))) => {
+                tracing::debug!(%device, reason, "asking for the code");
+                // It may have come up only just now: it's asked again when it's looked for the next time.
+                asked.remove(&device);
+                tokio::time::sleep_until(look_again).await;
+            }
+            Ok(Some(Err(_))) => {}
+            Ok(None) => tokio::time::sleep_until(look_again).await,
+            Err(_) => {}
+        }
+        if Instant::now() >= deadline {
+            return Err(JoinError::NobodyAnswered { waited: started.elapsed(), asked: asked.len() }.into());
+        }
+    }
+}
+
+/// The joiner's side of one pairing: the space, kept durably, or the inviter's refusal.
+async fn ask(node: &Node, code: &Code, inviter: DeviceId) -> Result<Result<SpaceId, Refusal>, NodeError> {
+    let broken = |reason: String| JoinError::Broken { peer: inviter, reason };
+    let talk = async {
+        let mut stream = node.0.net.open(inviter, PROTOCOL).await.map_err(|err| err.to_string())?;
+        let request = JoinRequest {
+            user_name: node.0.secrets.profile.user_name.clone(),
+            device: node.0.secrets.certified(),
+        };
+        let (mut joiner, first) =
+            Joiner::start(code, node.device(), inviter, request.encode()).map_err(|err| err.to_string())?;
+        send(&mut stream, &first).await?;
+        loop {
+            let message = receive(&mut stream).await?;
+            let step = joiner.handle(&message).map_err(|err| err.to_string())?;
+            match step.outcome {
+                None => {}
+                Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
+                Some(JoinerOutcome::Welcome { welcome, terms }) => {
+                    let space = enter(node, inviter, &welcome, terms).await.map_err(|err| err.to_string())?;
+                    if let Some(done) = step.send {
+                        // The inviter knows already that this device is in; its thanks may be lost.
+                        let _ = send(&mut stream, &done).await;
+                        let _ = stream.shutdown().await;
+                    }
+                    return Ok(Ok(space));
+                }
+            }
+            if let Some(message) = step.send {
+                send(&mut stream, &message).await?;
+            }
+        }
+    };
+    match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(reason)) => Err(broken(reason).into()),
+        Err(_) => Err(broken(format!("no answer within {} s", PAIRING_TIMEOUT.as_secs())).into()),
+    }
+}
+
+/// Keeps a welcome.
+async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> Result<SpaceId, NodeError> {
+    let welcome = Welcome::decode(welcome).map_err(|err| NodeError::Invalid(err.to_string()))?;
+    if welcome.space != terms.space
+        || welcome.role.to_u8() != terms.role
+        || welcome.inviter.cert.device != inviter
+    {
+        return Err(NodeError::Invalid("the welcome contradicts what was agreed".into()));
+    }
+    node.0.peers.remember(node, inviter, &welcome.addresses);
+    let Welcome { space, name, keys, .. } = welcome;
+    node.write(move |tx, engine| engine.enter_space(tx, space, &name, keys, inviter)).await?;
+    Ok(space)
+}
+
+/// Waits until this device has everything that the inviter had.
+async fn first_sync(
+    node: &Node,
+    space: SpaceId,
+    inviter: DeviceId,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Joined, NodeError> {
+    let mut events = node.events();
+    loop {
+        let is_member = node.engine().space(space)?.membership.role_of(node.device()).is_some();
+        let view = node.0.sessions.view(inviter, space);
+        if is_member && view.is_some_and(|view| view.heads_known && view.missing_here == 0) {
+            let space = Space::new(node.clone(), space);
+            let records = space.status().await?.records;
+            return Ok(Joined { space, records });
+        }
+        // The view also moves without an event: look at it now and then.
+        let look_again = (Instant::now() + Duration::from_millis(20)).min(deadline);
+        let _ = timeout_at(look_again, events.recv()).await;
+        if Instant::now() >= deadline {
+            let name = Space::new(node.clone(), space).name();
+            return Err(JoinError::NotSynced { space: name, waited: started.elapsed() }.into());
+        }
+    }
+}
+
+async fn send(stream: &mut NetStream, message: &[u8]) -> Result<(), String> {
+    let frame = [&(message.len() as u32).to_le_bytes(), message].concat();
+    stream.write_all(&frame).await.map_err(|err| err.to_string())?;
+    stream.flush().await.map_err(|err| err.to_string())
+}
+
+async fn receive(stream: &mut NetStream) -> Result<Vec<u8>, String> {
+    let mut len = [0; 4];
+    stream.read_exact(&mut len).await.map_err(|err| err.to_string())?;
+    let len = u32::from_le_bytes(len) as usize;
+    if len > MAX_PAIR_MESSAGE_BYTES {
+        return Err(format!("a message of {len} bytes is longer than the limit of {MAX_PAIR_MESSAGE_BYTES}"));
+    }
+    let mut message = vec![0; len];
+    stream.read_exact(&mut message).await.map_err(|err| err.to_string())?;
+    Ok(message)
+}

@@ -1,0 +1,215 @@
+//! [`Space`]: one space of a node.
+
+use std::{collections::VecDeque, time::Duration};
+
+use covey_records::ops::RecordId;
+use covey_space::Role;
+use covey_types::{SpaceId, limits::MAX_NAME_BYTES};
+use tokio::sync::watch;
+
+use crate::{Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, pairing, sync::describe};
+
+/// Changes that are read at once for a watcher.
+const WATCH_BATCH: usize = 256;
+
+/// One space of a node. Cloning gives another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Space {
+    pub(crate) node: Node,
+    id: SpaceId,
+}
+
+/// A way into a space, open for one device and for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// What one person reads to the other: `COVEY-XXXX-XXXX`.
+    pub code: String,
+    /// The same as a link, with where to find this node.
+    pub link: String,
+    /// When it ends, milliseconds since 1970.
+    pub expires_at_ms: u64,
+    /// What the joiner will be.
+    pub role: Role,
+}
+
+/// A change of one record: its newest version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number: larger than those of all changes before, on this node.
+    pub position: u64,
+    /// Where the record belongs.
+    pub collection: String,
+    /// Which record.
+    pub id: String,
+    /// The document as JSON text; `None` if the record was deleted.
+    pub doc: Option<String>,
+}
+
+impl Space {
+    pub(crate) fn new(node: Node, id: SpaceId) -> Self {
+        Self { node, id }
+    }
+
+    /// Which space.
+    pub fn id(&self) -> SpaceId {
+        self.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.node.engine().space(self.id).map(|space| space.name().to_owned()).unwrap_or_default()
+    }
+
+    /// What this device's user may do; `None` before the first sync has told.
+    pub fn role(&self) -> Option<Role> {
+        let device = self.node.device();
+        self.node.engine().space(self.id).ok()?.membership.role_of(device)
+    }
+
+    /// Who is in it.
+    pub async fn members(&self) -> Vec<Member> {
+        let engine = self.node.engine();
+        let Ok(space) = engine.space(self.id) else { return Vec::new() };
+        let member = |(user, member): (_, covey_space::Member)| Member {
+            user,
+            name: member.name,
+            role: member.role,
+            devices: member.devices.into_iter().collect(),
+        };
+        space.membership.members().into_iter().map(member).collect()
+    }
+
+    /// How it stands, and with whom.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn status(&self) -> Result<SpaceStatus, NodeError> {
+        let key = self.node.engine().space(self.id)?.key;
+        let (logs, collections) =
+            self.node.0.store.read(move |reader| Ok((reader.logs(key)?, reader.collections(key)?))).await?;
+        let connected = self.node.0.sessions.connected();
+        let engine = self.node.engine();
+        let space = engine.space(self.id)?;
+        let me = self.node.device();
+        let sync: Vec<SyncStatus> = space
+            .membership
+            .devices()
+            .filter(|(device, _)| *device != me)
+            .map(|(device, _)| describe(&self.node, space, device, connected.contains(&device)))
+            .collect();
+        Ok(SpaceStatus {
+            id: self.id,
+            name: space.name().to_owned(),
+            role: space.membership.role_of(me),
+            members: space.membership.len() as u64,
+            entries: logs.iter().map(|log| log.head.seq).sum(),
+            records: collections.iter().map(|collection| collection.live).sum(),
+            sync,
+        })
+    }
+
+    /// Opens a way in for one device. The code is for reading aloud, the link for sending.
+    ///
+    /// # Errors
+    /// [`NodeError::NotAllowed`] below admin; [`NodeError::Invalid`] for a life that is too long or too short.
+    pub async fn invite(&self, role: Role, expires: Duration) -> Result<Invitation, NodeError> {
+        pairing::invite(self, role, expires).await
+    }
+
+    /// A collection, by name. It comes into being with its first record.
+    ///
+    /// # Errors
+    /// [`NodeError::Invalid`] for a name that can't be one.
+    pub fn collection(&self, name: &str) -> Result<Collection, NodeError> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || RecordId::parse(name).is_err() {
+            let rule = format!("1 to {MAX_NAME_BYTES} bytes without control characters");
+            return Err(NodeError::Invalid(format!("{name:?} can't be the name of a collection: {rule}")));
+        }
+        self.node.engine().space(self.id)?;
+        Ok(Collection::new(self.clone(), name.to_owned()))
+    }
+
+    /// The collections and how many records each has.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn collections(&self) -> Result<Vec<(String, u64)>, NodeError> {
+        let key = self.node.engine().space(self.id)?.key;
+        let rows = self.node.0.store.read(move |reader| reader.collections(key)).await?;
+        Ok(rows.into_iter().map(|row| (row.name, row.live)).collect())
+    }
+
+    /// The changes after position `since`, oldest first: each record once, in its newest version.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn changes(
+        &self,
+        collection: Option<&str>,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, NodeError> {
+        let key = self.node.engine().space(self.id)?.key;
+        let collection = collection.map(str::to_owned);
+        let read = move |reader: &covey_store::Reader<'_>| {
+            let wanted = match &collection {
+                None => None,
+                Some(name) => match reader.collection(key, name)? {
+                    None => return Ok(Vec::new()),
+                    found => found,
+                },
+            };
+            reader.changes(key, wanted, since, limit)
+        };
+        let change = |row: covey_store::Change| Change {
+            position: row.position,
+            collection: row.collection_name,
+            id: row.id,
+            doc: row.doc,
+        };
+        Ok(self.node.0.store.read(read).await?.into_iter().map(change).collect())
+    }
+
+    /// The newest position on this node.
+    pub fn position(&self) -> u64 {
+        *self.node.0.store.position_watch().borrow()
+    }
+
+    /// Follows changes as they come: those after `since`, or from now on.
+    pub fn watch(&self, collection: Option<String>, since: Option<u64>) -> Watch {
+        let positions = self.node.0.store.position_watch();
+        let since = since.unwrap_or_else(|| *positions.borrow());
+        Watch { space: self.clone(), collection, since, positions, ready: VecDeque::new() }
+    }
+}
+
+/// Changes as they come.
+#[derive(Debug)]
+pub struct Watch {
+    space: Space,
+    collection: Option<String>,
+    since: u64,
+    positions: watch::Receiver<u64>,
+    ready: VecDeque<Change>,
+}
+
+impl Watch {
+    /// The next change; waits for it. A watcher that was slow sees each record once, in its newest version.
+    ///
+    /// # Errors
+    /// The store's; [`NodeError::Closing`] at the end.
+    pub async fn next(&mut self) -> Result<Change, NodeError> {
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                self.since = change.position;
+                return Ok(change);
+            }
+            self.positions.borrow_and_update();
+            let changes = self.space.changes(self.collection.as_deref(), self.since, WATCH_BATCH).await?;
+            if changes.is_empty() {
+                self.positions.changed().await.map_err(|_| NodeError::Closing)?;
+            }
+            self.ready.extend(changes);
+        }
+    }
+}

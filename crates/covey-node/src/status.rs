@@ -1,0 +1,208 @@
+//! What a node tells about itself: plain values, taken at one moment.
+
+use std::time::Duration;
+
+use covey_types::{DeviceId, SpaceId, UserId};
+
+use covey_space::Role;
+
+/// Who this node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The person.
+    pub user: UserId,
+    /// The person's name as others see it.
+    pub user_name: String,
+    /// This device; prints as the libp2p peer id.
+    pub device: DeviceId,
+    /// The device's name as others see it.
+    pub device_name: String,
+}
+
+/// How far the network reaches.
+pub use covey_net::NetworkMode;
+
+/// The node at one moment.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Who it is.
+    pub identity: Identity,
+    /// The version of this build.
+    pub version: &'static str,
+    /// How long it has been running.
+    pub uptime: Duration,
+    /// How far its network reaches.
+    pub mode: NetworkMode,
+    /// The multiaddrs it listens on.
+    pub listen: Vec<String>,
+    /// Peers that share a space with it, and strangers that are near.
+    pub peers: Vec<PeerStatus>,
+    /// Its spaces.
+    pub spaces: Vec<SpaceStatus>,
+}
+
+/// Whether a peer can be talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// There is a connection.
+    Connected,
+    /// An address is known and was announced or used of late.
+    Reachable,
+    /// Known, and not to be found.
+    Offline,
+}
+
+/// The transport of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// QUIC.
+    Quic,
+    /// TCP with Noise and yamux.
+    Tcp,
+}
+
+/// One other device.
+#[derive(Debug, Clone)]
+pub struct PeerStatus {
+    /// Which.
+    pub device: DeviceId,
+    /// Its name, where a common space tells it.
+    pub name: Option<String>,
+    /// The name of the person it belongs to.
+    pub user_name: Option<String>,
+    /// Whether it can be talked to.
+    pub state: PeerState,
+    /// Over which transport, when connected.
+    pub transport: Option<Transport>,
+    /// The last measured round trip, when connected.
+    pub rtt: Option<Duration>,
+    /// The multiaddr in use, or the best one known.
+    pub address: Option<String>,
+}
+
+/// How a space stands with one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncState {
+    /// Both have the same entries, durably.
+    InSync,
+    /// Entries are being exchanged now.
+    Syncing,
+    /// Connected, and something is missing that isn't moving; the reason says why.
+    Behind,
+    /// Not connected.
+    Unreachable,
+    /// One side refuses; the reason says why.
+    Refused,
+}
+
+/// One peer's line in a space's sync status.
+#[derive(Debug, Clone)]
+pub struct SyncStatus {
+    /// Which peer.
+    pub peer: DeviceId,
+    /// How it stands.
+    pub state: SyncState,
+    /// Entries the peer has, as far as known, and this node lacks.
+    pub missing_here: u64,
+    /// Entries this node has and the peer, as far as known, lacks.
+    pub missing_there: u64,
+    /// A sentence for people, whenever the state isn't [`SyncState::InSync`].
+    pub reason: Option<String>,
+}
+
+/// A space at one moment.
+#[derive(Debug, Clone)]
+pub struct SpaceStatus {
+    /// Which.
+    pub id: SpaceId,
+    /// Its name.
+    pub name: String,
+    /// What this device's user may do in it; `None` before the first sync has told.
+    pub role: Option<Role>,
+    /// How many people are in it.
+    pub members: u64,
+    /// Entries in all logs.
+    pub entries: u64,
+    /// Records that aren't deleted.
+    pub records: u64,
+    /// One line per device of the space but this.
+    pub sync: Vec<SyncStatus>,
+}
+
+/// A person in a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// The name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Their devices in this space, with names.
+    pub devices: Vec<(DeviceId, String)>,
+}
+
+/// One thing the doctor looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// A short name, stable for scripts: `store`, `clock`, `udp-buffers`.
+    pub name: &'static str,
+    /// Whether all is well.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it, when not ok.
+    pub remedy: Option<String>,
+}
+
+/// What happened on a node, for those who follow along. Numbered by the API.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A peer was connected.
+    PeerConnected(DeviceId),
+    /// A peer is gone.
+    PeerDisconnected(DeviceId),
+    /// A peer was seen nearby.
+    PeerDiscovered(DeviceId),
+    /// A space was made or joined.
+    SpaceAdded(SpaceId),
+    /// Someone joined a space.
+    MemberJoined {
+        /// Which space.
+        space: SpaceId,
+        /// Their name.
+        name: String,
+        /// Their device.
+        device: DeviceId,
+    },
+    /// Records changed; the change feed has them up to `position`.
+    RecordsChanged {
+        /// The newest position.
+        position: u64,
+    },
+    /// How a space stands with a peer changed.
+    SyncChanged {
+        /// Which space.
+        space: SpaceId,
+        /// With whom.
+        peer: DeviceId,
+        /// How it stands now.
+        state: SyncState,
+    },
+    /// An entry is held because it claims to be from the future.
+    EntryHeld {
+        /// Which space.
+        space: SpaceId,
+        /// Who wrote it.
+        device: DeviceId,
+        /// How far ahead of our clock.
+        ahead_ms: u64,
+    },
+    /// A peer broke the protocol.
+    PeerMisbehaved {
+        /// Who.
+        device: DeviceId,
+        /// How.
+        reason: String,
+    },
+}
