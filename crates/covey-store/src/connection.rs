@@ -1,0 +1,106 @@
+//! SQLCipher connections: how they are opened, unlocked and set up.
+
+use std::{io, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use crate::{
+    home::Home,
+    key::{DatabaseKey, key_pragma},
+};
+
+/// Pages the writer keeps decrypted: inserts at random places of an index stay in memory up to about a
+/// million records. Filled only by use, given back when the writer is idle.
+const WRITER_CACHE_KIB: u32 = 16 << 10;
+
+/// The same for each reader: four of them are a tenth of what an idle node may use.
+const READER_CACHE_KIB: u32 = 1 << 10;
+
+/// Pages in the write-ahead log after which a commit carries it over into the database: 16 MiB. Ten
+/// bulk transactions share one such pass, and little is left to do after a crash.
+const CHECKPOINT_PAGES: u32 = 4000;
+
+/// What is left of the write-ahead log's file after it was carried over.
+const WAL_KEPT_BYTES: u32 = 32 << 20;
+
+/// Prepared statements kept per connection: every fixed statement of this crate, with room.
+const STATEMENTS_KEPT: usize = 128;
+
+/// How long a reader waits for a lock. Only recovery and checkpoints take any, and for moments.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connection that writes. The database must exist.
+pub(crate) fn open_writer(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, key)?;
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {WAL_KEPT_BYTES};
+         PRAGMA cache_size = -{WRITER_CACHE_KIB};"
+    ))?;
+    Ok(conn)
+}
+
+/// A connection that only reads.
+pub(crate) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, key)?;
+    conn.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
+    Ok(conn)
+}
+
+/// Looks whether the database can be read, without changing a byte on disk, and gives its schema version.
+///
+/// The exclusive mode keeps SQLite from making an index file for the write-ahead log, and a checkpoint
+/// on close is forbidden, so that even a log with changes in it stays as it is.
+pub(crate) fn probe(home: &Home, key: &DatabaseKey) -> rusqlite::Result<u32> {
+    let had_wal = home.wal().exists();
+    let conn = Connection::open_with_flags(home.database(), flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let version = (|| {
+        set_key(&conn, key)?;
+        conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;")?;
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        conn.pragma_query_value(None, "user_version", |row| row.get(0))
+    })();
+    drop(conn);
+    if !had_wal {
+        remove_empty(&home.wal());
+    }
+    version
+}
+
+/// SQLite makes the log's file when it looks for one; an empty one says nothing.
+fn remove_empty(wal: &Path) {
+    if std::fs::metadata(wal).is_ok_and(|found| found.len() == 0)
+        && let Err(err) = std::fs::remove_file(wal)
+        && err.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(%err, "an empty write-ahead log stays behind");
+    }
+}
+
+fn open(path: &Path, mode: OpenFlags, key: &DatabaseKey) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, flags(mode))?;
+    set_key(&conn, key)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Temporary files would lie about unencrypted.
+    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    Ok(conn)
+}
+
+/// Each connection is used by one thread at a time, so SQLite's own mutexes are left out.
+fn flags(mode: OpenFlags) -> OpenFlags {
+    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn set_key(conn: &Connection, key: &DatabaseKey) -> rusqlite::Result<()> {
+    // SQLCipher writes to stderr what it then also returns as an error. The setting is the process's.
+    conn.execute_batch("PRAGMA cipher_log_level = NONE")?;
+    conn.execute_batch(&key_pragma(key)).map_err(|err| match err {
+        // The text of the statement holds the key and must not travel with the error.
+        rusqlite::Error::SqlInputError { error, .. } => rusqlite::Error::SqliteFailure(error, None),
+        other => other,
+    })
+}

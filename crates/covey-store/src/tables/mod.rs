@@ -1,0 +1,55 @@
+//! The tables: what can be asked of a [`Reader`](crate::Reader) and changed by a [`Tx`](crate::Tx).
+//!
+//! | module | tables |
+//! |---|---|
+//! | `spaces` | meta, spaces |
+//! | `logs` | logs, entries |
+//! | `membership` | membership, held |
+//! | `records` | collections, records, the change feed |
+//! | `query` | lists of records, filtered |
+
+mod logs;
+mod membership;
+mod query;
+mod records;
+mod spaces;
+
+use std::fmt;
+
+pub use logs::{LogRow, NewEntry, StoredEntry};
+pub use membership::HeldRow;
+pub use records::{Change, CollectionRow, RecordRow, RecordState};
+pub use spaces::SpaceRow;
+pub(crate) use spaces::{position, save_position};
+
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(crate) i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($kind, " {}"), self.0)
+            }
+        }
+    };
+}
+
+key!(
+    /// A space in this store. Short, and good in this store only.
+    SpaceKey, "space"
+);
+key!(
+    /// A log in this store.
+    LogKey, "log"
+);
+key!(
+    /// A collection in this store.
+    CollectionKey, "collection"
+);
+
+/// The column does not hold what this program writes there.
+fn malformed(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, what.into())
+}
