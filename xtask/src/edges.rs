@@ -63,6 +63,7 @@ pub(crate) const EDGES: &[Row] = &[
     outer("covey-api", &["covey-types", "covey-node"]),
     // The node only for `init`, `up` and `demo`; every other command is a client of the API.
     outer("covey", &["covey-types", "covey-api", "covey-node"]),
+    outer("covey-lab", &[]),
     Row { name: "covey-bench", uses: Uses::Anything, pure: false },
     outer("xtask", &[]),
 ];

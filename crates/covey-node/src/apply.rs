@@ -62,19 +62,36 @@ fn apply_one(
     let mut buffer = [0; 36];
     let id = id.text(&mut buffer);
     let collection = tx.ensure_collection(space, collection)?;
-    if tx.record_state(collection, id)?.is_none() {
-        if let Op::Put { fields, .. } = op {
-            let (doc, state) = fresh_put_parts(fields, stamp, devices);
-            tx.put_record(collection, id, Some(&doc), &state)?;
-            return Ok(());
-        }
+    if let Op::Put { fields, .. } = op
+        && tx.record_state(collection, id)?.is_none()
+    {
+        let (doc, state) = fresh_put_parts(fields, stamp, devices);
+        return put(tx, collection, id, Some(&doc), &state);
     }
     let mut record = load(tx, collection, id, devices)?;
     if record.apply(op, stamp, log) {
         let (doc, state) = record.to_parts(devices);
-        tx.put_record(collection, id, doc.as_deref(), &state)?;
+        put(tx, collection, id, doc.as_deref(), &state)?;
     }
     Ok(())
+}
+
+/// Writes a row. A document that SQLite can't read, though the records crate could, is left out here as on every other
+/// replica: one record of a hostile member must not stop the log.
+fn put(
+    tx: &mut Tx<'_>,
+    collection: covey_store::CollectionKey,
+    id: &str,
+    doc: Option<&str>,
+    state: &[u8],
+) -> Result<(), StoreError> {
+    match tx.put_record(collection, id, doc, state) {
+        Err(err @ StoreError::BadDocument { .. }) => {
+            tracing::warn!(%err, "a record is left out");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
 }
 
 /// The merged state of a record; an empty one if there is none.

@@ -450,7 +450,7 @@ impl Engine {
                 outcome.joined.extend(acts.iter().flat_map(joined_by));
             }
             Err(MembershipError::MissingPast) => {
-                tx.hold(log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?
+                tx.hold(log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?;
             }
             Err(err) => outcome.refused.push((header.log, header.seq, err.to_string())),
         }

@@ -357,30 +357,18 @@ impl Node {
         let mut peers: BTreeMap<DeviceId, PeerStatus> = BTreeMap::new();
         let engine = self.engine();
         for space in engine.spaces.values() {
-            for (device, user) in space.membership.devices().filter(|(device, _)| *device != self.device()) {
-                let members = space.membership.members();
-                peers.entry(device).or_insert_with(|| PeerStatus {
-                    device,
-                    name: space.membership.device_name(device).map(str::to_owned),
-                    user_name: members.get(&user).map(|member| member.name.clone()),
-                    state: PeerState::Offline,
-                    transport: None,
-                    rtt: None,
-                    address: None,
-                });
+            for member in space.membership.members().into_values() {
+                for (device, name) in member.devices {
+                    let peer = peers.entry(device).or_insert_with(|| unknown_peer(device));
+                    peer.name.get_or_insert(name);
+                    peer.user_name.get_or_insert_with(|| member.name.clone());
+                }
             }
         }
+        peers.remove(&self.device());
         drop(engine);
         for info in near {
-            let peer = peers.entry(info.device).or_insert_with(|| PeerStatus {
-                device: info.device,
-                name: None,
-                user_name: None,
-                state: PeerState::Offline,
-                transport: None,
-                rtt: None,
-                address: None,
-            });
+            let peer = peers.entry(info.device).or_insert_with(|| unknown_peer(info.device));
             peer.state = match info.state {
                 covey_net::PeerState::Connected => PeerState::Connected,
                 covey_net::PeerState::Reachable => PeerState::Reachable,
@@ -424,6 +412,18 @@ impl Node {
             Ok(Err(err)) => tracing::error!(%err, "closing the store"),
             Err(err) => tracing::error!(%err, "closing the store"),
         }
+    }
+}
+
+fn unknown_peer(device: DeviceId) -> PeerStatus {
+    PeerStatus {
+        device,
+        name: None,
+        user_name: None,
+        state: PeerState::Offline,
+        transport: None,
+        rtt: None,
+        address: None,
     }
 }
 

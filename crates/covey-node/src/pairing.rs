@@ -314,7 +314,7 @@ async fn join_by_code(
         let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
         match timeout_at(look_again, attempts.join_next()).await {
             Ok(Some(Ok((device, Ok(Ok(space)))))) => return Ok((space, device)),
-            Ok(Some(Ok((_, Ok(Err(Refusal::UnknownNameplate)))))) => {}
+            Ok(Some(Ok((_, Ok(Err(Refusal::UnknownNameplate)))) | Err(_))) | Err(_) => {}
             Ok(Some(Ok((_, Ok(Err(refusal)))))) => return Err(JoinError::Refused(refusal).into()),
             Ok(Some(Ok((device, Err(reason))))) => {
                 tracing::debug!(%device, reason, "asking for the code");
@@ -322,9 +322,7 @@ async fn join_by_code(
                 asked.remove(&device);
                 tokio::time::sleep_until(look_again).await;
             }
-            Ok(Some(Err(_))) => {}
             Ok(None) => tokio::time::sleep_until(look_again).await,
-            Err(_) => {}
         }
         if Instant::now() >= deadline {
             return Err(JoinError::NobodyAnswered { waited: started.elapsed(), asked: asked.len() }.into());

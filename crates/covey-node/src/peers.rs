@@ -130,7 +130,7 @@ impl Peers {
     }
 
     /// A peer has greeted: it's a Covey node, and where it was reached is worth keeping.
-    pub(crate) fn greeted(&self, node: &Node, device: DeviceId) {
+    pub(crate) fn greeted(node: &Node, device: DeviceId) {
         if !is_member(node, device) {
             return;
         }
@@ -221,10 +221,10 @@ fn redial_members(node: &Node) {
 fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
     {
         let mut book = node.0.peers.book();
-        if let Some(generation) = generation {
-            if book.announced.len() < MAX_KNOWN {
-                book.announced.insert(device, generation);
-            }
+        if let Some(generation) = generation
+            && book.announced.len() < MAX_KNOWN
+        {
+            book.announced.insert(device, generation);
         }
         match book.strangers.get(&device) {
             Some(then) if *then == generation => return,

@@ -67,7 +67,7 @@ impl Space {
     }
 
     /// Who is in it.
-    pub async fn members(&self) -> Vec<Member> {
+    pub fn members(&self) -> Vec<Member> {
         let engine = self.node.engine();
         let Ok(space) = engine.space(self.id) else { return Vec::new() };
         let member = |(user, member): (_, covey_space::Member)| Member {

@@ -29,6 +29,7 @@ use tokio::{
 use crate::{
     Event, Node, NodeError, SyncState, SyncStatus,
     engine::{self, HoldReason, Ingested, SpaceState},
+    peers::Peers,
 };
 
 /// The stream's protocol.
@@ -215,14 +216,14 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
     })
 }
 
-/// Opens the stream to a connected peer and runs the session to its end, again and again while the connection lasts.
+/// Opens the stream to a connected peer and runs the session to its end, again and again while the connection lasts:
+/// what ended it (a full disk, an author not known yet) may have passed by then.
 pub(crate) async fn open(node: Node, peer: DeviceId) {
-    /// Tries while one connection lasts; a new connection starts anew.
-    const MAX_TRIES: u32 = 8;
-    for attempt in 0..MAX_TRIES {
-        if node.0.sessions.has(peer) {
-            return;
-        }
+    const FIRST_PAUSE: Duration = Duration::from_millis(250);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+    let mut pause = FIRST_PAUSE;
+    while !node.0.sessions.has(peer) {
+        let started = Instant::now();
         match node.0.net.open(peer, PROTOCOL).await {
             Ok(stream) => run(node.clone(), peer, stream).await,
             Err(covey_net::OpenError::NotConnected(_)) => return,
@@ -231,7 +232,9 @@ pub(crate) async fn open(node: Node, peer: DeviceId) {
         if node.0.peers.is_shunned(peer) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+        // One that lasted was a good one: the next begins with a short pause again.
+        pause = if started.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -243,23 +246,20 @@ async fn run(node: Node, peer: DeviceId, stream: NetStream) {
     let cancel = node.0.cancel.child_token();
     let handle = Handle { id, inbox: sender.clone(), shared: Arc::clone(&shared), cancel: cancel.clone() };
     node.0.sessions.register(peer, handle);
+    let left = Arc::clone(&shared);
     let driver = Driver::new(node.clone(), peer, stream, sender, inbox, shared);
     let end = cancel.run_until_cancelled(driver.run()).await;
     node.0.sessions.deregister(peer, id);
-    let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
+    let spaces: Vec<SpaceId> = lock(&left.views).keys().copied().collect();
     for space in spaces {
         node.emit(Event::SyncChanged { space, peer, state: SyncState::Unreachable });
     }
-    match end {
-        Some(Err(end)) => {
-            tracing::debug!(%peer, %end, "the sync session ended");
-            if end.is_misbehaviour() {
-                node.0.peers.misbehaved(&node, peer, end.to_string()).await;
-            } else if matches!(end, SessionEnd::Stranger) {
-                node.0.peers.is_a_stranger(&node, peer).await;
-            }
-        }
-        _ => tracing::debug!(%peer, "the sync session was stopped"),
+    let Some(Err(end)) = end else { return tracing::debug!(%peer, "the sync session was stopped") };
+    tracing::debug!(%peer, %end, "the sync session ended");
+    if end.is_misbehaviour() {
+        node.0.peers.misbehaved(&node, peer, end.to_string()).await;
+    } else if matches!(end, SessionEnd::Stranger) {
+        node.0.peers.is_a_stranger(&node, peer).await;
     }
 }
 
@@ -411,7 +411,7 @@ impl Driver {
                     Output::Send(payload) => self.outgoing.send(payload).map_err(|_| SessionEnd::Stream)?,
                     Output::Greeted(hello) => {
                         self.hello = Some(hello);
-                        self.node.0.peers.greeted(&self.node, self.peer);
+                        Peers::greeted(&self.node, self.peer);
                         answers.push_back(Input::Offer(self.offers(None)));
                     }
                     Output::Matched(space) => self.open_space(space),

@@ -1,3 +1,5 @@
+//! Both sides of a pairing against each other, and against what goes wrong between them.
+
 use covey_types::{
     DeviceId,
     limits::{DEFAULT_INVITE_MS, MAX_PAIR_MESSAGE_BYTES, MAX_WRONG_GUESSES},

@@ -1,4 +1,9 @@
 //! Nodes on loopback for the tests, and waiting for what they do.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "helpers of tests fail by panicking; not every test uses all"
+)]
 
 use std::{path::Path, time::Duration};
 

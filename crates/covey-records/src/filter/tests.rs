@@ -1,3 +1,5 @@
+//! Filters as people write them, and what they match.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Operations there and back, their cost in bytes, and hostile bodies.
+
 use covey_types::{DeviceId, Hlc, Incarnation, limits::MAX_ENTRY_BODY_BYTES};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Records against a naive reference, in every order.
+
 mod reference;
 
 use covey_types::Incarnation;
