@@ -39,6 +39,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long the device with the larger id waits for the other's call before it calls itself.
 const POLITE_PAUSE: Duration = Duration::from_millis(300);
 
+/// How long the device with the larger id waits for the other's sync stream before it opens one itself.
+const STREAM_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The first ban of a device that broke the protocol; doubles with each time, up to the longest.
 const FIRST_BAN: Duration = Duration::from_mins(1);
 const LONGEST_BAN: Duration = Duration::from_hours(1);
@@ -242,9 +245,13 @@ fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
 fn connected(node: &Node, device: DeviceId) {
     node.0.peers.book().last_seen.insert(device, Instant::now());
     node.emit(Event::PeerConnected(device));
-    if node.device() < device {
-        node.spawn(sync::open(node.clone(), device));
-    }
+    let node_of_task = node.clone();
+    node.spawn(async move {
+        if node_of_task.device() > device {
+            tokio::time::sleep(STREAM_PATIENCE).await;
+        }
+        sync::open(node_of_task, device).await;
+    });
 }
 
 /// Dials a device until it's connected; a device that isn't a member is tried a few times only.

@@ -1,6 +1,7 @@
 //! One sync session per connected peer: `covey-sync` driven over a raw stream.
 //!
-//! Of two devices the one with the smaller id opens the stream. A session's task owns the state machine;
+//! Of two devices the one with the smaller id opens the stream; the other does so only when no stream comes, which
+//! happens when its peer still holds a dead connection for a living one. A session's task owns the state machine;
 //! beside it run a reader, a writer and a worker that ingests. What waits for the writer and the worker is
 //! bounded by the windows of the protocol; what waits for the session itself by [`INBOX`] and [`FRAMES`].
 
@@ -52,6 +53,9 @@ const INGEST_BATCHES: usize = 16;
 
 /// A peer that shares nothing is let go after this: long enough for a pairing to begin and end.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A session younger than this is not given up for a stream that the peer opens: both opened at the same moment.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// Bytes read from a stream at once.
 const READ_BYTES: usize = 64 << 10;
@@ -108,6 +112,7 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Handle {
     id: u64,
+    since: Instant,
     inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
     cancel: tokio_util::sync::CancellationToken,
@@ -190,6 +195,11 @@ impl Sessions {
         lock(&self.live).contains_key(&peer)
     }
 
+    /// Whether there's a session with a peer that is too young to be a left-over.
+    fn is_fresh(&self, peer: DeviceId) -> bool {
+        lock(&self.live).get(&peer).is_some_and(|handle| handle.since.elapsed() < FRESH)
+    }
+
     /// Takes the place of an older session with the same peer.
     fn register(&self, peer: DeviceId, handle: Handle) {
         if let Some(old) = lock(&self.live).insert(peer, handle) {
@@ -205,11 +215,14 @@ impl Sessions {
     }
 }
 
-/// Accepts the streams of peers with smaller ids.
+/// Accepts the streams of peers.
 pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::NetError> {
     let mut incoming = node.0.net.accept(PROTOCOL)?;
     Ok(async move {
         while let Some((peer, stream)) = incoming.next().await {
+            if node.device() < peer && node.0.sessions.is_fresh(peer) {
+                continue; // ours stands, and the peer has accepted it
+            }
             let node_of_session = node.clone();
             node.spawn(async move { run(node_of_session, peer, stream).await });
         }
@@ -244,7 +257,7 @@ async fn run(node: Node, peer: DeviceId, stream: NetStream) {
     let (sender, inbox) = mpsc::channel(INBOX);
     let shared = Arc::new(Shared::default());
     let cancel = node.0.cancel.child_token();
-    let handle = Handle { id, inbox: sender.clone(), shared: Arc::clone(&shared), cancel: cancel.clone() };
+    let handle = Handle { id, since: Instant::now(), inbox: sender.clone(), shared: Arc::clone(&shared), cancel: cancel.clone() };
     node.0.sessions.register(peer, handle);
     let left = Arc::clone(&shared);
     let driver = Driver::new(node.clone(), peer, stream, sender, inbox, shared);
