@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{Invitation, Joined, Node, NodeError, Space, engine, sync};
+use crate::{Invitation, Joined, Node, NodeError, Space, engine};
 
 /// The stream's protocol.
 const PROTOCOL: &str = "/covey/pair/1";
@@ -235,7 +235,7 @@ async fn admit(node: &Node, joiner: DeviceId, terms: Terms, request: &[u8]) -> R
             })
             .await?;
         node.published(id, &[entry]);
-        sync::own_membership_changed(node, id);
+        node.0.sessions.membership_changed(node, id);
         tracing::info!(space = %id, %joiner, "let a device in");
         node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
     }

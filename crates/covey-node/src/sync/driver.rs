@@ -1,0 +1,308 @@
+//! The task of one session: frames and news in, frames and work out.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use covey_log::Entry;
+use covey_net::NetStream;
+use covey_space::keyring::TagSession;
+use covey_sync::{Deframer, Hello, Input, Offer, Output, Session, SessionConfig, framing};
+use covey_types::{DeviceId, Heads, SpaceId, keys::random_bytes};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinSet,
+};
+
+use super::{Message, SessionEnd, Shared, ingest::ingest_all, lock, words::state_of};
+use crate::{
+    Event, Node, NodeError,
+    engine::{self, SpaceState},
+    peers::Peers,
+};
+
+/// How many bytes of entries a peer may have under way to here: at 100 ms of round trip 80 MB/s.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// Frames that may wait for a session: with the largest frames that is 64 MB, with usual ones 4 MB.
+const FRAMES: usize = 16;
+
+/// A peer that shares nothing is let go after this: long enough for a pairing to begin and end.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes read from a stream at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// One session and all that works for it.
+pub(super) struct Driver {
+    node: Node,
+    peer: DeviceId,
+    session: Session,
+    started: Instant,
+    nonce: [u8; 32],
+    hello: Option<Hello>,
+    inbox: mpsc::Receiver<Message>,
+    own_inbox: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    frames: mpsc::Receiver<Result<Vec<u8>, SessionEnd>>,
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
+    ingest: mpsc::UnboundedSender<(SpaceId, Vec<Entry>, u32)>,
+    ends: mpsc::Receiver<SessionEnd>,
+    /// Everything that works for this session; ends with it.
+    tasks: JoinSet<()>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        node: Node,
+        peer: DeviceId,
+        stream: NetStream,
+        own_inbox: mpsc::Sender<Message>,
+        inbox: mpsc::Receiver<Message>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let nonce = random_bytes();
+        let agent = concat!("covey/", env!("CARGO_PKG_VERSION")).to_owned();
+        let config = SessionConfig { window_bytes: WINDOW_BYTES, nonce, agent };
+        let (reader, writer) = tokio::io::split(stream);
+        let (frame_sender, frames) = mpsc::channel(FRAMES);
+        let (outgoing, to_write) = mpsc::unbounded_channel();
+        let (ingest, to_ingest) = mpsc::unbounded_channel();
+        let (end, ends) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(read_frames(reader, frame_sender));
+        tasks.spawn(write_frames(writer, to_write));
+        tasks.spawn(ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end));
+        Self {
+            node,
+            peer,
+            session: Session::new(config, Duration::ZERO),
+            started: Instant::now(),
+            nonce,
+            hello: None,
+            inbox,
+            own_inbox,
+            shared,
+            frames,
+            outgoing,
+            ingest,
+            ends,
+            tasks,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), SessionEnd> {
+        let stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
+        loop {
+            self.carry_out()?;
+            let timeout = self.session.poll_timeout().map(|at| self.started + at);
+            let lonely = lock(&self.shared.views).is_empty();
+            tokio::select! {
+                frame = self.frames.recv() => {
+                    let payload = frame.ok_or(SessionEnd::Stream)??;
+                    self.feed(Input::Frame(payload)).await?;
+                }
+                message = self.inbox.recv() => {
+                    self.take(message.ok_or(SessionEnd::Stream)?).await?;
+                }
+                Some(end) = self.ends.recv() => return Err(end),
+                () = sleep_until(timeout) => self.feed(Input::Tick).await?,
+                () = tokio::time::sleep_until(stranger_at), if lonely => return Err(SessionEnd::Stranger),
+            }
+            self.catch_up().await?;
+        }
+    }
+
+    async fn feed(&mut self, input: Input) -> Result<(), SessionEnd> {
+        let stop = matches!(input, Input::Stop);
+        let result = self.session.handle(input, self.started.elapsed());
+        if result.is_err() || stop {
+            // The last word, so that the other side knows why. It has a moment to get through.
+            while let Some(output) = self.session.poll_output() {
+                if let Output::Send(payload) = output {
+                    let _ = self.outgoing.send(payload);
+                }
+            }
+            let (closed, _) = mpsc::unbounded_channel();
+            self.outgoing = closed;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        result.map_err(Into::into)
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), SessionEnd> {
+        match message {
+            Message::Input(input) => self.feed(input).await,
+            Message::Offer(space) => {
+                let offers = self.offers(Some(space));
+                if offers.is_empty() { Ok(()) } else { self.feed(Input::Offer(offers)).await }
+            }
+            Message::Membership(space) => {
+                let member =
+                    self.node.engine().space(space).is_ok_and(|s| s.membership.has_device(self.peer));
+                if member { self.feed(Input::Authorise(space)).await } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Looks at the heads of spaces of which news was missed.
+    async fn catch_up(&mut self) -> Result<(), SessionEnd> {
+        let missed = std::mem::take(&mut *lock(&self.shared.missed));
+        for space in missed {
+            let heads = self.node.heads(space).await.map_err(SessionEnd::Own)?;
+            self.feed(Input::Heads { space, heads }).await?;
+        }
+        Ok(())
+    }
+
+    /// The tags for one space or all; none before the peer has greeted.
+    fn offers(&self, only: Option<SpaceId>) -> Vec<Offer> {
+        let Some(hello) = &self.hello else { return Vec::new() };
+        let session = TagSession {
+            shower: self.node.device(),
+            viewer: self.peer,
+            shower_nonce: self.nonce,
+            viewer_nonce: hello.nonce,
+        };
+        let offer = |space: &SpaceState| Offer {
+            space: space.id,
+            mine: space.info.keys.tag(&session),
+            theirs: space.info.keys.tag(&session.reversed()),
+        };
+        let engine = self.node.engine();
+        engine.spaces.values().filter(|space| only.is_none_or(|id| id == space.id)).map(offer).collect()
+    }
+
+    /// Carries out what the session wants.
+    fn carry_out(&mut self) -> Result<(), SessionEnd> {
+        let mut answers = VecDeque::new();
+        loop {
+            while let Some(output) = self.session.poll_output() {
+                match output {
+                    Output::Send(payload) => self.outgoing.send(payload).map_err(|_| SessionEnd::Stream)?,
+                    Output::Greeted(hello) => {
+                        self.hello = Some(hello);
+                        Peers::greeted(&self.node, self.peer);
+                        answers.push_back(Input::Offer(self.offers(None)));
+                    }
+                    Output::Matched(space) => self.open_space(space),
+                    Output::Load { space, wants, max_bytes } => self.load(space, wants, max_bytes),
+                    Output::Ingest { space, entries, bytes } => {
+                        self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;
+                    }
+                    Output::Changed(space) => self.changed(space),
+                    Output::Forked { space, log, mine, theirs } => {
+                        tracing::warn!(%space, %log, mine = mine.seq, theirs = theirs.seq, "a log is forked");
+                    }
+                    Output::Closed(reason) => return Err(SessionEnd::Closed(reason)),
+                }
+            }
+            let Some(input) = answers.pop_front() else { return Ok(()) };
+            self.session.handle(input, self.started.elapsed())?;
+        }
+    }
+
+    /// Opens a matched space to the session: reads how far its logs reach, twice, so that nothing that was stored
+    /// between the first look and the opening is missed.
+    fn open_space(&mut self, space: SpaceId) {
+        let (node, peer, inbox) = (self.node.clone(), self.peer, self.own_inbox.clone());
+        self.tasks.spawn(async move {
+            let may_send = match node.engine().space(space) {
+                Ok(state) => !state.membership.is_founded() || state.membership.has_device(peer),
+                Err(_) => return,
+            };
+            let Ok(heads) = node.heads(space).await else { return };
+            let heads = Heads(heads.into_iter().collect());
+            if inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.is_err() {
+                return;
+            }
+            if let Ok(heads) = node.heads(space).await {
+                let _ = inbox.send(Message::Input(Input::Heads { space, heads })).await;
+            }
+            // Who became a member meanwhile was not heard either.
+            let _ = inbox.send(Message::Membership(space)).await;
+        });
+    }
+
+    fn load(&mut self, space: SpaceId, wants: Vec<(covey_types::LogId, u64)>, max_bytes: usize) {
+        let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
+        self.tasks.spawn(async move {
+            let key = node.engine().space(space).map(|state| state.key);
+            let entries = match key {
+                Ok(key) => {
+                    let read = move |reader: &covey_store::Reader<'_>| {
+                        engine::load_for_peer(reader, key, &wants, max_bytes)
+                    };
+                    node.0.store.read(read).await.map_err(NodeError::from)
+                }
+                Err(err) => Err(err),
+            };
+            let entries = entries.unwrap_or_else(|err| {
+                tracing::error!(%space, %err, "loading entries for a peer");
+                Vec::new()
+            });
+            let _ = inbox.send(Message::Input(Input::Loaded { space, entries })).await;
+        });
+    }
+
+    fn changed(&self, space: SpaceId) {
+        let Some(view) = self.session.view(space) else { return };
+        let before = lock(&self.shared.views).insert(space, view);
+        let state = state_of(view);
+        if before.map(state_of) != Some(state) {
+            self.node.emit(Event::SyncChanged { space, peer: self.peer, state });
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn read_frames(
+    mut reader: tokio::io::ReadHalf<NetStream>,
+    frames: mpsc::Sender<Result<Vec<u8>, SessionEnd>>,
+) {
+    let mut deframer = Deframer::default();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match reader.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => read,
+        };
+        deframer.push(&buffer[..read]);
+        loop {
+            let frame = match deframer.next_frame() {
+                Ok(None) => break,
+                Ok(Some(payload)) => Ok(payload.to_vec()),
+                Err(err) => Err(err.into()),
+            };
+            let last = frame.is_err();
+            if frames.send(frame).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+async fn write_frames(
+    mut writer: tokio::io::WriteHalf<NetStream>,
+    mut payloads: mpsc::UnboundedReceiver<Vec<u8>>,
+) {
+    while let Some(payload) = payloads.recv().await {
+        if writer.write_all(&framing::frame(&payload)).await.is_err() {
+            return;
+        }
+        if payloads.is_empty() && writer.flush().await.is_err() {
+            return;
+        }
+    }
+    // The session is over; what was said last still goes out.
+    let _ = writer.shutdown().await;
+}

@@ -1,0 +1,129 @@
+//! Storing what comes from peers, and telling everybody concerned.
+
+use std::sync::Arc;
+
+use covey_log::Entry;
+use covey_sync::{Input, Rejection};
+use covey_types::{DeviceId, SpaceId};
+use tokio::sync::mpsc;
+
+use super::{Message, SessionEnd, Shared, lock};
+use crate::{
+    Event, Node, NodeError,
+    engine::{self, HoldReason, Ingested},
+};
+
+/// Batches that are stored in one transaction when they come faster than the disk.
+const INGEST_BATCHES: usize = 16;
+
+/// Stores what comes, several batches in one transaction when they come faster than the disk.
+pub(super) async fn ingest_all(
+    node: Node,
+    peer: DeviceId,
+    mut batches: mpsc::UnboundedReceiver<(SpaceId, Vec<Entry>, u32)>,
+    inbox: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    ends: mpsc::Sender<SessionEnd>,
+) {
+    let mut next = None;
+    loop {
+        let Some((space, mut entries, mut bytes)) = (match next.take() {
+            Some(batch) => Some(batch),
+            None => batches.recv().await,
+        }) else {
+            return;
+        };
+        for _ in 1..INGEST_BATCHES {
+            match batches.try_recv() {
+                Ok((same, more, size)) if same == space => {
+                    entries.extend(more);
+                    bytes += size;
+                }
+                Ok(other) => {
+                    next = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        // In a task of its own: a session that ends must not leave what it stored untold.
+        let storing = node.0.tasks.spawn(ingest(node.clone(), peer, space, entries));
+        let outcome = match storing.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(end)) => {
+                *lock(&shared.trouble) = Some(end.to_string());
+                let _ = ends.send(end).await;
+                return;
+            }
+            Err(_) => return,
+        };
+        let unknown_author = outcome.rejected.values().any(|forked| !forked);
+        let rejected = outcome.rejected.into_iter().map(|(log, forked)| Rejection { log, forked }).collect();
+        let durable = outcome.durable.into_iter().collect();
+        let input = Input::Ingested { space, durable, rejected, bytes };
+        if inbox.send(Message::Input(input)).await.is_err() {
+            return;
+        }
+        if unknown_author {
+            let _ = ends.send(SessionEnd::Retry).await;
+            return;
+        }
+    }
+}
+
+/// Checks and stores entries, and tells everybody concerned.
+async fn ingest(
+    node: Node,
+    peer: DeviceId,
+    space: SpaceId,
+    entries: Vec<Entry>,
+) -> Result<Ingested, SessionEnd> {
+    let keys = node.engine().space(space).map_err(SessionEnd::Own)?.info.keys.clone();
+    let prepared = tokio::task::spawn_blocking(move || engine::prepare(entries, &keys)).await;
+    let prepared = prepared.map_err(|_| SessionEnd::Stream)?.map_err(SessionEnd::Forged)?;
+    let now = node.now_ms();
+    let outcome = node
+        .write(move |tx, engine| engine.ingest(tx, space, prepared, now))
+        .await
+        .map_err(SessionEnd::Own)?;
+    conclude(&node, space, &outcome);
+    for (log, seq, reason) in &outcome.refused {
+        tracing::warn!(%space, %log, seq, reason, %peer, "an entry was stored and is not applied");
+    }
+    Ok(outcome)
+}
+
+/// Tells everybody concerned of what was stored.
+fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
+    node.published(space, &outcome.stored);
+    if outcome.membership_changed {
+        node.0.sessions.membership_changed(node, space);
+    }
+    for (device, name) in &outcome.joined {
+        node.emit(Event::MemberJoined { space, name: name.clone(), device: *device });
+    }
+    for (device, ahead_ms) in &outcome.from_the_future {
+        tracing::warn!(%space, %device, ahead_ms, "entries from the future are held: its clock is wrong, or ours");
+        node.emit(Event::EntryHeld { space, device: *device, ahead_ms: *ahead_ms });
+    }
+}
+
+/// Applies entries of a space whose time has come.
+pub(crate) async fn release_held(node: &Node, space: SpaceId) -> Result<(), NodeError> {
+    let key = node.engine().space(space)?.key;
+    let now = node.now_ms();
+    let due =
+        node.0.store.read(move |reader| Ok(reader.held(key)?.iter().any(|row| row.until_ms <= now))).await?;
+    if !due {
+        return Ok(());
+    }
+    let outcome = node
+        .write(move |tx, engine| {
+            let mut outcome = Ingested::default();
+            engine.release_held(tx, space, HoldReason::Future, now, &mut outcome)?;
+            Ok(outcome)
+        })
+        .await?;
+    conclude(node, space, &outcome);
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! One sync session per connected peer: `covey-sync` driven over a raw stream.
+//!
+//! Of two devices the one with the smaller id opens the stream; the other does so only when no stream comes, which
+//! happens when its peer still holds a dead connection for a living one. A session's task owns the state machine;
+//! beside it run a reader, a writer and a worker that ingests. What waits for the writer and the worker is
+//! bounded by the windows of the protocol; what waits for the session itself by [`INBOX`] and the
+//! driver's own limits.
+
+mod driver;
+mod ingest;
+mod words;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use covey_log::Entry;
+use covey_net::NetStream;
+use covey_sync::{Input, PeerView, framing};
+use covey_types::{DeviceId, SpaceId};
+use tokio::sync::mpsc;
+
+use self::driver::Driver;
+pub(crate) use self::{ingest::release_held, words::describe};
+use crate::{Event, Node, NodeError, SyncState};
+
+/// The stream's protocol.
+pub(crate) const PROTOCOL: &str = "/covey/sync/1";
+
+/// Messages from the node that may wait for a session; past that it's told to look at the heads instead.
+const INBOX: usize = 256;
+
+/// Entries larger than this are not pushed from memory but loaded when it's their turn.
+const PUSH_BYTES: usize = 16 << 10;
+
+/// A session younger than this is not given up for a stream that the peer opens: both opened at the same moment.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// What the node says to a session.
+#[derive(Debug)]
+enum Message {
+    Input(Input),
+    /// A space was made or joined: find out whether the peer has it.
+    Offer(SpaceId),
+    /// Membership changed: the peer may be a member now.
+    Membership(SpaceId),
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionEnd {
+    #[error("the stream ended")]
+    Stream,
+    #[error("nothing in common")]
+    Stranger,
+    #[error("entries came whose authors are not known yet")]
+    Retry,
+    #[error(transparent)]
+    Protocol(#[from] covey_sync::SessionError),
+    #[error("the peer sent an oversized frame: {0}")]
+    Oversized(#[from] framing::Oversized),
+    #[error("the peer sent a forged entry: {0}")]
+    Forged(covey_log::EntryError),
+    #[error("this node could not store what came: {0}")]
+    Own(NodeError),
+    #[error("the peer closed the session: {0:?}")]
+    Closed(covey_sync::CloseReason),
+}
+
+impl SessionEnd {
+    /// Whether the peer is to blame.
+    pub(crate) fn is_misbehaviour(&self) -> bool {
+        match self {
+            Self::Protocol(err) => err.is_misbehaviour(),
+            Self::Oversized(_) | Self::Forged(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The sessions that are running.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    live: Mutex<BTreeMap<DeviceId, Handle>>,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Handle {
+    id: u64,
+    since: Instant,
+    inbox: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    cancel: tokio_util::sync::CancellationToken,
+}
+
+/// What a session's task and the rest of the node both look at.
+#[derive(Debug, Default)]
+struct Shared {
+    /// How each shared space stands.
+    views: Mutex<BTreeMap<SpaceId, PeerView>>,
+    /// Spaces of which the session missed news: it has to look at their heads.
+    missed: Mutex<BTreeSet<SpaceId>>,
+    /// Why the last write of entries of a space failed, in words.
+    trouble: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sessions {
+    /// The devices with which there's a session.
+    pub(crate) fn connected(&self) -> BTreeSet<DeviceId> {
+        lock(&self.live).keys().copied().collect()
+    }
+
+    /// How a space stands with a peer; `None` without a session or if they don't share it (yet).
+    pub(crate) fn view(&self, peer: DeviceId, space: SpaceId) -> Option<PeerView> {
+        lock(&lock(&self.live).get(&peer)?.shared.views).get(&space).copied()
+    }
+
+    fn trouble(&self, peer: DeviceId) -> Option<String> {
+        lock(&lock(&self.live).get(&peer)?.shared.trouble).clone()
+    }
+
+    /// Tells all sessions of entries that are on disk now.
+    pub(crate) fn publish(&self, space: SpaceId, entries: &[Arc<Entry>]) {
+        for handle in lock(&self.live).values() {
+            for entry in entries {
+                let input = if entry.body.len() <= PUSH_BYTES {
+                    Input::Appended { space, entry: Arc::clone(entry) }
+                } else {
+                    Input::Heads { space, heads: vec![(entry.header.log, entry.head())] }
+                };
+                if handle.inbox.try_send(Message::Input(input)).is_err() {
+                    lock(&handle.shared.missed).insert(space);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Lets all sessions find out about a new space.
+    pub(crate) fn offer(&self, node: &Node, space: SpaceId) {
+        self.tell_all(node, || Message::Offer(space));
+    }
+
+    /// Lets all sessions look at who is a member now.
+    pub(crate) fn membership_changed(&self, node: &Node, space: SpaceId) {
+        self.tell_all(node, || Message::Membership(space));
+    }
+
+    fn tell_all(&self, node: &Node, message: impl Fn() -> Message) {
+        for handle in lock(&self.live).values() {
+            let (inbox, message) = (handle.inbox.clone(), message());
+            node.spawn(async move {
+                // A session that has ended needs no news.
+                let _ = inbox.send(message).await;
+            });
+        }
+    }
+
+    pub(crate) fn stop_all(&self) {
+        for handle in lock(&self.live).values() {
+            let _ = handle.inbox.try_send(Message::Input(Input::Stop));
+        }
+    }
+
+    pub(crate) fn has(&self, peer: DeviceId) -> bool {
+        lock(&self.live).contains_key(&peer)
+    }
+
+    /// Whether there's a session with a peer that is too young to be a left-over.
+    fn is_fresh(&self, peer: DeviceId) -> bool {
+        lock(&self.live).get(&peer).is_some_and(|handle| handle.since.elapsed() < FRESH)
+    }
+
+    /// Takes the place of an older session with the same peer.
+    fn register(&self, peer: DeviceId, handle: Handle) {
+        if let Some(old) = lock(&self.live).insert(peer, handle) {
+            old.cancel.cancel();
+        }
+    }
+
+    fn deregister(&self, peer: DeviceId, id: u64) {
+        let mut live = lock(&self.live);
+        if live.get(&peer).is_some_and(|handle| handle.id == id) {
+            live.remove(&peer);
+        }
+    }
+}
+
+/// Accepts the streams of peers.
+pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::NetError> {
+    let mut incoming = node.0.net.accept(PROTOCOL)?;
+    Ok(async move {
+        while let Some((peer, stream)) = incoming.next().await {
+            if node.device() < peer && node.0.sessions.is_fresh(peer) {
+                continue; // ours stands, and the peer has accepted it
+            }
+            let node_of_session = node.clone();
+            node.spawn(async move { run(node_of_session, peer, stream).await });
+        }
+    })
+}
+
+/// Opens the stream to a connected peer and runs the session to its end, again and again while the connection lasts:
+/// what ended it (a full disk, an author not known yet) may have passed by then.
+pub(crate) async fn open(node: Node, peer: DeviceId) {
+    const FIRST_PAUSE: Duration = Duration::from_millis(250);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+    let mut pause = FIRST_PAUSE;
+    while !node.0.sessions.has(peer) {
+        let started = Instant::now();
+        match node.0.net.open(peer, PROTOCOL).await {
+            Ok(stream) => run(node.clone(), peer, stream).await,
+            Err(covey_net::OpenError::NotConnected(_)) => return,
+            Err(err) => tracing::debug!(%peer, %err, "opening a sync stream"),
+        }
+        if node.0.peers.is_shunned(peer) {
+            return;
+        }
+        // One that lasted was a good one: the next begins with a short pause again.
+        pause = if started.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Runs one session to its end, and draws the conclusions.
+async fn run(node: Node, peer: DeviceId, stream: NetStream) {
+    let id = node.0.sessions.next.fetch_add(1, Ordering::Relaxed);
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let shared = Arc::new(Shared::default());
+    let cancel = node.0.cancel.child_token();
+    let handle = Handle {
+        id,
+        since: Instant::now(),
+        inbox: sender.clone(),
+        shared: Arc::clone(&shared),
+        cancel: cancel.clone(),
+    };
+    node.0.sessions.register(peer, handle);
+    let left = Arc::clone(&shared);
+    let driver = Driver::new(node.clone(), peer, stream, sender, inbox, shared);
+    let end = cancel.run_until_cancelled(driver.run()).await;
+    node.0.sessions.deregister(peer, id);
+    let spaces: Vec<SpaceId> = lock(&left.views).keys().copied().collect();
+    for space in spaces {
+        node.emit(Event::SyncChanged { space, peer, state: SyncState::Unreachable });
+    }
+    let Some(Err(end)) = end else { return tracing::debug!(%peer, "the sync session was stopped") };
+    tracing::debug!(%peer, %end, "the sync session ended");
+    if end.is_misbehaviour() {
+        node.0.peers.misbehaved(&node, peer, end.to_string()).await;
+    } else if matches!(end, SessionEnd::Stranger) {
+        node.0.peers.is_a_stranger(&node, peer).await;
+    }
+}
