@@ -1,1 +1,35 @@
-//! x
+//! The HTTP and WebSocket API of a Covey node, for programs and pages on the same machine.
+//!
+//! [`serve`] puts a [`covey_node::Node`] behind HTTP on a bound listener. The types that travel are in
+//! [`dto`]; clients of the API (the command line, the web app) need that module and nothing else.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`dto`] | the JSON contract |
+//! | [`limits`] | every bound, with its reason |
+//! | [`problem`] | errors as RFC 9457 problem documents |
+//! | [`access`] | who may talk to the node: token, browser sessions, Host and Origin |
+//! | `events` | the numbered, resumable stream of what happens |
+//! | `ndjson` | lines of JSON into rows |
+//! | `routes` | the handlers |
+//! | `server` | the listener, its bound on connections, and a clean stop |
+//!
+//! Invariants: a request without the right token learns nothing but the version of HTTP; a request with a
+//! foreign `Host` or `Origin` is refused before the token is looked at (DNS rebinding); no body, queue or
+//! stream is held in memory beyond its bound in [`limits`]; what a write answers is durable.
+
+pub mod access;
+mod convert;
+pub mod dto;
+mod events;
+mod extract;
+pub mod limits;
+mod ndjson;
+mod pairing;
+pub mod problem;
+mod routes;
+mod server;
+
+pub use access::Token;
+pub use convert::{check, identity, rfc3339};
+pub use server::{ApiConfig, ServeError, Server, serve};

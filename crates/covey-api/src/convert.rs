@@ -1,0 +1,196 @@
+//! From the node's values to what travels as JSON.
+
+use covey_node::{
+    Change, Check, Event, Identity, Invitation, Joined, Member, NetworkMode, PeerState, PeerStatus,
+    SpaceStatus, Status, SyncState, SyncStatus, Transport,
+};
+use serde_json::value::RawValue;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    dto::{
+        ChangeDto, ChangeKind, CheckDto, DeviceDto, EventKind, IdentityDto, InviteDto, JoinedDto, MemberDto,
+        NetworkDto, NodeDto, PeerDto, SpaceDto, SpaceName, StatusDto, SyncDto,
+    },
+    problem::Problem,
+};
+
+/// Milliseconds since 1970 as RFC 3339 in UTC; times past the year 9999 are cut to it.
+pub fn rfc3339(unix_ms: u64) -> String {
+    const YEAR_9999_MS: u64 = 253_402_300_799_999;
+    let ns = i128::from(unix_ms.min(YEAR_9999_MS)) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(ns)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .expect("a time between 1970 and 9999 can be written")
+}
+
+/// Who a node is.
+pub fn identity(identity: Identity) -> IdentityDto {
+    IdentityDto {
+        peer_id: identity.device.to_string(),
+        fingerprint: identity.device.fingerprint(),
+        user_id: identity.user.to_string(),
+        user: identity.user_name,
+        device: identity.device_name,
+    }
+}
+
+/// One of the doctor's findings.
+pub fn check(check: Check) -> CheckDto {
+    CheckDto { name: check.name.to_owned(), ok: check.ok, detail: check.detail, remedy: check.remedy }
+}
+
+pub(crate) fn status(status: Status) -> StatusDto {
+    StatusDto {
+        node: NodeDto {
+            identity: identity(status.identity),
+            version: status.version.to_owned(),
+            uptime_s: status.uptime.as_secs(),
+        },
+        network: NetworkDto { mode: mode(status.mode).to_owned(), listen: status.listen },
+        peers: status.peers.into_iter().map(peer).collect(),
+        spaces: status.spaces.into_iter().map(space).collect(),
+    }
+}
+
+fn mode(mode: NetworkMode) -> &'static str {
+    match mode {
+        NetworkMode::Solo => "solo",
+        NetworkMode::Lan => "lan",
+        NetworkMode::Wan => "wan",
+    }
+}
+
+pub(crate) fn peer(peer: PeerStatus) -> PeerDto {
+    let state = match peer.state {
+        PeerState::Connected => "connected",
+        PeerState::Reachable => "reachable",
+        PeerState::Offline => "offline",
+    };
+    // Every connection is direct as long as there are no relays.
+    let path = (peer.state == PeerState::Connected).then(|| "direct".to_owned());
+    let transport = peer.transport.map(|transport| match transport {
+        Transport::Quic => "quic",
+        Transport::Tcp => "tcp",
+    });
+    PeerDto {
+        peer_id: peer.device.to_string(),
+        name: peer.name,
+        user: peer.user_name,
+        state: state.to_owned(),
+        path,
+        transport: transport.map(str::to_owned),
+        // Microseconds are as precise as a ping gets.
+        rtt_ms: peer.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
+        address: peer.address,
+    }
+}
+
+fn sync_state(state: SyncState) -> &'static str {
+    match state {
+        SyncState::InSync => "in_sync",
+        SyncState::Syncing => "syncing",
+        SyncState::Behind => "behind",
+        SyncState::Unreachable => "unreachable",
+        SyncState::Refused => "refused",
+    }
+}
+
+fn sync(status: SyncStatus) -> SyncDto {
+    SyncDto {
+        peer_id: status.peer.to_string(),
+        state: sync_state(status.state).to_owned(),
+        missing_here: status.missing_here,
+        missing_there: status.missing_there,
+        reason: status.reason,
+    }
+}
+
+pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
+    SpaceDto {
+        id: status.id.to_string(),
+        name: status.name,
+        role: status.role.map(|role| role.to_string()),
+        members: status.members,
+        entries: status.entries,
+        records: status.records,
+        sync: status.sync.into_iter().map(sync).collect(),
+    }
+}
+
+pub(crate) fn member(member: Member) -> MemberDto {
+    MemberDto {
+        user_id: member.user.to_string(),
+        name: member.name,
+        role: member.role.to_string(),
+        devices: member
+            .devices
+            .into_iter()
+            .map(|(device, name)| DeviceDto { peer_id: device.to_string(), name })
+            .collect(),
+    }
+}
+
+pub(crate) fn invitation(invitation: Invitation) -> InviteDto {
+    InviteDto {
+        expires_at: rfc3339(invitation.expires_at_ms),
+        role: invitation.role.to_string(),
+        code: invitation.code,
+        link: invitation.link,
+    }
+}
+
+pub(crate) fn joined(joined: &Joined) -> JoinedDto {
+    let space = SpaceName { id: joined.space.id().to_string(), name: joined.space.name() };
+    JoinedDto { space, records: joined.records }
+}
+
+pub(crate) fn raw(json: String) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(json).map_err(|error| {
+        tracing::error!(%error, "a stored document is not JSON");
+        Problem::internal("a stored document is not JSON; `covey doctor` looks for the reason")
+    })
+}
+
+pub(crate) fn change(change: Change) -> Result<ChangeDto, Problem> {
+    let doc = change.doc.map(raw).transpose()?;
+    let kind = if doc.is_some() { ChangeKind::Put } else { ChangeKind::Delete };
+    Ok(ChangeDto { position: change.position, collection: change.collection, id: change.id, kind, doc })
+}
+
+pub(crate) fn event(event: Event) -> EventKind {
+    match event {
+        Event::PeerConnected(device) => EventKind::PeerConnected { peer_id: device.to_string() },
+        Event::PeerDisconnected(device) => EventKind::PeerDisconnected { peer_id: device.to_string() },
+        Event::PeerDiscovered(device) => EventKind::PeerDiscovered { peer_id: device.to_string() },
+        Event::SpaceAdded(space) => EventKind::SpaceAdded { space: space.to_string() },
+        Event::MemberJoined { space, name, device } => {
+            EventKind::MemberJoined { space: space.to_string(), name, peer_id: device.to_string() }
+        }
+        Event::RecordsChanged { position } => EventKind::RecordsChanged { feed_position: position },
+        Event::SyncChanged { space, peer, state } => EventKind::SyncChanged {
+            space: space.to_string(),
+            peer_id: peer.to_string(),
+            state: sync_state(state).to_owned(),
+        },
+        Event::EntryHeld { space, device, ahead_ms } => {
+            EventKind::EntryHeld { space: space.to_string(), peer_id: device.to_string(), ahead_ms }
+        }
+        Event::PeerMisbehaved { device, reason } => {
+            EventKind::PeerMisbehaved { peer_id: device.to_string(), reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_790_000_000_123), "2026-09-21T14:13:20.123Z");
+        assert!(rfc3339(u64::MAX).starts_with("9999-12-31T23:59:59"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The routes, and what every request passes first: place, credentials, and headers of the answer.
+
+mod export;
+mod import;
+mod node;
+mod page;
+mod records;
+mod sockets;
+mod spaces;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, Method, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use covey_node::Node;
+use tokio::sync::watch;
+
+use crate::{access::Access, events::EventLog, problem::Problem};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) node: Node,
+    pub(crate) access: Arc<Access>,
+    pub(crate) events: Arc<EventLog>,
+    /// Becomes true when the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) addr: SocketAddr,
+}
+
+/// Nothing on a page but its own style; nobody may frame it.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(crate) fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/", get(page::front))
+        .route("/open", get(page::open))
+        .merge(node_routes())
+        .merge(space_routes())
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
+        .layer(middleware::map_response(add_headers))
+        .with_state(state)
+}
+
+fn node_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/api/v1/status", get(node::status))
+        .route("/api/v1/doctor", get(node::doctor))
+        .route("/api/v1/peers", get(node::peers))
+        .route("/api/v1/web-link", post(node::web_link))
+        .route("/api/v1/events", get(sockets::events))
+        .route("/api/v1/join", post(spaces::join))
+}
+
+fn space_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/api/v1/spaces", get(spaces::list).post(spaces::create))
+        .route("/api/v1/spaces/{space}", get(spaces::show))
+        .route("/api/v1/spaces/{space}/members", get(spaces::members))
+        .route("/api/v1/spaces/{space}/invites", post(spaces::invite))
+        .route("/api/v1/spaces/{space}/changes", get(spaces::changes))
+        .route("/api/v1/spaces/{space}/watch", get(sockets::watch))
+        .route("/api/v1/spaces/{space}/collections", get(spaces::collections))
+        .route(
+            "/api/v1/spaces/{space}/collections/{collection}/records",
+            get(records::list).post(records::put),
+        )
+        .route(
+            "/api/v1/spaces/{space}/collections/{collection}/records/{id}",
+            get(records::one).patch(records::patch).delete(records::delete),
+        )
+        .route("/api/v1/spaces/{space}/collections/{collection}/import", post(import::import))
+        .route("/api/v1/spaces/{space}/collections/{collection}/export", get(export::export))
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {:?}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::wrong_method(format!("{:?} does not take {method}", uri.path()))
+}
+
+async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    if let Err(problem) = state.access.check_place(request.uri(), request.headers()) {
+        return problem.into_response();
+    }
+    // The front page and the sign-in link look at the credentials themselves.
+    let is_page = matches!(request.uri().path(), "/" | "/open");
+    if !is_page && let Err(problem) = state.access.check_credential(request.method(), request.headers()) {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+async fn add_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,108 @@
+//! Spaces, their members, invitations, collections and changes.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State, http::StatusCode};
+use covey_node::{Role, Space};
+use covey_types::limits::DEFAULT_INVITE_MS;
+use serde::Deserialize;
+
+use super::ApiState;
+use crate::{
+    convert,
+    dto::{
+        ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, MemberDto, NewInvite, NewSpace,
+        SpaceDto,
+    },
+    extract::{InJson, InPath, InQuery},
+    limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE},
+    problem::Problem,
+};
+
+pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Vec<SpaceDto>>, Problem> {
+    let mut out = Vec::new();
+    for space in state.node.spaces() {
+        out.push(convert::space(space.status().await?));
+    }
+    Ok(Json(out))
+}
+
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    InJson(new): InJson<NewSpace>,
+) -> Result<(StatusCode, Json<SpaceDto>), Problem> {
+    let space = state.node.create_space(&new.name).await?;
+    Ok((StatusCode::CREATED, Json(convert::space(space.status().await?))))
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    InPath(name): InPath<String>,
+) -> Result<Json<SpaceDto>, Problem> {
+    Ok(Json(convert::space(state.node.space(&name)?.status().await?)))
+}
+
+pub(super) async fn members(
+    State(state): State<ApiState>,
+    InPath(name): InPath<String>,
+) -> Result<Json<Vec<MemberDto>>, Problem> {
+    let members = state.node.space(&name)?.members();
+    Ok(Json(members.into_iter().map(convert::member).collect()))
+}
+
+pub(super) async fn invite(
+    State(state): State<ApiState>,
+    InPath(name): InPath<String>,
+    InJson(new): InJson<NewInvite>,
+) -> Result<(StatusCode, Json<InviteDto>), Problem> {
+    let space: Space = state.node.space(&name)?;
+    let role = match new.role.as_deref() {
+        None => Role::Member,
+        Some(text) => text.parse().map_err(|_| {
+            Problem::invalid(format!("{text:?} is not a role; the roles are guest, member and admin"))
+        })?,
+    };
+    let expires = new.expires_s.map_or(Duration::from_millis(DEFAULT_INVITE_MS), Duration::from_secs);
+    let invitation = space.invite(role, expires).await?;
+    Ok((StatusCode::CREATED, Json(convert::invitation(invitation))))
+}
+
+pub(super) async fn join(
+    State(state): State<ApiState>,
+    InJson(request): InJson<JoinRequest>,
+) -> Result<Json<JoinedDto>, Problem> {
+    let timeout = request.timeout_s.map_or(DEFAULT_JOIN, Duration::from_secs).min(MAX_JOIN);
+    let joined = state.node.join(&request.code, timeout).await?;
+    Ok(Json(convert::joined(&joined)))
+}
+
+pub(super) async fn collections(
+    State(state): State<ApiState>,
+    InPath(name): InPath<String>,
+) -> Result<Json<Vec<CollectionDto>>, Problem> {
+    let collections = state.node.space(&name)?.collections().await?;
+    Ok(Json(collections.into_iter().map(|(name, records)| CollectionDto { name, records }).collect()))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangesQuery {
+    collection: Option<String>,
+    since: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn changes(
+    State(state): State<ApiState>,
+    InPath(name): InPath<String>,
+    InQuery(query): InQuery<ChangesQuery>,
+) -> Result<Json<ChangePage>, Problem> {
+    let space = state.node.space(&name)?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    // Taken first: what changes while we read is then said to be still to come, never skipped.
+    let position = space.position();
+    let found = space.changes(query.collection.as_deref(), query.since.unwrap_or(0), limit).await?;
+    let next = (found.len() == limit).then(|| found.last().map(|change| change.position)).flatten();
+    let items = found.into_iter().map(convert::change).collect::<Result<_, _>>()?;
+    Ok(Json(ChangePage { items, next, position }))
+}

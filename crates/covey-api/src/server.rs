@@ -1,0 +1,182 @@
+//! The listener, the bound on its connections, and a clean stop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::serve::Listener;
+use covey_node::Node;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    access::{Access, Token},
+    events::{self, EventLog},
+    limits::{MAX_CONNECTIONS, STOP_TIMEOUT},
+    routes::{self, ApiState},
+};
+
+/// What the API of a node is like.
+#[derive(Debug)]
+pub struct ApiConfig {
+    /// A bound listener; on a loopback address unless the user asked for another.
+    pub listener: TcpListener,
+    /// The token that clients must show.
+    pub token: Token,
+    /// More `host:port` values that requests may be addressed to.
+    pub hosts: Vec<String>,
+}
+
+/// The API could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("the API could not start on its listener: {0}")]
+pub struct ServeError(#[from] io::Error);
+
+/// A running API.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    access: Arc<Access>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<io::Result<()>>,
+    recording: JoinHandle<()>,
+}
+
+/// Serves `node` until [`Server::stop`].
+///
+/// # Errors
+/// When the listener has no address.
+pub fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> {
+    let addr = config.listener.local_addr()?;
+    let access = Arc::new(Access::new(&config.token, addr, &config.hosts));
+    let events = Arc::new(EventLog::new());
+    let recording = tokio::spawn(events::record(events.clone(), node.events()));
+    let (stop, stopping) = watch::channel(false);
+    let state = ApiState { node, access: access.clone(), events, stopping: stopping.clone(), addr };
+    let router = routes::router(state);
+    let listener = Bounded { listener: config.listener, slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
+    let serving =
+        tokio::spawn(
+            async move { axum::serve(listener, router).with_graceful_shutdown(stopped(stopping)).await },
+        );
+    Ok(Server { addr, access, stop, serving, recording })
+}
+
+/// Returns when the server is told to stop, or is gone.
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server itself is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://ADDRESS`.
+    pub fn url(&self) -> String {
+        url(self.addr)
+    }
+
+    /// A link that signs one browser in, once.
+    pub fn web_link(&self) -> String {
+        web_link(self.addr, &self.access)
+    }
+
+    /// Takes no more requests, lets those under way end within a bounded time, and returns.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.recording.abort();
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.serving).await.is_err() {
+            tracing::warn!(
+                "requests were still under way after {} s and are cut off",
+                STOP_TIMEOUT.as_secs()
+            );
+            self.serving.abort();
+        }
+    }
+}
+
+fn url(addr: SocketAddr) -> String {
+    format!("http://{addr}")
+}
+
+pub(crate) fn web_link(addr: SocketAddr, access: &Access) -> String {
+    format!("{}/open?code={}", url(addr), *access.new_link_code())
+}
+
+/// A listener that lets at most [`MAX_CONNECTIONS`] in; others wait in the kernel's queue.
+struct Bounded {
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+}
+
+impl Listener for Bounded {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (stream, addr) = Listener::accept(&mut self.listener).await;
+        // Events and answers are small and wanted at once.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        (Connection { stream, _slot: slot }, addr)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that gives its slot back when it ends, also after it became a WebSocket.
+struct Connection {
+    stream: TcpStream,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,312 @@
+//! The command line: commands, flags, and their help.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// A shared workspace that lives on your own machines
+#[derive(Debug, Parser)]
+#[command(
+    name = "covey",
+    version,
+    propagate_version = false,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 no node running, 4 not allowed, 130 interrupted.\n\
+                  Start with: covey up"
+)]
+pub(crate) struct Args {
+    /// The node's home folder [default: $XDG_DATA_HOME/covey or ~/.local/share/covey]
+    #[arg(long, global = true, env = "COVEY_HOME", value_name = "DIR", hide_env_values = true)]
+    pub(crate) home: Option<PathBuf>,
+    /// Print JSON on stdout, and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No hints and no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Log more (twice for even more)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a home and an identity, without starting a node
+    Init(Init),
+    /// Run the node, here in the foreground
+    Up(Up),
+    /// Watch three nodes on this machine find each other, pair, crash and catch up
+    Demo(Demo),
+    /// Who is connected, how, and whether in sync
+    Status,
+    /// Look for what may be wrong, and say what to do about it
+    Doctor,
+    /// Other devices
+    #[command(subcommand)]
+    Peer(Peer),
+    /// Spaces: what is shared, and with whom
+    #[command(subcommand)]
+    Space(Space),
+    /// Let someone into a space: prints a code, a link and a QR code
+    Invite(Invite),
+    /// Join a space by a code or a link
+    Join(Join),
+    /// Records: documents in the collections of a space
+    #[command(subcommand)]
+    Record(Record),
+    /// Settings, and where each value is from
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a link that opens this node's page in a browser, once
+    Web,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Your name, as others see it [default: the user's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// This device's name, as others see it [default: the host's name]
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    #[command(flatten)]
+    pub(crate) unlock: Unlock,
+}
+
+/// How the store is locked: by a key file, unless a passphrase is asked for.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unlock {
+    /// Read the passphrase from this file (- for stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Protect a new home by a passphrase that is asked for on the terminal
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub(crate) passphrase: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Up {
+    /// Where the API listens [default: 127.0.0.1:7463, or any free port when that is taken]
+    #[arg(long, value_name = "ADDR", value_parser = crate::settings::parse_addr)]
+    pub(crate) api: Option<SocketAddr>,
+    /// A multiaddr to listen on, such as /ip4/0.0.0.0/udp/7464/quic-v1; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<String>,
+    /// How far the network reaches [default: lan]
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
+    /// A multiaddr of a node to connect to at start; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) bootstrap: Vec<String>,
+    #[command(flatten)]
+    pub(crate) profile: Init,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// No network at all
+    Solo,
+    /// Devices on the local network
+    Lan,
+    /// Devices anywhere
+    Wan,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// End when the story is told, instead of letting sample data flow until Ctrl-C
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Peer {
+    /// List the devices that are near or known
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Space {
+    /// Make a space
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// List the spaces
+    List,
+    /// Show one space
+    Show {
+        /// Name, id or unique prefix of the id
+        space: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InviteRole {
+    /// Reads and writes
+    Member,
+    /// Also invites and removes
+    Admin,
+    /// Reads
+    Guest,
+}
+
+impl InviteRole {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Guest => "guest",
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Invite {
+    /// Name, id or unique prefix of the id
+    pub(crate) space: String,
+    /// What the invited person may do
+    #[arg(long, default_value = "member")]
+    pub(crate) role: InviteRole,
+    /// How long the code lives, such as 90s, 15m or 2h
+    #[arg(long, default_value = "15m", value_parser = crate::words::parse_duration)]
+    pub(crate) expires: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Join {
+    /// COVEY-XXXX-XXXX, or a covey:// link (- reads it from stdin)
+    pub(crate) code: String,
+    /// How long to look for the inviter and wait for the first sync
+    #[arg(long, default_value = "60s", value_parser = crate::words::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Which collection.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Place {
+    /// Name, id or unique prefix of the id of the space
+    pub(crate) space: String,
+    /// The collection's name
+    pub(crate) collection: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A JSON object per line
+    Ndjson,
+    /// Comma-separated values with a header row
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Record {
+    /// Write a record: the fields given are merged into what is there
+    Put {
+        #[command(flatten)]
+        place: Place,
+        /// The record's id; without it a new record is made
+        #[arg(long)]
+        id: Option<String>,
+        /// A JSON object (- reads it from stdin)
+        #[arg(value_name = "JSON")]
+        document: String,
+    },
+    /// Print a record's document
+    Get {
+        #[command(flatten)]
+        place: Place,
+        /// The record's id
+        id: String,
+    },
+    /// Delete a record
+    Delete {
+        #[command(flatten)]
+        place: Place,
+        /// The record's id
+        id: String,
+    },
+    /// List records, ordered by id
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// A condition, such as "name = 'bean' and row >= 3" or {"name":"bean"}
+        #[arg(long = "where", value_name = "CONDITION")]
+        filter: Option<String>,
+        /// At most this many
+        #[arg(long)]
+        limit: Option<u64>,
+    },
+    /// Write many records from a file
+    Import(Import),
+    /// Print all records of a collection, ordered by id
+    Export {
+        #[command(flatten)]
+        place: Place,
+        /// The form
+        #[arg(long, default_value = "ndjson")]
+        format: Format,
+    },
+    /// Print changes as they happen
+    Watch {
+        /// Name, id or unique prefix of the id of the space
+        space: String,
+        /// Only this collection
+        collection: Option<String>,
+        /// Start after this position of the change feed, instead of now
+        #[arg(long, value_name = "POSITION")]
+        since: Option<u64>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The file (- for stdin)
+    pub(crate) file: PathBuf,
+    /// The form [default: csv for a file that ends in .csv, else ndjson]
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// The field that holds the record's id
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) id_field: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every setting and where its value is from
+    List,
+    /// Print one setting
+    Get {
+        /// Which
+        key: String,
+    },
+    /// Write one setting to the config file
+    Set {
+        /// Which
+        key: String,
+        /// The value; items of a list are separated by commas
+        value: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

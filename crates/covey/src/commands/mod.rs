@@ -1,0 +1,96 @@
+//! One module per group of commands; each takes its arguments, asks the node, and prints.
+
+mod config;
+mod doctor;
+mod init;
+mod join;
+mod record;
+mod space;
+mod status;
+mod transfer;
+mod watch;
+
+use clap::CommandFactory;
+use covey_api::dto::WebLinkDto;
+use serde_json::json;
+
+use crate::{
+    args::{Args, Command, Peer, Record, Space},
+    client::Client,
+    diag::Failure,
+    output::Out,
+};
+
+pub(crate) use init::{intro, open_failure, profile};
+
+/// Does what the command line says.
+pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
+    match &args.command {
+        Command::Init(init) => init::run(args, init, out).await,
+        Command::Up(up) => crate::up::run(args, up, out).await,
+        Command::Status => status::status(&Client::new(args)?, out).await,
+        Command::Doctor => doctor::run(args, out).await,
+        Command::Peer(Peer::List) => status::peers(&Client::new(args)?, out).await,
+        Command::Space(command) => space(args, command, out).await,
+        Command::Invite(invite) => join::invite(&Client::new(args)?, invite, out).await,
+        Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
+        Command::Record(command) => record(args, command, out).await,
+        Command::Demo(demo) => crate::demo::run(args, demo, out).await,
+        Command::Config(command) => config::run(args, command, out),
+        Command::Web => web(&Client::new(args)?, out).await,
+        Command::Completions { shell } => completions(*shell, out),
+        Command::Version => version(out),
+    }
+}
+
+async fn space(args: &Args, command: &Space, out: &Out) -> Result<(), Failure> {
+    let client = Client::new(args)?;
+    match command {
+        Space::Create { name } => space::create(&client, name, args, out).await,
+        Space::List => space::list(&client, out).await,
+        Space::Show { space } => space::show(&client, space, out).await,
+    }
+}
+
+async fn record(args: &Args, command: &Record, out: &Out) -> Result<(), Failure> {
+    let client = Client::new(args)?;
+    match command {
+        Record::Put { place, id, document } => {
+            record::put(&client, place, id.as_deref(), document, out).await
+        }
+        Record::Get { place, id } => record::get(&client, place, id, out).await,
+        Record::Delete { place, id } => record::delete(&client, place, id, out).await,
+        Record::List { place, filter, limit } => {
+            record::list(&client, place, filter.as_deref(), *limit, out).await
+        }
+        Record::Import(import) => transfer::import(&client, import, out).await,
+        Record::Export { place, format } => transfer::export(&client, place, *format, out).await,
+        Record::Watch { space, collection, since } => {
+            watch::run(&client, space, collection.as_deref(), *since, out).await
+        }
+    }
+}
+
+async fn web(client: &Client, out: &Out) -> Result<(), Failure> {
+    let link: WebLinkDto = client.post("web-link", &json!({})).await?;
+    if out.is_json() {
+        return out.document(&link);
+    }
+    out.line(&link.link)?;
+    out.hint("It opens once, in one browser, within the hour.");
+    Ok(())
+}
+
+fn completions(shell: clap_complete::Shell, out: &Out) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "covey", &mut script);
+    out.bytes(&script)
+}
+
+fn version(out: &Out) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    if out.is_json() {
+        return out.document(&json!({ "version": version }));
+    }
+    out.line(&format!("covey {version}"))
+}

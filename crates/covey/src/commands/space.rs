@@ -1,0 +1,67 @@
+//! `covey space`: make, list and show spaces.
+
+use covey_api::dto::{CollectionDto, MemberDto, NewSpace, PeerDto, SpaceDto};
+
+use crate::{
+    args::Args,
+    client::{Client, path},
+    diag::Failure,
+    output::{Out, Tone, visible},
+    settings,
+    words::{count, grouped},
+};
+
+pub(super) async fn create(client: &Client, name: &str, args: &Args, out: &Out) -> Result<(), Failure> {
+    let space: SpaceDto = client.post("spaces", &NewSpace { name: name.to_owned() }).await?;
+    if out.is_json() {
+        return out.document(&space);
+    }
+    out.line(&format!("The space {} is made.", visible(&space.name)))?;
+    out.line(&format!("  {} {}", out.paint(Tone::Soft, "Id"), space.id))?;
+    out.hint(&format!("Let someone in: {}", settings::command_for(args, &format!("invite {}", &space.name))));
+    Ok(())
+}
+
+pub(super) async fn list(client: &Client, out: &Out) -> Result<(), Failure> {
+    let spaces: Vec<SpaceDto> = client.get("spaces").await?;
+    if out.is_json() {
+        return out.document(&spaces);
+    }
+    let peers: Vec<PeerDto> = client.get("peers").await?;
+    super::status::space_table(&spaces, &peers, out)
+}
+
+pub(super) async fn show(client: &Client, name: &str, out: &Out) -> Result<(), Failure> {
+    let space: SpaceDto = client.get(&path(&["spaces", name])).await?;
+    if out.is_json() {
+        return out.document(&space);
+    }
+    let peers: Vec<PeerDto> = client.get("peers").await?;
+    let members: Vec<MemberDto> = client.get(&path(&["spaces", &space.id, "members"])).await?;
+    let collections: Vec<CollectionDto> = client.get(&path(&["spaces", &space.id, "collections"])).await?;
+    out.line(&out.paint(Tone::Strong, &visible(&space.name)))?;
+    let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
+    out.line(&format!("  {} {}", label("Id"), space.id))?;
+    out.line(&format!("  {} {}", label("You are"), space.role.as_deref().unwrap_or("not known yet")))?;
+    let (records, entries) =
+        (count(space.records, "record", "records"), count(space.entries, "entry", "entries"));
+    out.line(&format!("  {} {records} in {entries}", label("Holds")))?;
+    out.line(&out.paint(Tone::Strong, "\nPeople"))?;
+    out.table(&["NAME", "ROLE", "DEVICES"], &members.iter().map(member_row).collect::<Vec<_>>())?;
+    out.line(&out.paint(Tone::Strong, "\nCollections"))?;
+    let rows: Vec<_> = collections.iter().map(|one| vec![one.name.clone(), grouped(one.records)]).collect();
+    out.table(&["NAME", "RECORDS"], &rows)?;
+    out.line(&out.paint(Tone::Strong, "\nSync"))?;
+    if space.sync.is_empty() {
+        return out.line("  No other device has this space yet.");
+    }
+    for sync in &space.sync {
+        out.line(&format!("  {}", super::status::sync_sentence(sync, &peers)))?;
+    }
+    Ok(())
+}
+
+fn member_row(member: &MemberDto) -> Vec<String> {
+    let devices: Vec<_> = member.devices.iter().map(|device| device.name.as_str()).collect();
+    vec![member.name.clone(), member.role.clone(), devices.join(", ")]
+}

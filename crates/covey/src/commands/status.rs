@@ -1,0 +1,138 @@
+//! `covey status` and `covey peer list`.
+
+use std::fmt::Write as _;
+
+use covey_api::dto::{PeerDto, SpaceDto, StatusDto, SyncDto};
+
+use crate::{
+    client::Client,
+    diag::Failure,
+    output::{Out, Tone, visible},
+    words::{count, grouped, millis, span},
+};
+
+pub(super) async fn status(client: &Client, out: &Out) -> Result<(), Failure> {
+    let status: StatusDto = client.get("status").await?;
+    if out.is_json() {
+        return out.document(&status);
+    }
+    out.line(&node_lines(&status, out))?;
+    out.line(&out.paint(Tone::Strong, "\nSpaces"))?;
+    space_table(&status.spaces, &status.peers, out)?;
+    out.line(&out.paint(Tone::Strong, "\nDevices"))?;
+    peer_table(&status.peers, out)
+}
+
+pub(super) async fn peers(client: &Client, out: &Out) -> Result<(), Failure> {
+    let peers: Vec<PeerDto> = client.get("peers").await?;
+    if out.is_json() {
+        return out.document(&peers);
+    }
+    peer_table(&peers, out)
+}
+
+fn node_lines(status: &StatusDto, out: &Out) -> String {
+    let node = &status.node;
+    let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
+    let mut text = format!(
+        "{}\n{}\n  {} Covey {}, for {}",
+        out.paint(Tone::Strong, "This node"),
+        super::intro(&node.identity, out),
+        label("Running"),
+        visible(&node.version),
+        span(node.uptime_s),
+    );
+    let reach = match status.network.mode.as_str() {
+        "solo" => "none: this node is on its own",
+        "lan" => "local network",
+        _ => "any network",
+    };
+    let _ = write!(text, "\n  {} {reach}", label("Network"));
+    for address in &status.network.listen {
+        let _ = write!(text, "\n  {} {}", label(""), visible(address));
+    }
+    text
+}
+
+/// Spaces with one line each, and a line for each device that isn't in sync.
+pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> Result<(), Failure> {
+    if spaces.is_empty() {
+        return out.line(
+            "  None yet. Make one with `covey space create NAME`, or join one with `covey join CODE`.",
+        );
+    }
+    let rows: Vec<Vec<String>> = spaces.iter().map(space_row).collect();
+    out.table(&["NAME", "YOU", "PEOPLE", "RECORDS", "ENTRIES", "SYNC", "ID"], &rows)?;
+    for space in spaces {
+        for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
+            let line = format!("  {}: {}", visible(&space.name), sync_sentence(sync, peers));
+            out.line(&out.paint(Tone::Look, &line))?;
+        }
+    }
+    Ok(())
+}
+
+fn space_row(space: &SpaceDto) -> Vec<String> {
+    let all = space.sync.len();
+    let good = space.sync.iter().filter(|sync| sync.state == "in_sync").count();
+    let sync = match (all, good) {
+        (0, _) => "no other device yet".to_owned(),
+        (all, good) if all == good => "in sync".to_owned(),
+        (all, good) => format!("with {good} of {all}"),
+    };
+    vec![
+        space.name.clone(),
+        space.role.clone().unwrap_or_else(|| "?".to_owned()),
+        grouped(space.members),
+        grouped(space.records),
+        grouped(space.entries),
+        sync,
+        short(&space.id),
+    ]
+}
+
+/// How a space stands with one device, in a sentence.
+pub(super) fn sync_sentence(sync: &SyncDto, peers: &[PeerDto]) -> String {
+    let peer = peers.iter().find(|peer| peer.peer_id == sync.peer_id);
+    let name = peer.and_then(|peer| peer.name.clone()).unwrap_or_else(|| short(&sync.peer_id));
+    let mut text = format!("{} is {}", visible(&name), sync.state.replace('_', " "));
+    if sync.missing_there > 0 {
+        let _ = write!(text, ", lacks {}", count(sync.missing_there, "entry", "entries"));
+    }
+    if sync.missing_here > 0 {
+        let _ = write!(text, ", has {} that this node lacks", count(sync.missing_here, "entry", "entries"));
+    }
+    if let Some(reason) = &sync.reason {
+        let _ = write!(text, " ({})", visible(reason));
+    }
+    text
+}
+
+fn peer_table(peers: &[PeerDto], out: &Out) -> Result<(), Failure> {
+    if peers.is_empty() {
+        return out.line("  No other device has been seen yet.");
+    }
+    let dash = || "-".to_owned();
+    let rows: Vec<Vec<String>> = peers
+        .iter()
+        .map(|peer| {
+            vec![
+                peer.name.clone().unwrap_or_else(dash),
+                peer.user.clone().unwrap_or_else(dash),
+                peer.state.clone(),
+                [peer.path.as_deref(), peer.transport.as_deref()].map(|part| part.unwrap_or("")).join(" "),
+                peer.rtt_ms.map_or_else(dash, millis),
+                peer.peer_id.clone(),
+            ]
+        })
+        .collect();
+    out.table(&["NAME", "PERSON", "STATE", "PATH", "ROUND TRIP", "ID"], &rows)
+}
+
+/// The first characters of an id; enough to name a space, and a device is told by its last ones.
+fn short(id: &str) -> String {
+    match id.strip_prefix("12D3KooW") {
+        Some(rest) => format!("..{}", &rest[rest.len().saturating_sub(8)..]),
+        None => id.chars().take(10).collect(),
+    }
+}

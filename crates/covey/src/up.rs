@@ -1,0 +1,251 @@
+//! `covey up`: the node, in the foreground, until it is told to stop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use covey_api::{
+    ApiConfig, Server, Token,
+    dto::{ApiFile, IdentityDto},
+};
+use covey_node::{Node, NodeConfig};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+use zeroize::Zeroize;
+
+use crate::{
+    args::{Args, Up},
+    client::API_FILE,
+    commands, config,
+    diag::Failure,
+    output::{Out, Tone, visible},
+    settings::{self, Settings},
+    unlock,
+};
+
+/// Runs the node until SIGINT or SIGTERM.
+pub(crate) async fn run(args: &Args, up: &Up, out: &Out) -> Result<(), Failure> {
+    let settings = Settings::load(args, Some(up))?;
+    start_log(settings.log())?;
+    let mut signals = Signals::new()?;
+    let listener = bind(&settings).await?;
+    let config = node_config(&settings, up)?;
+    let opened = tokio::select! {
+        opened = Node::open(config) => opened,
+        () = signals.stop() => return Ok(()),
+    };
+    let node = opened.map_err(commands::open_failure)?;
+    let served = serve(&node, listener, &settings);
+    let result = match served {
+        Ok(serving) => {
+            let told = tell(&node, &serving.server, &settings, out).await;
+            if told.is_ok() {
+                signals.stop().await;
+            }
+            out.hint("\nStopping.");
+            serving.stop(&mut signals).await;
+            told
+        }
+        Err(failure) => Err(failure),
+    };
+    tokio::select! {
+        () = node.shutdown() => result,
+        // Asked a second time: the store is made for being cut off at any moment.
+        () = signals.stop() => Err(Failure::interrupted()),
+    }
+}
+
+fn start_log(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::failed("the log filter is not valid").because(error))?;
+    // After a restart a peer shows an address token from before; QUIC ignores it, and nobody has to act on that.
+    let token_log = "quinn_proto::bloom_token_log=error".parse().expect("a constant directive");
+    let filter = filter.add_directive(token_log);
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .try_init()
+        .map_err(|error| Failure::failed("the log could not start").because(error))
+}
+
+/// Binds before the node opens: a port that is taken should not cost the making of an identity.
+async fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
+    let (addr, is_chosen) = settings.api();
+    let taken = match TcpListener::bind(addr).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) if !is_chosen && error.kind() == io::ErrorKind::AddrInUse => error,
+        Err(error) => return Err(bind_failure(addr, error)),
+    };
+    tracing::info!(%addr, error = %taken, "the usual port is taken; any free one does");
+    let any = SocketAddr::new(addr.ip(), 0);
+    TcpListener::bind(any).await.map_err(|error| bind_failure(any, error))
+}
+
+fn bind_failure(addr: SocketAddr, error: io::Error) -> Failure {
+    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+    let failure = Failure::failed(format!("the API could not listen on {addr}")).because(error);
+    if is_taken {
+        return failure.hint("another program has this port; choose one with --api, or leave --api out");
+    }
+    failure
+}
+
+fn node_config(settings: &Settings, up: &Up) -> Result<NodeConfig, Failure> {
+    let home = settings::home_path(settings);
+    let mut config = NodeConfig::new(home);
+    config.unlock = unlock::unlock(home, &up.profile.unlock)?;
+    config.profile = (!covey_node::exists(home)).then(|| commands::profile(settings));
+    config.network = settings.network();
+    config.listen = settings.listen();
+    config.bootstrap = settings.bootstrap();
+    Ok(config)
+}
+
+/// The API, and the file by which it is found.
+struct Serving {
+    server: Server,
+    file: PathBuf,
+}
+
+fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serving, Failure> {
+    let token = Token::generate();
+    let config = ApiConfig { listener, token: token.clone(), hosts: Vec::new() };
+    let server = covey_api::serve(node.clone(), config)
+        .map_err(|error| Failure::failed("the API could not start").because(error))?;
+    if !server.addr().ip().is_loopback() {
+        tracing::warn!(addr = %server.addr(), "the API is open to other machines, and not encrypted");
+    }
+    let file = settings::home_path(settings).join(API_FILE);
+    write_api_file(&file, &server, &token).map_err(|error| {
+        Failure::failed(format!("{} could not be written", file.display())).because(error)
+    })?;
+    Ok(Serving { server, file })
+}
+
+fn write_api_file(path: &Path, server: &Server, token: &Token) -> io::Result<()> {
+    let mut contents =
+        ApiFile { api: reachable_url(server), token: token.expose().to_owned(), pid: std::process::id() };
+    let mut text = serde_json::to_vec(&contents).map_err(io::Error::other)?;
+    let written = config::write_private(path, &text);
+    contents.token.zeroize();
+    text.zeroize();
+    written
+}
+
+/// Clients on this machine can't connect to "any address".
+fn reachable_url(server: &Server) -> String {
+    let addr = server.addr();
+    match addr {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("http://127.0.0.1:{}", addr.port()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("http://[::1]:{}", addr.port()),
+        _ => server.url(),
+    }
+}
+
+impl Serving {
+    /// Removes the file first, so that nobody new comes, then lets the others end.
+    async fn stop(self, signals: &mut Signals) {
+        if let Err(error) = std::fs::remove_file(&self.file) {
+            tracing::warn!(file = %self.file.display(), %error, "the file of the API could not be removed");
+        }
+        tokio::select! {
+            () = self.server.stop() => {}
+            () = signals.stop() => {}
+        }
+    }
+}
+
+async fn tell(node: &Node, server: &Server, settings: &Settings, out: &Out) -> Result<(), Failure> {
+    let identity = covey_api::identity(node.identity());
+    let listen = node.listen_addresses().await;
+    if out.is_json() {
+        return out.document(&json!({
+            "event": "ready",
+            "api": reachable_url(server),
+            "web": server.web_link(),
+            "peer_id": identity.peer_id,
+            "listen": listen,
+        }));
+    }
+    out.line(&readable(&identity, &listen, server, settings, out))
+}
+
+fn readable(
+    identity: &IdentityDto,
+    listen: &[String],
+    server: &Server,
+    settings: &Settings,
+    out: &Out,
+) -> String {
+    let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
+    let mut lines = vec![out.paint(Tone::Strong, "Covey is running."), String::new()];
+    lines.push(commands::intro(identity, out));
+    for (i, address) in listen.iter().enumerate() {
+        lines.push(format!("  {} {}", label(if i == 0 { "Listens on" } else { "" }), visible(address)));
+    }
+    lines.push(format!("  {} {}", label("API"), reachable_url(server)));
+    lines.push(format!("  {} {}", label("Page"), server.web_link()));
+    lines.push(format!("\n{}", out.paint(Tone::Strong, "Next, in another terminal")));
+    lines.extend(next_steps(settings, out));
+    lines.push("\nCtrl-C stops the node. The page's link opens once.".to_owned());
+    lines.join("\n")
+}
+
+/// The next three things to do, as they would be typed.
+fn next_steps(settings: &Settings, out: &Out) -> Vec<String> {
+    let steps = [
+        ("space create garden", "make a space"),
+        ("invite garden", "print a code that lets a device in"),
+        ("join COVEY-XXXX-XXXX", "or use the code that someone gave you"),
+    ]
+    .map(|(rest, what)| (settings::command(&settings.home, rest), what));
+    let width = steps.iter().map(|(typed, _)| typed.chars().count()).max().unwrap_or(0);
+    steps.iter().map(|(typed, what)| format!("  {typed:<width$}   {}", out.paint(Tone::Soft, what))).collect()
+}
+
+/// What tells the node to stop.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: io::Error| Failure::failed("signals could not be listened for").because(error);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    async fn stop(&mut self) {
+        // Without Ctrl-C there is only the end of the process.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

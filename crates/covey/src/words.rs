@@ -1,0 +1,112 @@
+//! Numbers and times in words, and durations as people type them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Reads `90s`, `15m`, `2h`, `1d`, or seconds without a unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(format!("{unit:?} is not a unit; use s, m, h or d, as in 15m")),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    match seconds {
+        None => Err("write a number and a unit, as in 15m".to_owned()),
+        Some(0) => Err("this must be longer than nothing".to_owned()),
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// Digits in groups of three: `1,000,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A length of time in its largest whole unit: `3 minutes`.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => count(seconds, "second", "seconds"),
+        60..3600 => count(seconds / 60, "minute", "minutes"),
+        3600..86_400 => count(seconds / 3600, "hour", "hours"),
+        _ => count(seconds / 86_400, "day", "days"),
+    }
+}
+
+/// A time to come, seen from now: `in 15 minutes (at 14:32 UTC)`; as it stands if it isn't a time.
+pub(crate) fn time_left(rfc3339: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    time_left_from(rfc3339, i64::try_from(now).unwrap_or(i64::MAX))
+}
+
+fn time_left_from(rfc3339: &str, now: i64) -> String {
+    let Ok(time) = OffsetDateTime::parse(rfc3339, &Rfc3339) else { return rfc3339.to_owned() };
+    let clock = format!("{:02}:{:02} UTC", time.hour(), time.minute());
+    match u64::try_from(time.unix_timestamp() - now) {
+        // Half a minute up, so that fifteen minutes that were just started are called that.
+        Ok(left) if left >= 90 => format!("in {} (at {clock})", span(left + 30)),
+        Ok(left) => format!("in {} (at {clock})", span(left)),
+        Err(_) => format!("over since {clock}"),
+    }
+}
+
+/// Seconds with a sensible number of digits: `4 ms`, `1.25 s`, `12.3 s`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return millis(seconds * 1000.0);
+    }
+    if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
+}
+
+/// Milliseconds with a sensible number of digits.
+pub(crate) fn millis(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_type_them() {
+        assert_eq!(parse_duration("15m"), Ok(Duration::from_mins(15)));
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_hours(2)));
+        for text in ["", "m", "0s", "-5m", "5 m", "5w", "99999999999999999999s", "999999999999999999d"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_unit() {
+        assert_eq!(count(1, "record", "records"), "1 record");
+        assert_eq!(count(1_000_000, "record", "records"), "1,000,000 records");
+        assert_eq!(span(3 * 60 + 5), "3 minutes");
+    }
+
+    #[test]
+    fn an_expiry_is_a_countdown() {
+        let at = "2026-09-21T14:13:20Z";
+        assert_eq!(time_left_from(at, 1_790_000_000 - 899), "in 15 minutes (at 14:13 UTC)");
+        assert_eq!(time_left_from(at, 1_790_000_000 - 45), "in 45 seconds (at 14:13 UTC)");
+        assert_eq!(time_left_from(at, 1_790_000_001), "over since 14:13 UTC");
+    }
+}

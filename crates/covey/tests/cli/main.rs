@@ -1,0 +1,8 @@
+//! The `covey` command as its users meet it: real processes, real homes, real sockets on the loopback
+//! interface.
+#![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
+
+mod commands;
+mod http;
+mod pair;
+mod support;

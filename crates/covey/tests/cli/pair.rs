@@ -1,0 +1,71 @@
+//! Two nodes in two processes, over QUIC on the loopback interface.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Home, Lines, PATIENCE, lines_of};
+use serde_json::{Value, json};
+
+const QUIC: [&str; 4] = ["--network", "lan", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
+/// Asks until the answer is right: `covey status` has no way to wait.
+fn until(home: &Home, args: &[&str], right: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let answer = home.json(args);
+        if right(&answer) {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "still {answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn who_joins_by_a_link_has_the_records_and_sees_changes_live() {
+    let (ada, bob) = (Home::new(), Home::new());
+    let _ada_node = ada.up_with(&QUIC);
+    ada.ok(&["space", "create", "garden"]);
+    let rows = lines_of(0..1000, |n| format!("{{\"id\":\"k{n:04}\",\"doc\":{{\"n\":{n}}}}}"));
+    let file = ada.file("plants.ndjson", rows);
+    ada.ok(&["record", "import", "garden", "plants", file.to_str().unwrap()]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+
+    let _bob_node = bob.up_with(&QUIC);
+    let joined = bob.json(&["join", &link, "--timeout", "20s"]);
+    assert_eq!((&joined["space"]["name"], &joined["records"]), (&json!("garden"), &json!(1000)));
+    let export = ["record", "export", "garden", "plants"];
+    assert_eq!(bob.ok(&export), ada.ok(&export));
+
+    // Live, both ways.
+    let position = until(&bob, &["status"], |status| status["spaces"][0]["sync"][0]["state"] == "in_sync");
+    assert_eq!(position["peers"][0]["state"], "connected");
+    for (writer, reader, id) in [(&ada, &bob, "from-ada"), (&bob, &ada, "from-bob")] {
+        let mut command = reader.command(&["record", "watch", "garden", "plants", "--since", "0", "--json"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = Lines::new(child.stdout.take().unwrap());
+        lines.next();
+        writer.ok(&["record", "put", "garden", "plants", "--id", id, "{\"live\":true}"]);
+        let seen = std::iter::repeat_with(|| lines.next_json()).take(1100).any(|change| change["id"] == id);
+        assert!(seen, "{id} is seen by the other");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    // The link was for one device.
+    let eve = Home::new();
+    let _eve_node = eve.up_with(&QUIC);
+    let said = eve.fails(1, &["join", &link, "--timeout", "5s"]);
+    assert!(!said.is_empty());
+    assert_eq!(
+        eve.json(&["space", "list"])
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|space| space["name"] == "garden")
+            .count(),
+        0
+    );
+}
