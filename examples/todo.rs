@@ -40,7 +40,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         todos.put(Some("beans"), r#"{"who":"Ada"}"#),
         bobs.put(Some("beans"), r#"{"done":true}"#),
     );
-    (one?, two?);
+    one?;
+    two?;
     let change = tokio::time::timeout(PATIENCE, seen_by_ada.next()).await??;
     println!("Ada sees a change of {:?}", change.id);
 

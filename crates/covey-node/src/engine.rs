@@ -16,6 +16,7 @@ use covey_store::{LogKey, NewEntry, Reader, SpaceKey, StoreError, StoredEntry, T
 use covey_types::{
     DeviceId, EntryHash, Head, Hlc, HlcClock, Incarnation, LogId, Signature, SpaceId, UserId,
     keys::random_bytes,
+    limits::{MAX_LOGS_PER_DEVICE, MAX_LOGS_PER_SPACE},
     wire::{self, DecodeError},
 };
 use serde::{Deserialize, Serialize};
@@ -174,7 +175,7 @@ impl Engine {
             let info: SpaceInfo = wire::decode("a space's description", &row.info, MAX_INFO_BYTES)
                 .map_err(|err| corrupt("read a space", &err))?;
             let membership = load_membership(reader, row.key, row.id, &info.keys)?;
-            newest = reader.logs(row.key)?.iter().map(|log| log.hlc).fold(newest, Hlc::max);
+            newest = newest.max(newest_believed(reader, row.key)?);
             let state = SpaceState { key: row.key, id: row.id, info, membership, verdict: None };
             engine.spaces.insert(row.id, state);
         }
@@ -318,6 +319,11 @@ impl Engine {
             }
             if !self.is_welcome(id, &entry)? {
                 outcome.rejected.insert(log, false);
+                continue;
+            }
+            if !logs.has_room_for(log) {
+                tracing::warn!(%log, "its device has more logs than it may have");
+                outcome.rejected.insert(log, true);
                 continue;
             }
             let cursor = logs.cursor(tx, log)?;
@@ -468,8 +474,11 @@ impl Engine {
     ) -> Result<(), NodeError> {
         // Each round that changes the membership may free more; there are at most as many as held entries.
         loop {
+            // What changed the membership may itself have been held, for another reason than those that wait for it.
+            let past_is_due = outcome.membership_changed;
             let due = |row: &covey_store::HeldRow| {
                 row.reason == reason as u32 && (reason != HoldReason::Future || row.until_ms <= wall_ms)
+                    || past_is_due && row.reason == HoldReason::Past as u32
             };
             let held: Vec<_> = tx.held(self.space(id)?.key)?.into_iter().filter(due).collect();
             let mut round = Ingested::default();
@@ -536,6 +545,28 @@ pub(crate) fn require_role(state: &SpaceState, device: DeviceId, needed: Role) -
     }
 }
 
+/// The newest time in a space's logs that the clock may go by: entries that are held because they claim to be from
+/// the future, and what follows them in their logs, don't count.
+fn newest_believed(reader: &Reader<'_>, space: SpaceKey) -> Result<Hlc, StoreError> {
+    let mut first_held: BTreeMap<LogKey, u64> = BTreeMap::new();
+    for row in reader.held(space)?.iter().filter(|row| row.reason == HoldReason::Future as u32) {
+        let seq = first_held.entry(row.log).or_insert(row.seq);
+        *seq = row.seq.min(*seq);
+    }
+    let mut newest = Hlc::default();
+    for log in reader.logs(space)? {
+        let hlc = match first_held.get(&log.key) {
+            None => log.hlc,
+            Some(seq) => match reader.entry(log.key, seq - 1)? {
+                Some(before) => decode_stored(&before)?.header.hlc,
+                None => continue,
+            },
+        };
+        newest = newest.max(hlc);
+    }
+    Ok(newest)
+}
+
 fn load_membership(
     reader: &Reader<'_>,
     key: SpaceKey,
@@ -588,6 +619,15 @@ impl LogCursors {
         let logs =
             rows.map(|row| (row.id, LogCursor { key: row.key, head: row.head, hlc: row.hlc })).collect();
         Ok(Self { space, logs })
+    }
+
+    /// Whether a log is here already, or may be begun.
+    fn has_room_for(&self, log: LogId) -> bool {
+        let of_device = |incarnation| LogId { device: log.device, incarnation };
+        let all_of_device = of_device(Incarnation(u64::MIN))..=of_device(Incarnation(u64::MAX));
+        self.logs.contains_key(&log)
+            || self.logs.len() < MAX_LOGS_PER_SPACE
+                && self.logs.range(all_of_device).count() < MAX_LOGS_PER_DEVICE
     }
 
     fn cursor(&mut self, tx: &mut Tx<'_>, log: LogId) -> Result<&mut LogCursor, StoreError> {

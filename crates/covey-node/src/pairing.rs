@@ -14,7 +14,7 @@ use covey_log::Kind;
 use covey_net::{Multiaddr, NetStream};
 use covey_pair::{
     Code, CodeError, Invitations, InviteError, Inviter, InviterOutcome, Joiner, JoinerOutcome, Link,
-    LinkError, Refusal, Terms,
+    LinkError, PairError, Refusal, Terms,
 };
 use covey_space::{JoinRequest, Role, Welcome};
 use covey_types::{
@@ -49,11 +49,26 @@ const MAX_ASKED: usize = 1024;
 pub(crate) struct Pairing {
     invitations: Mutex<Invitations>,
     slots: Semaphore,
+    /// The devices that are pairing now: one at a time each, so that a single stranger can't take all the slots.
+    busy: Mutex<BTreeSet<DeviceId>>,
+}
+
+/// A device's turn to pair; ends when dropped.
+struct Turn<'a> {
+    pairing: &'a Pairing,
+    device: DeviceId,
+    _slot: tokio::sync::SemaphorePermit<'a>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pairing.busy().remove(&self.device);
+    }
 }
 
 impl Default for Pairing {
     fn default() -> Self {
-        Self { invitations: Mutex::default(), slots: Semaphore::new(MAX_PAIRINGS) }
+        Self { invitations: Mutex::default(), slots: Semaphore::new(MAX_PAIRINGS), busy: Mutex::default() }
     }
 }
 
@@ -150,6 +165,15 @@ pub(crate) async fn invite(space: &Space, role: Role, expires: Duration) -> Resu
 }
 
 impl Pairing {
+    fn busy(&self) -> std::sync::MutexGuard<'_, BTreeSet<DeviceId>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, device: DeviceId) -> Option<Turn<'_>> {
+        let slot = self.slots.try_acquire().ok()?;
+        self.busy().insert(device).then_some(Turn { pairing: self, device, _slot: slot })
+    }
+
     fn invitations(&self) -> std::sync::MutexGuard<'_, Invitations> {
         self.invitations.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +186,7 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
         while let Some((joiner, mut stream)) = incoming.next().await {
             let node_of_task = node.clone();
             node.spawn(async move {
-                let Ok(_slot) = node_of_task.0.pairing.slots.try_acquire() else {
+                let Some(_turn) = node_of_task.0.pairing.turn(joiner) else {
                     let _ = send(&mut stream, &Inviter::refusal(Refusal::Busy)).await;
                     return;
                 };
@@ -170,7 +194,11 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
                     tokio::time::timeout(PAIRING_TIMEOUT, answer(&node_of_task, joiner, &mut stream)).await;
                 match paired {
                     Ok(Ok(())) => {}
-                    Ok(Err(reason)) => tracing::warn!(%joiner, reason, "a pairing failed"),
+                    Ok(Err(Failure::Broken(reason))) => tracing::warn!(%joiner, reason, "a pairing failed"),
+                    Ok(Err(Failure::Misbehaved(reason))) => {
+                        let peers = &node_of_task.0.peers;
+                        peers.misbehaved(&node_of_task, joiner, format!("pairing: {reason}")).await;
+                    }
                     Err(_) => tracing::warn!(%joiner, "a pairing took too long"),
                 }
             });
@@ -178,14 +206,42 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
     })
 }
 
+/// Why a conversation ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It broke off, or a person mistyped.
+    #[error("{0}")]
+    Broken(String),
+    /// The other side sent what no honest one sends.
+    #[error("{0}")]
+    Misbehaved(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+impl From<PairError> for Failure {
+    fn from(err: PairError) -> Self {
+        match err {
+            PairError::Decode(_) | PairError::Unexpected { .. } | PairError::KeyExchange(_) => {
+                Self::Misbehaved(err.to_string())
+            }
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
 /// The inviter's side of one pairing.
-async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result<(), String> {
+async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result<(), Failure> {
     let mut inviter = Inviter::new(node.device(), joiner);
     loop {
         let message = receive(stream).await?;
         let step = {
             let mut invitations = node.0.pairing.invitations();
-            inviter.handle(&message, &mut invitations, node.now_ms()).map_err(|err| err.to_string())?
+            inviter.handle(&message, &mut invitations, node.now_ms())?
         };
         if let Some(message) = step.send {
             send(stream, &message).await?;
@@ -194,17 +250,17 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
             None => {}
             Some(InviterOutcome::Request { terms, request, .. }) => {
                 let reply = match admit(node, joiner, terms, &request).await {
-                    Ok(welcome) => inviter.accept(&welcome, terms).map_err(|err| err.to_string())?,
+                    Ok(welcome) => inviter.accept(&welcome, terms)?,
                     Err(err) => {
                         tracing::error!(%joiner, %err, "could not let a device in");
-                        inviter.decline().map_err(|err| err.to_string())?
+                        inviter.decline()?
                     }
                 };
                 send(stream, &reply).await?;
             }
             Some(InviterOutcome::WrongGuess { burnt, .. }) => {
                 let consequence = if burnt { "the code is burnt" } else { "the code stays open" };
-                return Err(format!("it guessed a code wrongly; {consequence}"));
+                return Err(Failure::Broken(format!("it guessed a code wrongly; {consequence}")));
             }
             Some(InviterOutcome::Refused(refusal)) => {
                 tracing::debug!(%joiner, %refusal, "refused a pairing");
@@ -343,7 +399,7 @@ async fn ask(node: &Node, code: &Code, inviter: DeviceId) -> Result<Result<Space
             Joiner::start(code, node.device(), inviter, request.encode()).map_err(|err| err.to_string())?;
         send(&mut stream, &first).await?;
         loop {
-            let message = receive(&mut stream).await?;
+            let message = receive(&mut stream).await.map_err(|err| err.to_string())?;
             let step = joiner.handle(&message).map_err(|err| err.to_string())?;
             match step.outcome {
                 None => {}
@@ -418,12 +474,15 @@ async fn send(stream: &mut NetStream, message: &[u8]) -> Result<(), String> {
     stream.flush().await.map_err(|err| err.to_string())
 }
 
-async fn receive(stream: &mut NetStream) -> Result<Vec<u8>, String> {
+async fn receive(stream: &mut NetStream) -> Result<Vec<u8>, Failure> {
     let mut len = [0; 4];
     stream.read_exact(&mut len).await.map_err(|err| err.to_string())?;
     let len = u32::from_le_bytes(len) as usize;
     if len > MAX_PAIR_MESSAGE_BYTES {
-        return Err(format!("a message of {len} bytes is longer than the limit of {MAX_PAIR_MESSAGE_BYTES}"));
+        let limit = MAX_PAIR_MESSAGE_BYTES;
+        return Err(Failure::Misbehaved(format!(
+            "a message of {len} bytes is longer than the limit of {limit}"
+        )));
     }
     let mut message = vec![0; len];
     stream.read_exact(&mut message).await.map_err(|err| err.to_string())?;

@@ -96,6 +96,13 @@ impl Peers {
         self.book().last_seen.get(&device).map(Instant::elapsed)
     }
 
+    fn saw(&self, device: DeviceId) {
+        let mut book = self.book();
+        if book.last_seen.len() < MAX_KNOWN || book.last_seen.contains_key(&device) {
+            book.last_seen.insert(device, Instant::now());
+        }
+    }
+
     /// Whether nothing is to be tried with a device for now.
     pub(crate) fn is_shunned(&self, device: DeviceId) -> bool {
         self.book().strangers.contains_key(&device)
@@ -163,6 +170,13 @@ impl Peers {
     pub(crate) async fn misbehaved(&self, node: &Node, device: DeviceId, reason: String) {
         let offences = {
             let mut book = self.book();
+            if book.offences.len() >= MAX_KNOWN {
+                // Identities cost nothing: those who made them up only to be remembered are forgotten.
+                book.offences.retain(|_, offences| *offences > 1);
+                if book.offences.len() >= MAX_KNOWN {
+                    book.offences.clear();
+                }
+            }
             let offences = book.offences.entry(device).or_insert(0);
             *offences += 1;
             *offences
@@ -192,7 +206,7 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
             NetEvent::Connected { device, .. } => connected(&node, device),
             NetEvent::Disconnected { device, reason } => {
                 tracing::debug!(%device, %reason, "disconnected");
-                node.0.peers.book().last_seen.insert(device, Instant::now());
+                node.0.peers.saw(device);
                 node.emit(Event::PeerDisconnected(device));
                 if is_member(&node, device) {
                     keep_dialling(&node, device);
@@ -202,6 +216,8 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
                 node.0.peers.retry.notify_waiters();
                 redial_members(&node);
             }
+            // Some news was missed: whoever should be connected is looked at afresh.
+            NetEvent::Lagged { .. } => redial_members(&node),
             NetEvent::Listening(address) => tracing::debug!(%address, "listening"),
             _ => {}
         }
@@ -243,7 +259,7 @@ fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
 }
 
 fn connected(node: &Node, device: DeviceId) {
-    node.0.peers.book().last_seen.insert(device, Instant::now());
+    node.0.peers.saw(device);
     node.emit(Event::PeerConnected(device));
     let node_of_task = node.clone();
     node.spawn(async move {

@@ -154,7 +154,7 @@ impl SharedSpace {
             && !self.refused
             && self.theirs.is_some()
             && !self.stopped.contains_key(log)
-            && self.passed(log) + 1 == entry.header.seq
+            && self.passed(log).checked_add(1) == Some(entry.header.seq)
     }
 
     /// Notes that a log reaches to `head` here.
@@ -262,7 +262,10 @@ impl SharedSpace {
     }
 
     pub(crate) fn view(&self) -> PeerView {
-        let missing_here = self.theirs.as_ref().map_or(0, |theirs| theirs.ahead_of(&self.mine));
+        // A peer can claim any place: the sum must not overflow.
+        let ahead = |(log, head): (&LogId, &Head)| head.seq.saturating_sub(self.mine.head(log).seq);
+        let missing_here =
+            self.theirs.as_ref().map_or(0, |theirs| theirs.0.iter().map(ahead).fold(0, u64::saturating_add));
         let missing_there = if self.theirs.is_some() {
             self.mine
                 .0

@@ -40,6 +40,10 @@ pub const MAX_SPACES_PER_SESSION: usize = 1024;
 /// Most logs in one space: members times devices times restores, with room.
 pub const MAX_LOGS_PER_SPACE: usize = 16_384;
 
+/// Logs of one device in one space that are taken in: one per restored backup, with room. Without it a single member
+/// could fill [`MAX_LOGS_PER_SPACE`], and then no two nodes could tell each other their heads any more.
+pub const MAX_LOGS_PER_DEVICE: usize = 64;
+
 /// How long a pairing code stays valid unless the inviter says otherwise.
 pub const DEFAULT_INVITE_MS: u64 = 15 * 60 * 1000;
 

@@ -97,13 +97,18 @@ impl Driver {
     pub(super) async fn run(mut self) -> Result<(), SessionEnd> {
         let stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
         loop {
-            self.carry_out()?;
+            match self.carry_out() {
+                Err(end @ SessionEnd::Closed(_)) => return Err(self.last_verdict(end).await),
+                other => other?,
+            }
             let timeout = self.session.poll_timeout().map(|at| self.started + at);
             let lonely = lock(&self.shared.views).is_empty();
             tokio::select! {
                 frame = self.frames.recv() => {
-                    let payload = frame.ok_or(SessionEnd::Stream)??;
-                    self.feed(Input::Frame(payload)).await?;
+                    let Some(frame) = frame else {
+                        return Err(self.last_verdict(SessionEnd::Stream).await);
+                    };
+                    self.feed(Input::Frame(frame?)).await?;
                 }
                 message = self.inbox.recv() => {
                     self.take(message.ok_or(SessionEnd::Stream)?).await?;
@@ -131,6 +136,19 @@ impl Driver {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         result.map_err(Into::into)
+    }
+
+    /// The peer ended the session. What came before is still stored, and may tell against the peer: it can't get away
+    /// with a forgery by hanging up.
+    async fn last_verdict(&mut self, end: SessionEnd) -> SessionEnd {
+        // Without a sender the worker ends when it has done what waits; the window bounds how much that is.
+        (self.ingest, _) = mpsc::unbounded_channel();
+        loop {
+            tokio::select! {
+                verdict = self.ends.recv() => return verdict.unwrap_or(end),
+                _ = self.inbox.recv() => {} // nobody is left to be told
+            }
+        }
     }
 
     async fn take(&mut self, message: Message) -> Result<(), SessionEnd> {

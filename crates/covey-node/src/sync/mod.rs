@@ -232,6 +232,19 @@ pub(crate) async fn open(node: Node, peer: DeviceId) {
     }
 }
 
+/// A session's place in the list of those that are running. It's given up however the session ends, by a panic too.
+struct Registered<'a> {
+    node: &'a Node,
+    peer: DeviceId,
+    id: u64,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.node.0.sessions.deregister(self.peer, self.id);
+    }
+}
+
 /// Runs one session to its end, and draws the conclusions.
 async fn run(node: Node, peer: DeviceId, stream: NetStream) {
     let id = node.0.sessions.next.fetch_add(1, Ordering::Relaxed);
@@ -247,9 +260,10 @@ async fn run(node: Node, peer: DeviceId, stream: NetStream) {
     };
     node.0.sessions.register(peer, handle);
     let left = Arc::clone(&shared);
+    let registered = Registered { node: &node, peer, id };
     let driver = Driver::new(node.clone(), peer, stream, sender, inbox, shared);
     let end = cancel.run_until_cancelled(driver.run()).await;
-    node.0.sessions.deregister(peer, id);
+    drop(registered);
     let spaces: Vec<SpaceId> = lock(&left.views).keys().copied().collect();
     for space in spaces {
         node.emit(Event::SyncChanged { space, peer, state: SyncState::Unreachable });

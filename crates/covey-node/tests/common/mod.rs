@@ -14,6 +14,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node that listens on loopback only.
 pub(crate) fn config(home: &Path, name: &str) -> NodeConfig {
+    if let Ok(filter) = std::env::var("COVEY_LOG") {
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // The second node of a test finds the log set up already.
+        let _ = log.try_init();
+    }
     let mut config = NodeConfig::new(home);
     config.profile = Some(Profile { user_name: name.into(), device_name: format!("{name}'s laptop") });
     config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".into(), "/ip4/127.0.0.1/tcp/0".into()];

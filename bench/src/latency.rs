@@ -1,0 +1,112 @@
+//! One record, from the call of `put` on A to the change that B's watcher is given.
+//!
+//! Beside it the floor: A's disk, the way there, B's disk. Both sides make the change durable before they show
+//! it, so it can't be faster than two commits of a plain database and half a round trip of a bare stream. Floor and
+//! figure are measured in turns, a block of each, so that both see the same machine.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    Setting,
+    nodes::{COLLECTION, Pair, document},
+    raw::Link,
+    report::Figure,
+    runtime,
+    samples::Samples,
+    sqlcipher::Plain,
+};
+
+/// Puts before the clock starts.
+const WARM_UP: usize = 100;
+
+/// Turns of floor and figure.
+const BLOCKS: usize = 10;
+
+/// All that is measured, in milliseconds.
+#[derive(Default)]
+struct Found {
+    visible: Samples,
+    stored: Samples,
+    trips: Samples,
+    commits: Samples,
+    floor: Samples,
+}
+
+/// Runs it, and its floor.
+pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
+    let times = setting.count(1000, 50) / BLOCKS;
+    let plain = Plain::new(&setting.work, "plain.db")?;
+    let mut found = Found::default();
+    runtime()?.block_on(async {
+        let mut link = Link::new().await?;
+        let pair = Pair::new(&setting.work).await?;
+        live(&pair, WARM_UP, &mut Found::default()).await?;
+        for block in 0..BLOCKS {
+            floor(&plain, &mut link, block * times, times, &mut found).await?;
+            live(&pair, times, &mut found).await?;
+        }
+        link.close().await;
+        pair.close().await;
+        anyhow::Ok(())
+    })?;
+    Ok(found.figures())
+}
+
+impl Found {
+    fn figures(&self) -> Vec<Figure> {
+        let named = "2 plain commits + 1/2 round trip";
+        vec![
+            Figure::new("one record, put on A to visible on B, p50", self.visible.median(), "ms")
+                .beside(named, self.floor.median())
+                .from_samples(&self.visible),
+            Figure::new("one record, put on A to visible on B, p95", self.visible.percentile(0.95), "ms")
+                .beside(named, self.floor.percentile(0.95))
+                .below(10.0),
+            Figure::new("one record, put on A to durable on A, p50", self.stored.median(), "ms")
+                .beside("1 plain commit", self.commits.median())
+                .from_samples(&self.stored),
+            Figure::new("bare stream, round trip of 128 B, p50", self.trips.median(), "ms")
+                .from_samples(&self.trips),
+            Figure::new("plain SQLCipher commit of one row, p50", self.commits.median(), "ms")
+                .from_samples(&self.commits),
+        ]
+    }
+}
+
+/// A block of what can't be avoided.
+async fn floor(plain: &Plain, link: &mut Link, from: usize, times: usize, found: &mut Found) -> Result<()> {
+    let (here, there) = (plain.commits(2 * from, times)?, plain.commits(2 * from + times, times)?);
+    let trips = link.ping_pong(times).await?;
+    for ((here, there), trip) in here.all().iter().zip(there.all()).zip(trips.all()) {
+        found.floor.push(here + there + trip / 2.0);
+        found.commits.push(*here);
+        found.commits.push(*there);
+        found.trips.push(*trip);
+    }
+    Ok(())
+}
+
+/// A block of puts: until each was visible on B, and until A said that it was on disk.
+async fn live(pair: &Pair, times: usize, found: &mut Found) -> Result<()> {
+    let plants = pair.garden.collection(COLLECTION)?;
+    let mut watch = pair.shared.watch(Some(COLLECTION.into()), None);
+    for n in 0..times {
+        let doc = document(n);
+        let started = Instant::now();
+        let put = async {
+            let put = plants.put(None, &doc).await;
+            (put, started.elapsed())
+        };
+        let seen = async {
+            let change = watch.next().await;
+            (change, started.elapsed())
+        };
+        let ((put, here), (change, there)) = tokio::join!(put, seen);
+        ensure!(put?.id == change?.id, "another change than the one that was made");
+        found.stored.push_ms(here);
+        found.visible.push_ms(there);
+    }
+    Ok(())
+}

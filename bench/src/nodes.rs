@@ -1,0 +1,104 @@
+//! Nodes in this process, on loopback, and the records that all benchmarks write.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use covey_node::{MdnsConfig, Node, NodeConfig, Profile, Role, Space, Watch};
+
+/// The collection that is written.
+pub(crate) const COLLECTION: &str = "plants";
+
+/// Far more than anything takes, even on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A small record: two fields, whose values don't follow from those of the record before.
+pub(crate) fn document(n: usize) -> String {
+    const KINDS: [&str; 8] =
+        ["runner bean", "beetroot", "leek", "chard", "parsnip", "kale", "sorrel", "lovage"];
+    let noise = scramble(n as u64);
+    format!(r#"{{"name":"{} {}","bed":{}}}"#, KINDS[(noise % 8) as usize], noise >> 40, noise % 1000)
+}
+
+/// The finaliser of SplitMix64: a permutation that looks random.
+fn scramble(n: u64) -> u64 {
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
+}
+
+/// Such rows as an import has: new records, whose ids the node makes.
+pub(crate) fn rows(from: usize, count: usize) -> Vec<(Option<String>, String)> {
+    (from..from + count).map(|n| (None, document(n))).collect()
+}
+
+/// An id as the node makes it, a UUID of version 7 in its text form: in order, and random at its end.
+pub(crate) fn ordered_id(n: usize) -> String {
+    let (time, noise) = (n as u64 / 64, scramble(n as u64));
+    format!(
+        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+        0x0190_0000 + (time >> 16),
+        time & 0xffff,
+        n & 0xfff,
+        0x8000 | (noise >> 50),
+        noise & 0xffff_ffff_ffff
+    )
+}
+
+/// A node that listens on this address and has no multicast: nothing else reaches it.
+pub(crate) fn config(home: &Path, name: &str, address: &str) -> NodeConfig {
+    let mut config = NodeConfig::new(home);
+    config.profile = Some(Profile { user_name: name.into(), device_name: format!("{name}'s laptop") });
+    config.listen = vec![format!("/ip4/{address}/udp/0/quic-v1")];
+    config.mdns = MdnsConfig::off();
+    config
+}
+
+/// Two nodes with a common space, in sync.
+pub(crate) struct Pair {
+    pub(crate) ada: Node,
+    pub(crate) bob: Node,
+    /// The space at Ada's.
+    pub(crate) garden: Space,
+    /// The same at Bob's.
+    pub(crate) shared: Space,
+}
+
+/// Opens a node of a pair.
+pub(crate) async fn open(folder: &Path, name: &str) -> Result<Node> {
+    Node::open(config(&folder.join(name), name, "127.0.0.1"))
+        .await
+        .with_context(|| format!("cannot open {name}'s node"))
+}
+
+impl Pair {
+    /// Pairs two new nodes by link.
+    pub(crate) async fn new(folder: &Path) -> Result<Self> {
+        let (ada, bob) = (open(folder, "ada").await?, open(folder, "bob").await?);
+        let garden = ada.create_space("garden").await?;
+        let invitation = garden.invite(Role::Member, Duration::from_mins(1)).await?;
+        let shared = bob.join(&invitation.link, PATIENCE).await?.space;
+        Ok(Self { ada, bob, garden, shared })
+    }
+
+    /// Ends both.
+    pub(crate) async fn close(self) {
+        self.ada.shutdown().await;
+        self.bob.shutdown().await;
+    }
+}
+
+/// Waits until a watcher has seen this many changes.
+pub(crate) async fn see(watch: &mut Watch, changes: usize) -> Result<()> {
+    let all = async {
+        for _ in 0..changes {
+            watch.next().await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, all).await.with_context(|| format!("{changes} changes were not seen"))?
+}
+
+/// How many records there are.
+pub(crate) async fn records(space: &Space) -> Result<u64> {
+    Ok(space.collections().await?.into_iter().map(|(_, records)| records).sum())
+}

@@ -1,0 +1,160 @@
+//! What must not be possible on a pairing stream.
+
+use covey_node::{Event, Node, Role, Space};
+use covey_pair::{JoinerOutcome, Refusal};
+use covey_types::{keys::random_bytes, limits::MAX_PAIR_MESSAGE_BYTES, wire};
+use tokio::{sync::broadcast, task::JoinSet};
+
+use crate::{
+    common::{join, node},
+    member::{pair, request},
+    peer::{PAIR, Peer, Wire, blamed, dropped, nobody_blamed},
+};
+
+struct Inviting {
+    home: tempfile::TempDir,
+    ada: Node,
+    garden: Space,
+    code: String,
+    events: broadcast::Receiver<Event>,
+}
+
+impl Inviting {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let ada = node(home.path(), "ada").await;
+        let garden = ada.create_space("garden").await.unwrap();
+        let code = garden.invite(Role::Member, std::time::Duration::from_secs(60)).await.unwrap().code;
+        let events = ada.events();
+        Self { home, ada, garden, code, events }
+    }
+
+    /// Somebody else still gets in.
+    async fn lives_on(self) {
+        let bob = node(self.home.path(), "bob").await;
+        join(&self.garden, &bob, Role::Member).await;
+        self.ada.shutdown().await;
+        bob.shutdown().await;
+    }
+}
+
+/// The message that refuses, as docs/protocol/pair.md numbers it.
+fn refused(reason: Refusal) -> Vec<u8> {
+    [&[2], wire::encode(&reason).as_slice()].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_pairing_cost_the_peer_its_connection_and_the_code_nothing() {
+    let mut it = Inviting::new().await;
+    let too_long = (MAX_PAIR_MESSAGE_BYTES as u32 + 1).to_le_bytes().to_vec();
+    let framed = |payload: &[u8]| covey_sync::framing::frame(payload);
+    let attacks = [
+        too_long,
+        u32::MAX.to_le_bytes().to_vec(),
+        framed(&[]),
+        framed(&[200; 40]),
+        framed(&[&[9], random_bytes::<500>().as_slice()].concat()),
+        // An Accept, which only an inviter sends.
+        framed(&[&[4], [0; 33].as_slice()].concat()),
+    ];
+    for attack in attacks {
+        let peer = Peer::near(&it.ada).await;
+        let mut wire = peer.open(PAIR).await;
+        wire.raw(&attack).await;
+        blamed(&mut it.events, peer.id()).await;
+        assert_eq!(wire.next().await, None, "nothing is answered");
+        dropped(&it.ada, peer.id()).await;
+    }
+    let good = Peer::near(&it.ada).await;
+    let outcome = pair(&good, &it.code, request(&good.secret)).await;
+    assert!(matches!(outcome, JoinerOutcome::Welcome { .. }), "{outcome:?}");
+    it.lives_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pairing_that_breaks_off_is_no_guess_and_nobody_is_blamed() {
+    let mut it = Inviting::new().await;
+    let peer = Peer::near(&it.ada).await;
+    for cut in [0, 2, 4, 10] {
+        let mut wire = peer.open(PAIR).await;
+        wire.raw(&covey_sync::framing::frame(&[0; 40])[..cut]).await;
+        wire.finish().await;
+    }
+    // As far as the inviter's reply, more often than anybody may guess.
+    for _ in 0..5 {
+        let code = it.code.parse().unwrap();
+        let (_, start) =
+            covey_pair::Joiner::start(&code, peer.id(), peer.node, request(&peer.secret)).unwrap();
+        let mut wire = peer.open(PAIR).await;
+        wire.send(&start).await;
+        assert_eq!(wire.next().await.unwrap()[0], 1, "a Reply");
+        wire.finish().await;
+    }
+    let outcome = pair(&peer, &it.code, request(&peer.secret)).await;
+    assert!(matches!(outcome, JoinerOutcome::Welcome { .. }), "{outcome:?}");
+    nobody_blamed(&mut it.events);
+    it.lives_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_guesses_count_however_many_devices_make_them() {
+    let it = Inviting::new().await;
+    let mut wrong = it.code.clone();
+    let last = wrong.pop().unwrap();
+    wrong.push(if last == '7' { '8' } else { '7' });
+    for _ in 0..3 {
+        let peer = Peer::near(&it.ada).await;
+        let outcome = pair(&peer, &wrong, request(&peer.secret)).await;
+        assert_eq!(outcome, JoinerOutcome::Refused(Refusal::WrongCode));
+    }
+    let peer = Peer::near(&it.ada).await;
+    let outcome = pair(&peer, &it.code, request(&peer.secret)).await;
+    assert_eq!(outcome, JoinerOutcome::Refused(Refusal::Burnt));
+    assert_eq!(it.garden.members().len(), 1);
+    it.lives_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_pairings_is_told_to_wait_and_the_next_one_gets_in() {
+    let it = Inviting::new().await;
+    let (mut streams, mut crowd) = (JoinSet::new(), Vec::new());
+    for _ in 0..10 {
+        let peer = Peer::near(&it.ada).await;
+        for _ in 0..2 {
+            let mut wire: Wire = peer.open(PAIR).await;
+            streams.spawn(async move { wire.next().await });
+        }
+        crowd.push(peer);
+    }
+    // Eight devices are held, with one stream each; the others hear that the device is busy.
+    for _ in 0..12 {
+        let answer = streams.join_next().await.unwrap().unwrap();
+        assert_eq!(answer, Some(refused(Refusal::Busy)));
+    }
+    streams.shutdown().await;
+    let peer = Peer::near(&it.ada).await;
+    let welcome = async {
+        // The node may not have noticed yet that the eight are gone.
+        loop {
+            match pair(&peer, &it.code, request(&peer.secret)).await {
+                JoinerOutcome::Refused(Refusal::Busy) => {}
+                other => return other,
+            }
+        }
+    };
+    let outcome = tokio::time::timeout(crate::common::PATIENCE, welcome).await.unwrap();
+    assert!(matches!(outcome, JoinerOutcome::Welcome { .. }), "{outcome:?}");
+    it.lives_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_for_another_device_is_declined() {
+    let mut it = Inviting::new().await;
+    let peer = Peer::near(&it.ada).await;
+    let someone = covey_types::DeviceSecret::generate();
+    let outcome = pair(&peer, &it.code, request(&someone)).await;
+    assert_eq!(outcome, JoinerOutcome::Refused(Refusal::Declined));
+    assert_eq!(it.garden.members().len(), 1);
+    nobody_blamed(&mut it.events);
+    it.lives_on().await;
+}
