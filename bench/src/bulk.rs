@@ -45,8 +45,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         Figure::new(format!("join and full sync of {size} records"), rate(joined.seconds), "records/s")
             .beside("plain SQLCipher insert", limit)
             .at_least(GOAL),
-        Figure::new(format!("plain SQLCipher insert of {size} rows"), limit, "records/s")
-            .from_samples(&plain),
+        Figure::new(format!("plain SQLCipher insert of {size} rows"), limit, "records/s").sampled(&plain),
         Figure::new("peak RSS of the importer, after the import", after_import, "MiB"),
         Figure::new("peak RSS of the importer, after the sync", peak_ada, "MiB"),
         Figure::new("peak RSS of the joiner", peak_bob, "MiB"),

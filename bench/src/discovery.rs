@@ -124,7 +124,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     }
     let what = |share: &str| format!("discovery on a LAN, {tries} tries, {share}");
     Ok(vec![
-        Figure::new(what("p50"), samples.median(), "ms").from_samples(&samples),
+        Figure::new(what("p50"), samples.median(), "ms").sampled(&samples),
         Figure::new(what("p95"), samples.percentile(0.95), "ms").below(500.0),
     ])
 }

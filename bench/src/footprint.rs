@@ -1,7 +1,7 @@
 //! What `covey up` costs: memory at rest, time to start, size on disk.
 //!
-//! It runs in a namespace where that can be had, so that no other node on the machine's LAN takes part; else
-//! without a network, which costs less and is said.
+//! It runs in a namespace, so that no other node on the machine's LAN takes part; where none can be had only the
+//! size is told.
 
 use std::{
     path::{Path, PathBuf},
@@ -87,9 +87,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     figures.extend([
         Figure::new(format!("covey up, RSS after {rest} s at rest"), found.rested_mib, "MiB").below(40.0),
         Figure::new("covey up, RSS when ready", found.at_once_mib, "MiB"),
-        Figure::new("covey up, start to ready, median", starts.median(), "ms")
-            .below(300.0)
-            .from_samples(&starts),
+        Figure::new("covey up, start to ready, median", starts.median(), "ms").below(300.0).sampled(&starts),
         Figure::new("covey up, first start, with a new home", found.first_ms, "ms"),
     ]);
     Ok(figures)

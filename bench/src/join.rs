@@ -40,7 +40,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     ada.down()?;
     let what = |share: &str| format!("join by code on a LAN, {RECORDS} records, {tries} tries, {share}");
     Ok(vec![
-        Figure::new(what("p50"), samples.median(), "s").below(3.0).from_samples(&samples),
+        Figure::new(what("p50"), samples.median(), "s").below(3.0).sampled(&samples),
         Figure::new(what("slowest"), samples.percentile(1.0), "s").below(3.0),
     ])
 }

@@ -60,17 +60,17 @@ impl Found {
         vec![
             Figure::new("one record, put on A to visible on B, p50", self.visible.median(), "ms")
                 .beside(named, self.floor.median())
-                .from_samples(&self.visible),
+                .sampled(&self.visible),
             Figure::new("one record, put on A to visible on B, p95", self.visible.percentile(0.95), "ms")
                 .beside(named, self.floor.percentile(0.95))
                 .below(10.0),
             Figure::new("one record, put on A to durable on A, p50", self.stored.median(), "ms")
                 .beside("1 plain commit", self.commits.median())
-                .from_samples(&self.stored),
+                .sampled(&self.stored),
             Figure::new("bare stream, round trip of 128 B, p50", self.trips.median(), "ms")
-                .from_samples(&self.trips),
+                .sampled(&self.trips),
             Figure::new("plain SQLCipher commit of one row, p50", self.commits.median(), "ms")
-                .from_samples(&self.commits),
+                .sampled(&self.commits),
         ]
     }
 }

@@ -32,7 +32,14 @@ mod small;
 mod sqlcipher;
 mod wire;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -139,7 +146,11 @@ fn measure(args: &Args) -> Result<bool> {
         eprintln!("covey-bench: {} is missing; build it first: make build", beside.join("covey").display());
     }
     let mut report = Report::new(args.quick);
+    let interrupted = interrupts()?;
     for (name, benchmark) in BENCHMARKS {
+        if interrupted.load(Ordering::Relaxed) {
+            bail!("interrupted; what was made has been removed");
+        }
         if !args.only.is_empty() && !args.only.iter().any(|only| only == name) {
             continue;
         }
@@ -153,6 +164,30 @@ fn measure(args: &Args) -> Result<bool> {
     print!("{report}");
     println!("\nWith all samples: {}", file.display());
     Ok(report.is_complete())
+}
+
+/// Set when the program is told to stop. The benchmark that runs comes to its end, and so do its namespaces and files.
+fn interrupts() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&interrupted);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut terminate = {
+        let _context = runtime.enter();
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                told.store(true, Ordering::Relaxed);
+                eprintln!("covey-bench: stopping after this benchmark");
+            }
+        });
+    });
+    Ok(interrupted)
 }
 
 /// A runtime as the real program has it.

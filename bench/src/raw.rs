@@ -132,8 +132,8 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         link.close().await;
         Ok(vec![
             Figure::new(format!("bare QUIC stream, {} MiB", bytes >> 20), rates.median(), "MB/s")
-                .from_samples(&rates),
-            Figure::new("bare QUIC stream, round trip, p50", trips.median(), "ms").from_samples(&trips),
+                .sampled(&rates),
+            Figure::new("bare QUIC stream, round trip, p50", trips.median(), "ms").sampled(&trips),
         ])
     })
 }

@@ -71,7 +71,7 @@ impl Figure {
     }
 
     /// What it was made of.
-    pub(crate) fn from_samples(mut self, samples: &Samples) -> Self {
+    pub(crate) fn sampled(mut self, samples: &Samples) -> Self {
         self.samples = samples.all().to_vec();
         self
     }
@@ -120,26 +120,34 @@ fn short(value: f64) -> String {
 #[derive(Debug)]
 pub(crate) struct Report {
     quick: bool,
-    machine: Value,
+    cores: usize,
+    load_before: f64,
     figures: Vec<(&'static str, Figure)>,
+    skipped: Vec<&'static str>,
     failed: Vec<(&'static str, String)>,
 }
 
+/// How many processes wanted to run in the last minute, on average.
+fn load() -> f64 {
+    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    told.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// Of the cores, how much may be in use before the figures are in doubt.
+const QUIET: f64 = 0.5;
+
 impl Report {
-    /// An empty one, that says what machine this is and how busy.
+    /// An empty one, that notes how busy the machine is.
     pub(crate) fn new(quick: bool) -> Self {
-        let text = |file: &str| std::fs::read_to_string(file).unwrap_or_default().trim().to_owned();
-        let machine = json!({
-            "cores": std::thread::available_parallelism().map_or(0, usize::from),
-            "kernel": text("/proc/sys/kernel/osrelease"),
-            "load_before": text("/proc/loadavg"),
-        });
-        Self { quick, machine, figures: Vec::new(), failed: Vec::new() }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (figures, skipped, failed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { quick, cores, load_before: load(), figures, skipped, failed }
     }
 
-    /// Takes in what a benchmark found.
+    /// Takes in what a benchmark found; nothing means that this machine doesn't have what it needs.
     pub(crate) fn take(&mut self, benchmark: &'static str, found: Result<Vec<Figure>>) {
         match found {
+            Ok(figures) if figures.is_empty() => self.skipped.push(benchmark),
             Ok(figures) => self.figures.extend(figures.into_iter().map(|figure| (benchmark, figure))),
             Err(err) => {
                 eprintln!("{benchmark}: FAILED: {err:#}");
@@ -164,7 +172,13 @@ impl Report {
             "format": FORMAT,
             "version": env!("CARGO_PKG_VERSION"),
             "quick": self.quick,
-            "machine": self.machine,
+            "machine": {
+                "cores": self.cores,
+                "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+                "load_before": self.load_before,
+                "load_after": load(),
+            },
+            "skipped": self.skipped,
             "figures": self.figures.iter().map(line).collect::<Vec<_>>(),
             "failed": self.failed.iter().map(|(name, why)| json!({"benchmark": name, "reason": why})).collect::<Vec<_>>(),
         });
@@ -190,6 +204,18 @@ impl fmt::Display for Report {
         }
         for (name, why) in &self.failed {
             writeln!(f, "{name}: FAILED: {why}")?;
+        }
+        for name in &self.skipped {
+            writeln!(f, "{name}: SKIPPED: network namespaces need root and iproute2")?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few cores")]
+        let quiet = self.load_before <= QUIET * self.cores as f64;
+        if !quiet {
+            let (cores, load) = (self.cores, self.load_before);
+            writeln!(
+                f,
+                "The machine was busy with other things: load {load} on {cores} cores at the start."
+            )?;
         }
         if self.quick {
             writeln!(f, "A quick run: the counts are too small for figures that mean something.")?;

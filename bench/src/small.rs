@@ -43,16 +43,16 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
             Figure::new("1000 small records, A to B live, put at once", bulk.median(), "ms")
                 .beside(plainly, limit.median())
                 .below(50.0)
-                .from_samples(&bulk),
+                .sampled(&bulk),
             Figure::new("1000 small records, A to B live, 1000 puts at a time", single.median(), "ms")
                 .beside(plainly, limit.median())
-                .from_samples(&single),
+                .sampled(&single),
             Figure::new("1000 small records, B was off, from the connection", connected.median(), "ms")
                 .beside(plainly, limit.median())
                 .below(50.0)
-                .from_samples(&connected),
+                .sampled(&connected),
             Figure::new("1000 small records, B was off, from its start", opened.median(), "ms")
-                .from_samples(&opened),
+                .sampled(&opened),
         ])
     })
 }

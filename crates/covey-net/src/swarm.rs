@@ -27,7 +27,11 @@ impl Task {
     pub(crate) fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.behaviour_event(event),
-            SwarmEvent::NewListenAddr { address, .. } => self.listening_on(address),
+            SwarmEvent::NewListenAddr { address, listener_id } => {
+                self.listening_on(address);
+                self.silent.remove(&listener_id);
+                self.tell_addresses();
+            }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.remove(&address);
                 self.settle();
@@ -45,7 +49,9 @@ impl Task {
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "an incoming connection failed");
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
+                self.silent.remove(&listener_id);
+                self.tell_addresses();
                 tracing::warn!(?addresses, ?reason, "a listener ended");
                 self.listening.retain(|address| !addresses.contains(address));
                 self.settle();

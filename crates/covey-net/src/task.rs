@@ -13,7 +13,9 @@ use std::{
 use covey_types::DeviceId;
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, gossipsub,
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    gossipsub,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -40,6 +42,9 @@ use crate::{
 /// Listening addresses come and go in bursts (one event per interface and transport); they are acted
 /// upon together, this long after the first.
 pub(crate) const SETTLE: Duration = Duration::from_millis(20);
+/// Who asks for the addresses before every listener has reported one waits this long at most: a listener may
+/// have none, as on a machine without IPv6.
+const LISTENERS_REPORT_WITHIN: Duration = Duration::from_millis(500);
 /// Connections get this long to say goodbye at shutdown.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether a port is free again.
@@ -96,6 +101,11 @@ pub(crate) struct Task {
     pub(crate) bans: HashMap<PeerId, Instant>,
     next_unban: Option<Instant>,
     pub(crate) listening: BTreeSet<Multiaddr>,
+    /// Listeners that have not reported an address yet, and until when they are waited for.
+    pub(crate) silent: HashSet<ListenerId>,
+    silent_until: Instant,
+    /// Who asked for the addresses meanwhile.
+    asked: Vec<Reply<Vec<Multiaddr>>>,
     pub(crate) presented: BTreeSet<Multiaddr>,
     pub(crate) raised_ports: HashSet<u16>,
     pub(crate) settle_at: Option<Instant>,
@@ -127,6 +137,9 @@ impl Task {
             bans: HashMap::new(),
             next_unban: None,
             listening: BTreeSet::new(),
+            silent: HashSet::new(),
+            silent_until: now + LISTENERS_REPORT_WITHIN,
+            asked: Vec::new(),
             presented: BTreeSet::new(),
             raised_ports: HashSet::new(),
             settle_at: Some(now + SETTLE),
@@ -144,7 +157,10 @@ impl Task {
         let mut working = 0;
         for address in addresses {
             match self.swarm.listen_on(address.clone()) {
-                Ok(_) => working += 1,
+                Ok(listener) => {
+                    self.silent.insert(listener);
+                    working += 1;
+                }
                 Err(error) => {
                     let reason = crate::dial::transport_error(&error);
                     tracing::debug!(%address, %reason, "not listening");
@@ -182,11 +198,23 @@ impl Task {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.bootstrap.iter().filter_map(Bootstrap::due).chain(self.settle_at).chain(self.next_unban).min()
+        let asked = (!self.asked.is_empty()).then_some(self.silent_until);
+        let others = asked.into_iter().chain(self.settle_at).chain(self.next_unban);
+        self.bootstrap.iter().filter_map(Bootstrap::due).chain(others).min()
+    }
+
+    /// Answers who asked for the addresses, once that makes sense.
+    pub(crate) fn tell_addresses(&mut self) {
+        if self.silent.is_empty() || self.silent_until <= Instant::now() {
+            for reply in std::mem::take(&mut self.asked) {
+                send(reply, presentable(&self.listening, &self.config.mdns));
+            }
+        }
     }
 
     fn timers(&mut self) {
         let now = Instant::now();
+        self.tell_addresses();
         if self.settle_at.is_some_and(|at| at <= now) {
             self.settle_at = None;
             self.addresses_settled();
@@ -207,7 +235,10 @@ impl Task {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::ListenAddrs(reply) => send(reply, presentable(&self.listening, &self.config.mdns)),
+            Command::ListenAddrs(reply) => {
+                self.asked.push(reply);
+                self.tell_addresses();
+            }
             Command::Connect { peer, addrs, reply } => self.connect(peer, addrs, reply),
             Command::ConnectAny { addr, reply } => self.connect_any(addr, reply),
             Command::Open { peer, protocol, reply } => self.open(peer, protocol, reply),

@@ -171,7 +171,7 @@ impl Pairing {
 
     fn turn(&self, device: DeviceId) -> Option<Turn<'_>> {
         let slot = self.slots.try_acquire().ok()?;
-        self.busy().insert(device).then_some(Turn { pairing: self, device, _slot: slot })
+        self.busy().insert(device).then(|| Turn { pairing: self, device, _slot: slot })
     }
 
     fn invitations(&self) -> std::sync::MutexGuard<'_, Invitations> {
