@@ -2,16 +2,18 @@
 //!
 //! Beside it the floor: A's disk, the way there, B's disk. Both sides make the change durable before they show
 //! it, so it can't be faster than two commits of a plain database and half a round trip of a bare stream. Floor and
-//! figure are measured in turns, a block of each, so that both see the same machine.
+//! figure take turns with every record, so that both see the same machine: a loop of one of them alone is treated
+//! otherwise by a busy scheduler than one that often waits.
 
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use covey_node::Watch;
 
 use crate::{
     Setting,
     nodes::{COLLECTION, Pair, document},
-    raw::Link,
+    raw::{Echo, Link},
     report::Figure,
     runtime,
     samples::Samples,
@@ -20,9 +22,6 @@ use crate::{
 
 /// Puts before the clock starts.
 const WARM_UP: usize = 100;
-
-/// Turns of floor and figure.
-const BLOCKS: usize = 10;
 
 /// All that is measured, in milliseconds.
 #[derive(Default)]
@@ -36,16 +35,20 @@ struct Found {
 
 /// Runs it, and its floor.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
-    let times = setting.count(1000, 50) / BLOCKS;
+    let times = setting.count(1000, 50);
     let plain = Plain::new(&setting.work, "plain.db")?;
     let mut found = Found::default();
     runtime()?.block_on(async {
         let mut link = Link::new().await?;
+        let mut echo = link.echo().await?;
         let pair = Pair::new(&setting.work).await?;
-        live(&pair, WARM_UP, &mut Found::default()).await?;
-        for block in 0..BLOCKS {
-            floor(&plain, &mut link, block * times, times, &mut found).await?;
-            live(&pair, times, &mut found).await?;
+        let mut watch = pair.shared.watch(Some(COLLECTION.into()), None);
+        for n in 0..WARM_UP + times {
+            if n == WARM_UP {
+                found = Found::default();
+            }
+            floor(&plain, &mut echo, n, &mut found).await?;
+            live(&pair, &mut watch, n, &mut found).await?;
         }
         link.close().await;
         pair.close().await;
@@ -75,38 +78,33 @@ impl Found {
     }
 }
 
-/// A block of what can't be avoided.
-async fn floor(plain: &Plain, link: &mut Link, from: usize, times: usize, found: &mut Found) -> Result<()> {
-    let (here, there) = (plain.commits(2 * from, times)?, plain.commits(2 * from + times, times)?);
-    let trips = link.ping_pong(times).await?;
-    for ((here, there), trip) in here.all().iter().zip(there.all()).zip(trips.all()) {
-        found.floor.push(here + there + trip / 2.0);
-        found.commits.push(*here);
-        found.commits.push(*there);
-        found.trips.push(*trip);
-    }
+/// What can't be avoided for one record.
+async fn floor(plain: &Plain, echo: &mut Echo, n: usize, found: &mut Found) -> Result<()> {
+    let (here, there) = (plain.commit(2 * n)?, plain.commit(2 * n + 1)?);
+    let trip = echo.ping().await?;
+    found.floor.push_ms(here + there + trip / 2);
+    found.commits.push_ms(here);
+    found.commits.push_ms(there);
+    found.trips.push_ms(trip);
     Ok(())
 }
 
-/// A block of puts: until each was visible on B, and until A said that it was on disk.
-async fn live(pair: &Pair, times: usize, found: &mut Found) -> Result<()> {
+/// One put: until it was visible on B, and until A said that it was on disk.
+async fn live(pair: &Pair, watch: &mut Watch, n: usize, found: &mut Found) -> Result<()> {
     let plants = pair.garden.collection(COLLECTION)?;
-    let mut watch = pair.shared.watch(Some(COLLECTION.into()), None);
-    for n in 0..times {
-        let doc = document(n);
-        let started = Instant::now();
-        let put = async {
-            let put = plants.put(None, &doc).await;
-            (put, started.elapsed())
-        };
-        let seen = async {
-            let change = watch.next().await;
-            (change, started.elapsed())
-        };
-        let ((put, here), (change, there)) = tokio::join!(put, seen);
-        ensure!(put?.id == change?.id, "another change than the one that was made");
-        found.stored.push_ms(here);
-        found.visible.push_ms(there);
-    }
+    let doc = document(n);
+    let started = Instant::now();
+    let put = async {
+        let put = plants.put(None, &doc).await;
+        (put, started.elapsed())
+    };
+    let seen = async {
+        let change = watch.next().await;
+        (change, started.elapsed())
+    };
+    let ((put, here), (change, there)) = tokio::join!(put, seen);
+    ensure!(put?.id == change?.id, "another change than the one that was made");
+    found.stored.push_ms(here);
+    found.visible.push_ms(there);
     Ok(())
 }

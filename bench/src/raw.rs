@@ -56,10 +56,10 @@ impl Link {
         Ok((near, far))
     }
 
-    /// Round trips of a small message, in milliseconds.
-    pub(crate) async fn ping_pong(&mut self, times: usize) -> Result<Samples> {
-        let (mut near, mut far) = self.stream().await?;
-        let answer = tokio::spawn(async move {
+    /// A stream whose other end sends back what it gets.
+    pub(crate) async fn echo(&mut self) -> Result<Echo> {
+        let (near, mut far) = self.stream().await?;
+        tokio::spawn(async move {
             let mut message = [0; PING_BYTES];
             while far.read_exact(&mut message).await.is_ok() {
                 far.write_all(&message).await?;
@@ -67,20 +67,7 @@ impl Link {
             }
             anyhow::Ok(())
         });
-        let mut samples = Samples::default();
-        let mut message = [7; PING_BYTES];
-        for round in 0..times + times / 10 {
-            let started = Instant::now();
-            near.write_all(&message).await?;
-            near.flush().await?;
-            near.read_exact(&mut message).await?;
-            if round >= times / 10 {
-                samples.push_ms(started.elapsed());
-            }
-        }
-        near.shutdown().await?;
-        answer.await??;
-        Ok(samples)
+        Ok(Echo(near))
     }
 
     /// How long `bytes` take from the first write until the other side says that it has them.
@@ -117,6 +104,21 @@ impl Link {
     }
 }
 
+/// One end of a stream that sends everything back; the other ends with it.
+pub(crate) struct Echo(NetStream);
+
+impl Echo {
+    /// How long a small message takes there and back.
+    pub(crate) async fn ping(&mut self) -> Result<Duration> {
+        let mut message = [7; PING_BYTES];
+        let started = Instant::now();
+        self.0.write_all(&message).await?;
+        self.0.flush().await?;
+        self.0.read_exact(&mut message).await?;
+        Ok(started.elapsed())
+    }
+}
+
 /// The bare stream's throughput and round trip.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     const TIMES: usize = 5;
@@ -128,7 +130,10 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
             #[expect(clippy::cast_precision_loss, reason = "a few hundred million")]
             rates.push(bytes as f64 / 1e6 / link.copy(bytes).await?.as_secs_f64());
         }
-        let trips = link.ping_pong(setting.count(2000, 100)).await?;
+        let (mut echo, mut trips) = (link.echo().await?, Samples::default());
+        for _ in 0..setting.count(2000, 100) {
+            trips.push_ms(echo.ping().await?);
+        }
         link.close().await;
         Ok(vec![
             Figure::new(format!("bare QUIC stream, {} MiB", bytes >> 20), rates.median(), "MB/s")

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use rusqlite::{Connection, params};
 
-use crate::{nodes, samples::Samples};
+use crate::nodes;
 
 /// Rows in one transaction: as many records as stand in one entry of a bulk write.
 const ROWS_PER_TRANSACTION: usize = 1000;
@@ -51,16 +51,12 @@ impl Plain {
         Ok(started.elapsed())
     }
 
-    /// How long it takes to commit one row, again and again, in milliseconds.
-    pub(crate) fn commits(&self, from: usize, times: usize) -> Result<Samples> {
+    /// How long it takes to commit one row.
+    pub(crate) fn commit(&self, n: usize) -> Result<Duration> {
         let mut insert = self.0.prepare_cached(INSERT)?;
-        let mut samples = Samples::default();
-        for n in from..from + times {
-            let (id, doc) = (nodes::ordered_id(n), nodes::document(n));
-            let started = Instant::now();
-            insert.execute(params![id, doc, &STATE[..]])?;
-            samples.push_ms(started.elapsed());
-        }
-        Ok(samples)
+        let (id, doc) = (nodes::ordered_id(n), nodes::document(n));
+        let started = Instant::now();
+        insert.execute(params![id, doc, &STATE[..]])?;
+        Ok(started.elapsed())
     }
 }

@@ -3,7 +3,7 @@
 use covey_log::Header;
 use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
 use covey_store::{SpaceKey, StoreError, Tx};
-use covey_types::{LogId, wire::DecodeError};
+use covey_types::{LogId, limits::MAX_OPS_PER_ENTRY, wire::DecodeError};
 
 use crate::devices::DeviceTable;
 
@@ -27,7 +27,11 @@ pub(crate) fn apply(
     plain: &[u8],
 ) -> Result<(), ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
-    let ops = BodyReader::new(plain).collect::<Result<Vec<_>, _>>()?;
+    let ops = BodyReader::new(plain).take(MAX_OPS_PER_ENTRY + 1).collect::<Result<Vec<_>, _>>()?;
+    if ops.len() > MAX_OPS_PER_ENTRY {
+        let err = DecodeError::malformed("an entry", format!("more than {MAX_OPS_PER_ENTRY} operations"));
+        return Err(ApplyError::Body(err));
+    }
     let stamp = Stamp { hlc: header.hlc, device: header.log.device };
     for op in &ops {
         if let Some((collection, id)) = target(op) {

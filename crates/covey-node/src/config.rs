@@ -3,8 +3,11 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use covey_net::{MdnsConfig, NetworkMode};
@@ -35,12 +38,36 @@ impl WallClock {
     }
 }
 
+impl WallClock {
+    /// A clock that follows `system` forward, and goes on by `elapsed_ms` (time since some start) where that is set
+    /// back: otherwise everything that others wrote in that hour would seem to come from the future.
+    pub fn steady(
+        system: impl Fn() -> u64 + Send + Sync + 'static,
+        elapsed_ms: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        /// Less than this between the two clocks is drift, which the system's clock is right about.
+        const DRIFT_MS: u64 = 2000;
+        let offset = AtomicU64::new(system().saturating_sub(elapsed_ms()));
+        Self::new(move || {
+            let (now, elapsed) = (system(), elapsed_ms());
+            let steady = offset.load(Ordering::Relaxed).saturating_add(elapsed);
+            if now.saturating_add(DRIFT_MS) >= steady {
+                offset.store(now.saturating_sub(elapsed), Ordering::Relaxed);
+                return now;
+            }
+            steady
+        })
+    }
+}
+
 impl Default for WallClock {
     fn default() -> Self {
-        Self::new(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+        let start = Instant::now();
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self::steady(
+            move || millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            move || millis(start.elapsed()),
+        )
     }
 }
 
@@ -84,5 +111,23 @@ impl NodeConfig {
             mdns: MdnsConfig::default(),
             clock: WallClock::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_and_one_that_is_set_forward_is_believed() {
+        let (system, elapsed) = (Arc::new(AtomicU64::new(10_000_000)), Arc::new(AtomicU64::new(5)));
+        let (a, b) = (Arc::clone(&system), Arc::clone(&elapsed));
+        let clock = WallClock::steady(move || a.load(Ordering::SeqCst), move || b.load(Ordering::SeqCst));
+        assert_eq!(clock.now_ms(), 10_000_000);
+        system.store(10_000_000 - 3_600_000, Ordering::SeqCst);
+        elapsed.store(1005, Ordering::SeqCst);
+        assert_eq!(clock.now_ms(), 10_001_000, "an hour back, one second later");
+        system.store(20_000_000, Ordering::SeqCst);
+        assert_eq!(clock.now_ms(), 20_000_000);
     }
 }

@@ -6,7 +6,7 @@
 //! disk is always right.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -48,6 +48,8 @@ pub(crate) enum HoldReason {
     Future = 2,
     /// Its epoch's key isn't here.
     Key = 3,
+    /// It was written by a later version: kept, forwarded, and looked at again by the next version here.
+    Unknown = 4,
 }
 
 /// One space in memory.
@@ -119,26 +121,56 @@ pub(crate) struct Ingested {
     pub(crate) refused: Vec<(LogId, u64, String)>,
 }
 
+impl Ingested {
+    /// Adds what became of further entries. The entries themselves were told of already.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.durable.extend(later.durable);
+        self.rejected.extend(later.rejected);
+        self.refused.extend(later.refused);
+    }
+}
+
 fn context(header: &Header) -> BodyContext {
     BodyContext { space: header.space, log: header.log, seq: header.seq, kind: header.kind }
 }
 
-/// Checks signatures and opens bodies: the costly part, done outside the store's writer.
+/// Checks signatures and opens bodies, from the front: the costly part, done outside the store's writer. Takes as many
+/// as fit into [`PREPARED_BYTES`] once opened (a little sealed body may open to a large one), and at least one.
 ///
 /// # Errors
 /// The first entry whose signature is wrong; none of them may be used then.
-pub(crate) fn prepare(entries: Vec<Entry>, keys: &KeyRing) -> Result<Vec<Prepared>, covey_log::EntryError> {
-    /// From this many entries on a second thread pays.
-    const SPLIT_FROM: usize = 16;
+pub(crate) fn prepare(
+    entries: &mut VecDeque<Entry>,
+    keys: &KeyRing,
+) -> Result<Vec<Prepared>, covey_log::EntryError> {
+    let mut prepared = Vec::new();
+    let mut opened = 0;
+    while opened < PREPARED_BYTES && !entries.is_empty() {
+        let group: Vec<Entry> = entries.drain(..entries.len().min(PREPARED_GROUP)).collect();
+        for one in prepare_group(group, keys)? {
+            opened += one.plain.as_ref().and_then(|plain| plain.as_ref().ok()).map_or(0, Vec::len);
+            prepared.push(one);
+        }
+    }
+    Ok(prepared)
+}
+
+/// Bytes of opened bodies that wait for one transaction.
+const PREPARED_BYTES: usize = 16 << 20;
+
+/// Entries opened before their sizes are added up: with the largest bodies that is 128 MiB more, for a moment.
+const PREPARED_GROUP: usize = 32;
+
+/// Two threads share a group: both cores check signatures.
+fn prepare_group(mut first: Vec<Entry>, keys: &KeyRing) -> Result<Vec<Prepared>, covey_log::EntryError> {
     let one = |entry: Entry| -> Result<Prepared, covey_log::EntryError> {
         entry.verify()?;
         let plain = open_body(&entry, keys);
         Ok(Prepared { entry: Arc::new(entry), plain })
     };
-    if entries.len() < SPLIT_FROM {
-        return entries.into_iter().map(one).collect();
+    if first.len() < PREPARED_GROUP {
+        return first.into_iter().map(one).collect();
     }
-    let mut first = entries;
     let second = first.split_off(first.len() / 2);
     std::thread::scope(|scope| {
         let other = scope.spawn(move || second.into_iter().map(one).collect::<Result<Vec<_>, _>>());
@@ -256,7 +288,13 @@ impl Engine {
         keys: KeyRing,
         inviter: DeviceId,
     ) -> Result<(), NodeError> {
-        if self.spaces.contains_key(&id) {
+        if let Some(state) = self.spaces.get_mut(&id) {
+            // Until the founding entry has proved that the keys are the space's, a later welcome may be the true one.
+            if !state.membership.is_founded() {
+                state.info.keys = keys;
+                state.info.inviter = Some(inviter);
+                tx.set_space_info(state.key, &wire::encode(&state.info))?;
+            }
             return Ok(());
         }
         let incarnation = Incarnation(u64::from_le_bytes(random_bytes()));
@@ -288,8 +326,15 @@ impl Engine {
         let head = tx.head(log_key)?;
         let hlc = self.clock.tick(wall_ms);
         let key = state.info.keys.current();
-        let draft =
-            Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps: state.membership.frontier() };
+        let draft = Draft {
+            space: id,
+            log,
+            head,
+            hlc,
+            kind,
+            epoch: key.id(),
+            deps: state.membership.deps_for(device),
+        };
         let place = BodyContext { space: id, log, seq: head.seq + 1, kind };
         let entry = Entry::sign(&secrets.device, draft, seal(key, place, &plain));
         append(tx, log_key, &entry)?;
@@ -329,8 +374,13 @@ impl Engine {
             let cursor = logs.cursor(tx, log)?;
             match entry.follows(cursor.head, cursor.hlc) {
                 Ok(()) => {}
-                Err(covey_log::ChainError::Known { .. }) => {
-                    outcome.durable.insert(log, cursor.head);
+                Err(covey_log::ChainError::Known { seq }) => {
+                    if tx.hash_at(cursor.key, seq)?.is_some_and(|here| here != entry.hash) {
+                        tracing::warn!(%log, seq, "another entry stands here at this place: the log is forked");
+                        outcome.rejected.insert(log, true);
+                    } else {
+                        outcome.durable.insert(log, cursor.head);
+                    }
                     continue;
                 }
                 Err(err) => {
@@ -398,6 +448,9 @@ impl Engine {
         plain: &[u8],
         outcome: &mut Ingested,
     ) -> Result<(), NodeError> {
+        if !entry.is_understood() {
+            return Ok(tx.hold(log, entry.header.seq, HoldReason::Unknown as u32, u64::MAX >> 1)?);
+        }
         if entry.header.kind.is_membership() {
             return self.apply_membership(tx, id, log, entry, plain, outcome);
         }
@@ -416,9 +469,6 @@ impl Engine {
                 return Ok(());
             }
             Verdict::Allowed => {}
-        }
-        if header.kind != Kind::RECORDS || !entry.is_understood() {
-            return Ok(()); // of a later version: kept and forwarded
         }
         let space = state.key;
         match apply::apply(tx, space, &mut self.devices, header, plain) {
@@ -648,17 +698,21 @@ pub(crate) fn load_for_peer(
 ) -> Result<Vec<Entry>, StoreError> {
     /// Most entries of one log that are looked at for one batch.
     const CHUNK: usize = 1024;
+    /// Least that is read of each log for one batch.
+    const MIN_SHARE_BYTES: usize = 8 << 10;
     let keys: BTreeMap<LogId, LogKey> =
         reader.logs(space)?.into_iter().map(|row| (row.id, row.key)).collect();
     let mut entries = Vec::new();
     // Past the last entry of a log of which there is more, nothing is known: stop before that time.
     let mut horizon = Hlc::from_u64(u64::MAX);
     let wanted: BTreeSet<_> = wants.iter().collect();
+    // Of many logs little of each: what is not sent in this batch is read again for the next.
+    let share = (max_bytes / wanted.len().max(1)).max(MIN_SHARE_BYTES);
     for (log, from) in wanted {
         let Some(key) = keys.get(log) else { continue };
-        let stored = reader.entries(*key, *from, max_bytes, CHUNK)?;
+        let stored = reader.entries(*key, *from, share, CHUNK)?;
         let size: usize = stored.iter().map(StoredEntry::size_bytes).sum();
-        let more = stored.len() >= CHUNK || size >= max_bytes;
+        let more = stored.len() >= CHUNK || size >= share;
         for row in &stored {
             entries.push(decode_stored(row)?);
         }

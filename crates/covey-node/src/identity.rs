@@ -78,7 +78,7 @@ impl Secrets {
 
     /// This device, certified by its user.
     pub(crate) fn certified(&self) -> Device {
-        let cert = DeviceCert::sign(&self.user, self.device.id(), self.kem.public());
+        let cert = DeviceCert::sign(&self.user, &self.device, self.kem.public());
         Device { cert, name: self.profile.device_name.clone() }
     }
 

@@ -187,6 +187,7 @@ impl Node {
         node.spawn(crate::sync::accept(node.clone())?);
         node.spawn(pairing::accept(node.clone())?);
         node.spawn(release_held(node.clone()));
+        crate::sync::release_unknown(&node).await;
         Ok(node)
     }
 
@@ -240,16 +241,35 @@ impl Node {
             let result = change(tx, &mut engine)?;
             Ok::<_, NodeError>((result, guard))
         });
-        match written.await {
+        let failed = match written.await {
             Ok((result, mut guard)) => {
                 guard.armed = false;
-                Ok(result)
+                return Ok(result);
             }
-            Err(WriteError::Refused(err)) => Err(err),
-            Err(WriteError::DiskFull) => Err(NodeError::DiskFull { home: self.0.config.home.clone() }),
-            Err(WriteError::Closed) => Err(NodeError::Closing),
-            Err(WriteError::Commit(err)) => Err(NodeError::Commit(err)),
-            Err(err) => Err(NodeError::Internal(err.to_string())),
+            Err(WriteError::Refused(err)) => err,
+            Err(WriteError::DiskFull) => NodeError::DiskFull { home: self.0.config.home.clone() },
+            Err(WriteError::Closed) => return Err(NodeError::Closing),
+            Err(WriteError::Commit(err)) => NodeError::Commit(err),
+            Err(err) => NodeError::Internal(err.to_string()),
+        };
+        self.refresh().await;
+        Err(failed)
+    }
+
+    /// Reads the memory afresh if a transaction failed after it had moved: readers must not see what never was.
+    async fn refresh(&self) {
+        if !self.0.stale.load(Ordering::Acquire) {
+            return;
+        }
+        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
+        // In the writer's queue, so that it sees what is committed and nothing moves meanwhile.
+        let read = self.0.store.write(move |tx| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            stale.store(false, Ordering::Release);
+            engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))
+        });
+        if let Err(err) = read.await {
+            tracing::warn!(%err, "reading the memory afresh; the next write does it");
         }
     }
 
@@ -272,6 +292,7 @@ impl Node {
 
     /// Tells everybody concerned of a space that is new here.
     pub(crate) fn space_added(&self, id: SpaceId) {
+        self.0.peers.forget_strangers();
         self.0.sessions.offer(self, id);
         self.emit(Event::SpaceAdded(id));
         let (node, generation) = (self.clone(), self.0.peers.next_generation());

@@ -3,9 +3,14 @@
 //! A joiner with a code asks every device that it can find whether the code is theirs; with a link it goes
 //! to the one that the link names. The inviter writes the joiner into its log, durably, before it sends the
 //! welcome; the joiner keeps the welcome, durably, before it says that it has it.
+//!
+//! Both sides bound what a stranger can guess: [`Invitations`] counts an inviter's wrong guesses, and
+//! [`search`] what a joiner lets others check.
+
+mod search;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -38,12 +43,6 @@ const PAIRING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pairings that an inviter holds at a time: each is a guess at most.
 const MAX_PAIRINGS: usize = 8;
 
-/// How often a joiner looks for devices that it has not asked yet, beside being told of new ones.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// Devices that a joiner with a code asks: a crowd on one LAN, with room.
-const MAX_ASKED: usize = 1024;
-
 /// Invitations and the pairings that are under way.
 #[derive(Debug)]
 pub(crate) struct Pairing {
@@ -51,6 +50,8 @@ pub(crate) struct Pairing {
     slots: Semaphore,
     /// The devices that are pairing now: one at a time each, so that a single stranger can't take all the slots.
     busy: Mutex<BTreeSet<DeviceId>>,
+    /// The devices that this one is asking to be let in, and by how many joins at once.
+    asked: Mutex<BTreeMap<DeviceId, u32>>,
 }
 
 /// A device's turn to pair; ends when dropped.
@@ -66,9 +67,32 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// While it lives, this device is asking another to be let in.
+struct Asking<'a> {
+    pairing: &'a Pairing,
+    device: DeviceId,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut asked = self.pairing.asked();
+        if let Some(joins) = asked.get_mut(&self.device) {
+            *joins -= 1;
+            if *joins == 0 {
+                asked.remove(&self.device);
+            }
+        }
+    }
+}
+
 impl Default for Pairing {
     fn default() -> Self {
-        Self { invitations: Mutex::default(), slots: Semaphore::new(MAX_PAIRINGS), busy: Mutex::default() }
+        Self {
+            invitations: Mutex::default(),
+            slots: Semaphore::new(MAX_PAIRINGS),
+            busy: Mutex::default(),
+            asked: Mutex::default(),
+        }
     }
 }
 
@@ -97,7 +121,7 @@ pub enum JoinError {
     NobodyAnswered {
         /// How long was waited.
         waited: Duration,
-        /// How many devices said that it isn't theirs.
+        /// How many devices were found and asked.
         asked: usize,
     },
     /// The inviter of a link could not be reached.
@@ -110,6 +134,15 @@ pub enum JoinError {
         space: String,
         /// How long was waited.
         waited: Duration,
+    },
+    /// As many devices as may claimed the code as theirs, and none proved that it knows the code.
+    #[error(
+        "{devices} devices answered to this code and none of them knows it: either it is mistyped, or somebody on \
+         this network is guessing. Ask for a new code, or for the link from `covey invite`."
+    )]
+    Guessed {
+        /// How many.
+        devices: u32,
     },
     /// The conversation broke off.
     #[error("pairing with {peer} broke off: {reason}")]
@@ -172,6 +205,20 @@ impl Pairing {
     fn turn(&self, device: DeviceId) -> Option<Turn<'_>> {
         let slot = self.slots.try_acquire().ok()?;
         self.busy().insert(device).then(|| Turn { pairing: self, device, _slot: slot })
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, BTreeMap<DeviceId, u32>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asking(&self, device: DeviceId) -> Asking<'_> {
+        *self.asked().entry(device).or_insert(0) += 1;
+        Asking { pairing: self, device }
+    }
+
+    /// Whether a pairing with this device is under way, on either side.
+    pub(crate) fn is_pairing(&self, device: DeviceId) -> bool {
+        self.busy().contains(&device) || self.asked().contains_key(&device)
     }
 
     fn invitations(&self) -> std::sync::MutexGuard<'_, Invitations> {
@@ -250,7 +297,7 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
             None => {}
             Some(InviterOutcome::Request { terms, request, .. }) => {
                 let reply = match admit(node, joiner, terms, &request).await {
-                    Ok(welcome) => inviter.accept(&welcome, terms)?,
+                    Ok((welcome, terms)) => inviter.accept(&welcome, terms)?,
                     Err(err) => {
                         tracing::error!(%joiner, %err, "could not let a device in");
                         inviter.decline()?
@@ -271,33 +318,48 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
     }
 }
 
-/// Writes the joiner into the space and makes its welcome.
-async fn admit(node: &Node, joiner: DeviceId, terms: Terms, request: &[u8]) -> Result<Vec<u8>, NodeError> {
+/// Writes the joiner into the space and makes its welcome; the terms say the role that it has now.
+///
+/// A member that comes again keeps the higher of its role and the one that it is invited to.
+async fn admit(
+    node: &Node,
+    joiner: DeviceId,
+    terms: Terms,
+    request: &[u8],
+) -> Result<(Vec<u8>, Terms), NodeError> {
     let request = JoinRequest::decode(request).map_err(|err| NodeError::Invalid(err.to_string()))?;
     if request.device.cert.device != joiner {
         return Err(NodeError::Invalid("the certificate is of another device than the one that asks".into()));
     }
-    let role = Role::from_u8(terms.role).ok_or_else(|| NodeError::Internal("an unknown role".into()))?;
+    let invited = Role::from_u8(terms.role).ok_or_else(|| NodeError::Internal("an unknown role".into()))?;
     let (secrets, now, id) = (node.0.secrets.clone(), node.now_ms(), terms.space);
-    let already = node.engine().space(id)?.membership.has_device(joiner);
-    if !already {
+    let (already, raised) = {
+        let engine = node.engine();
+        let membership = &engine.space(id)?.membership;
+        let same_user = membership.user_of(joiner) == Some(request.device.cert.user);
+        (membership.has_device(joiner), same_user && membership.role_of(joiner) < Some(invited))
+    };
+    if !already || raised {
         let JoinRequest { user_name, device } = request;
         let name = user_name.clone();
         let entry = node
             .write(move |tx, engine| {
                 engine.append_own(tx, &secrets, id, Kind::MEMBERSHIP, now, |_, engine, _| {
-                    engine.invitation_body(id, device.cert.user, &user_name, role, &device)
+                    engine.invitation_body(id, device.cert.user, &user_name, invited, &device)
                 })
             })
             .await?;
         node.published(id, &[entry]);
         node.0.sessions.membership_changed(node, id);
-        tracing::info!(space = %id, %joiner, "let a device in");
-        node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
+        tracing::info!(space = %id, %joiner, role = %invited, raised, "let a device in");
+        if !already {
+            node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
+        }
     }
     let addresses = node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect();
     let engine = node.engine();
     let state = engine.space(id)?;
+    let role = state.membership.role_of(joiner).unwrap_or(invited);
     let welcome = Welcome {
         space: id,
         name: state.name().to_owned(),
@@ -307,7 +369,7 @@ async fn admit(node: &Node, joiner: DeviceId, terms: Terms, request: &[u8]) -> R
         inviter: node.0.secrets.certified(),
         addresses,
     };
-    Ok(welcome.encode())
+    Ok((welcome.encode(), Terms { role: role.to_u8(), ..terms }))
 }
 
 /// Joins by a code or a link, and waits for the first full sync.
@@ -321,7 +383,7 @@ pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<J
     let (space, inviter) = if text.starts_with("covey:") {
         join_by_link(node, text, deadline).await?
     } else {
-        join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
+        search::join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
     };
     node.space_added(space);
     first_sync(node, space, inviter, started, deadline).await
@@ -333,96 +395,101 @@ async fn join_by_link(node: &Node, text: &str, deadline: Instant) -> Result<(Spa
         return Err(JoinError::LinkExpired.into());
     }
     let addresses: Vec<Multiaddr> = link.addresses.iter().filter_map(|text| text.parse().ok()).collect();
+    let _asking = node.0.pairing.asking(link.inviter);
     let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses)).await;
     match connected {
         Ok(Ok(())) => {}
         Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
         Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
     }
-    match ask(node, &link.code, link.inviter).await? {
-        Ok(space) => Ok((space, link.inviter)),
-        Err(refusal) => Err(JoinError::Refused(refusal).into()),
+    match ask(node, &link.code, link.inviter, &search::Guesses::default()).await {
+        Answer::Joined(space) => Ok((space, link.inviter)),
+        Answer::Refused { refusal, .. } => Err(JoinError::Refused(refusal).into()),
+        Answer::Broken { reason, .. } => Err(JoinError::Broken { peer: link.inviter, reason }.into()),
+        Answer::NotKept(err) => Err(err),
     }
 }
 
-async fn join_by_code(
+/// What came of asking a device to be let in. `confirmed`: it got a Confirm, and with it one guess.
+enum Answer {
+    /// The space is kept, durably.
+    Joined(SpaceId),
+    Refused {
+        refusal: Refusal,
+        confirmed: bool,
+    },
+    Broken {
+        reason: String,
+        confirmed: bool,
+    },
+    /// It is the inviter and let us in, but what it sent could not be kept.
+    NotKept(NodeError),
+}
+
+/// The joiner's side of one pairing.
+async fn ask(node: &Node, code: &Code, inviter: DeviceId, guesses: &search::Guesses) -> Answer {
+    let mut confirmed = false;
+    let talk = talk(node, code, inviter, guesses, &mut confirmed);
+    let reason = match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
+        Ok(Ok(Ok(space))) => return Answer::Joined(space),
+        Ok(Ok(Err(refusal))) => return Answer::Refused { refusal, confirmed },
+        Ok(Err(Talk::NotKept(err))) => return Answer::NotKept(err),
+        Ok(Err(Talk::Broken(reason))) => reason,
+        Err(_) => format!("no answer within {} s", PAIRING_TIMEOUT.as_secs()),
+    };
+    Answer::Broken { reason, confirmed }
+}
+
+/// Why asking a device came to no answer.
+enum Talk {
+    Broken(String),
+    NotKept(NodeError),
+}
+
+impl<E: ToString> From<E> for Talk {
+    fn from(err: E) -> Self {
+        Self::Broken(err.to_string())
+    }
+}
+
+async fn talk(
     node: &Node,
     code: &Code,
-    started: Instant,
-    deadline: Instant,
-) -> Result<(SpaceId, DeviceId), NodeError> {
-    let mut asked = BTreeSet::new();
-    let mut attempts = tokio::task::JoinSet::new();
-    loop {
-        for info in node.0.net.peers().await {
-            if asked.len() < MAX_ASKED && asked.insert(info.device) {
-                let (node, code, device) = (node.clone(), code.clone(), info.device);
-                attempts.spawn(async move {
-                    let reached = node.0.net.connect(device, Vec::new()).await.map_err(|err| err.to_string());
-                    let answer = match reached {
-                        Ok(()) => ask(&node, &code, device).await.map_err(|err| err.to_string()),
-                        Err(err) => Err(err),
-                    };
-                    (device, answer)
-                });
-            }
-        }
-        let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
-        match timeout_at(look_again, attempts.join_next()).await {
-            Ok(Some(Ok((device, Ok(Ok(space)))))) => return Ok((space, device)),
-            Ok(Some(Ok((_, Ok(Err(Refusal::UnknownNameplate)))) | Err(_))) | Err(_) => {}
-            Ok(Some(Ok((_, Ok(Err(refusal)))))) => return Err(JoinError::Refused(refusal).into()),
-            Ok(Some(Ok((device, Err(reason))))) => {
-                tracing::debug!(%device, reason, "asking for the code");
-                // It may have come up only just now: it's asked again when it's looked for the next time.
-                asked.remove(&device);
-                tokio::time::sleep_until(look_again).await;
-            }
-            Ok(None) => tokio::time::sleep_until(look_again).await,
-        }
-        if Instant::now() >= deadline {
-            return Err(JoinError::NobodyAnswered { waited: started.elapsed(), asked: asked.len() }.into());
-        }
-    }
-}
-
-/// The joiner's side of one pairing: the space, kept durably, or the inviter's refusal.
-async fn ask(node: &Node, code: &Code, inviter: DeviceId) -> Result<Result<SpaceId, Refusal>, NodeError> {
-    let broken = |reason: String| JoinError::Broken { peer: inviter, reason };
-    let talk = async {
-        let mut stream = node.0.net.open(inviter, PROTOCOL).await.map_err(|err| err.to_string())?;
-        let request = JoinRequest {
-            user_name: node.0.secrets.profile.user_name.clone(),
-            device: node.0.secrets.certified(),
-        };
-        let (mut joiner, first) =
-            Joiner::start(code, node.device(), inviter, request.encode()).map_err(|err| err.to_string())?;
-        send(&mut stream, &first).await?;
-        loop {
-            let message = receive(&mut stream).await.map_err(|err| err.to_string())?;
-            let step = joiner.handle(&message).map_err(|err| err.to_string())?;
-            match step.outcome {
-                None => {}
-                Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
-                Some(JoinerOutcome::Welcome { welcome, terms }) => {
-                    let space = enter(node, inviter, &welcome, terms).await.map_err(|err| err.to_string())?;
-                    if let Some(done) = step.send {
-                        // The inviter knows already that this device is in; its thanks may be lost.
-                        let _ = send(&mut stream, &done).await;
-                        let _ = stream.shutdown().await;
-                    }
-                    return Ok(Ok(space));
-                }
-            }
-            if let Some(message) = step.send {
-                send(&mut stream, &message).await?;
-            }
-        }
+    inviter: DeviceId,
+    guesses: &search::Guesses,
+    confirmed: &mut bool,
+) -> Result<Result<SpaceId, Refusal>, Talk> {
+    let mut stream = node.0.net.open(inviter, PROTOCOL).await?;
+    let request = JoinRequest {
+        user_name: node.0.secrets.profile.user_name.clone(),
+        device: node.0.secrets.certified(),
     };
-    match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(reason)) => Err(broken(reason).into()),
-        Err(_) => Err(broken(format!("no answer within {} s", PAIRING_TIMEOUT.as_secs())).into()),
+    let (mut joiner, first) = Joiner::start(code, node.device(), inviter, request.encode())?;
+    send(&mut stream, &first).await?;
+    loop {
+        let message = receive(&mut stream).await?;
+        let step = joiner.handle(&message)?;
+        match step.outcome {
+            None => {}
+            Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
+            Some(JoinerOutcome::Welcome { welcome, terms }) => {
+                let space = enter(node, inviter, &welcome, terms).await.map_err(Talk::NotKept)?;
+                if let Some(done) = step.send {
+                    // The inviter knows already that this device is in; its thanks may be lost.
+                    let _ = send(&mut stream, &done).await;
+                    let _ = stream.shutdown().await;
+                }
+                return Ok(Ok(space));
+            }
+        }
+        if let Some(confirm) = step.send {
+            // Counted before it's sent: whatever becomes of it, it may have arrived.
+            if !guesses.take() {
+                return Err(Talk::Broken("as many devices as may claim the code already".into()));
+            }
+            *confirmed = true;
+            send(&mut stream, &confirm).await?;
+        }
     }
 }
 

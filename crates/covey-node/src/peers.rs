@@ -104,8 +104,13 @@ impl Peers {
     }
 
     /// Whether nothing is to be tried with a device for now.
-    pub(crate) fn is_shunned(&self, device: DeviceId) -> bool {
-        self.book().strangers.contains_key(&device)
+    pub(crate) fn is_shunned(&self, node: &Node, device: DeviceId) -> bool {
+        !is_member(node, device) && self.book().strangers.contains_key(&device)
+    }
+
+    /// There is something in common with somebody now: who was a stranger may not be one any more.
+    pub(crate) fn forget_strangers(&self) {
+        self.book().strangers.clear();
     }
 
     /// The addresses at which a device was reached before.
@@ -155,15 +160,14 @@ impl Peers {
     }
 
     /// Nothing is shared with this device: let it go until it has news.
-    pub(crate) async fn is_a_stranger(&self, node: &Node, device: DeviceId) {
-        {
-            let mut book = self.book();
-            let announced = book.announced.get(&device).copied();
-            if book.strangers.len() < MAX_KNOWN {
-                book.strangers.insert(device, announced);
-            }
+    pub(crate) fn is_a_stranger(&self, device: DeviceId) {
+        let mut book = self.book();
+        let announced = book.announced.get(&device).copied();
+        if book.strangers.len() < MAX_KNOWN {
+            book.strangers.insert(device, announced);
         }
-        node.0.net.disconnect(device).await;
+        // Pairing may be going on over the same connection; one that nobody uses is closed when it has been idle.
+        tracing::debug!(%device, "a stranger");
     }
 
     /// A device broke the protocol: it's dropped, and kept away for a while.
@@ -209,7 +213,7 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
                 node.0.peers.saw(device);
                 node.emit(Event::PeerDisconnected(device));
                 if is_member(&node, device) {
-                    keep_dialling(&node, device);
+                    keep_dialling(&node, device, FIRST_PAUSE);
                 }
             }
             NetEvent::InterfacesChanged => {
@@ -233,11 +237,12 @@ fn redial_members(node: &Node) {
     }
     devices.remove(&me);
     for device in devices {
-        keep_dialling(node, device);
+        keep_dialling(node, device, Duration::ZERO);
     }
 }
 
 fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
+    let member = is_member(node, device);
     {
         let mut book = node.0.peers.book();
         if let Some(generation) = generation
@@ -246,7 +251,7 @@ fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
             book.announced.insert(device, generation);
         }
         match book.strangers.get(&device) {
-            Some(then) if *then == generation => return,
+            Some(then) if *then == generation && !member => return,
             Some(_) => {
                 book.strangers.remove(&device);
             }
@@ -255,7 +260,8 @@ fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
     }
     node.emit(Event::PeerDiscovered(device));
     node.0.peers.retry.notify_waiters();
-    keep_dialling(node, device);
+    // It has discovered this node at the same moment: one of the two waits for the other's call.
+    keep_dialling(node, device, if device < node.device() { POLITE_PAUSE } else { Duration::ZERO });
 }
 
 fn connected(node: &Node, device: DeviceId) {
@@ -270,8 +276,8 @@ fn connected(node: &Node, device: DeviceId) {
     });
 }
 
-/// Dials a device until it's connected; a device that isn't a member is tried a few times only.
-fn keep_dialling(node: &Node, device: DeviceId) {
+/// Dials a device, from `first` on, until there's a session with it; a device that isn't a member is tried a few times only.
+fn keep_dialling(node: &Node, device: DeviceId, first: Duration) {
     /// Tries for a device that is not known to share a space.
     const TRIES_FOR_UNKNOWN: u32 = 3;
     if device == node.device() || !node.0.peers.book().dialling.insert(device) {
@@ -280,15 +286,17 @@ fn keep_dialling(node: &Node, device: DeviceId) {
     let node_of_task = node.clone();
     node.spawn(async move {
         let node = node_of_task;
-        if device < node.device() {
-            tokio::time::sleep(POLITE_PAUSE).await;
-        }
+        tokio::time::sleep(first).await;
         for attempt in 0u32.. {
             match node.0.net.connect(device, node.0.peers.addresses(device)).await {
-                Ok(()) => break,
+                // A connection that does not stay, or on which no session comes up, counts as a failed try.
+                Ok(()) if has_session_soon(&node, device).await => break,
+                Ok(()) => tracing::debug!(%device, "connected, but no session came up"),
                 Err(err) => tracing::debug!(%device, %err, "dialling"),
             }
-            if attempt >= TRIES_FOR_UNKNOWN && !is_member(&node, device) {
+            if attempt >= TRIES_FOR_UNKNOWN && !is_member(&node, device)
+                || node.0.peers.is_shunned(&node, device)
+            {
                 break;
             }
             tokio::select! {
@@ -297,7 +305,27 @@ fn keep_dialling(node: &Node, device: DeviceId) {
             }
         }
         node.0.peers.book().dialling.remove(&device);
+        // A disconnect that was told while this was still noted as dialling found nobody to act on it.
+        if is_member(&node, device) && !node.0.sessions.has(device) {
+            keep_dialling(&node, device, FIRST_PAUSE);
+        }
     });
+}
+
+/// Waits a moment for a session with a connected device, and opens one if none comes.
+async fn has_session_soon(node: &Node, device: DeviceId) -> bool {
+    /// Looks, [`STREAM_PATIENCE`] apart.
+    const LOOKS: u32 = 4;
+    for look in 0..LOOKS {
+        if node.0.sessions.has(device) {
+            return true;
+        }
+        if look == LOOKS / 2 {
+            node.spawn(sync::open(node.clone(), device));
+        }
+        tokio::time::sleep(STREAM_PATIENCE).await;
+    }
+    node.0.sessions.has(device)
 }
 
 /// Grows from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`], and is between half and all of that, so that many don't call at once.

@@ -140,6 +140,26 @@ async fn a_guest_reads_and_cannot_write_or_invite() {
     gil.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_invitation_can_raise_a_member_and_never_lowers_one() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, gil) = (node(home.path(), "ada").await, node(home.path(), "gil").await);
+    let garden = ada.create_space("garden").await.unwrap();
+    let shared = join(&garden, &gil, Role::Guest).await;
+    let role_at = |space: &covey_node::Space| {
+        space.members().into_iter().find(|member| member.name == "gil").map(|member| member.role)
+    };
+    assert_eq!(role_at(&garden), Some(Role::Guest));
+    join(&garden, &gil, Role::Admin).await;
+    assert_eq!(role_at(&garden), Some(Role::Admin));
+    eventually("gil knows", || async { role_at(&shared) == Some(Role::Admin) }).await;
+    join(&garden, &gil, Role::Member).await;
+    assert_eq!((role_at(&garden), garden.members().len()), (Some(Role::Admin), 2));
+    shared.invite(Role::Member, Duration::from_secs(60)).await.unwrap();
+    ada.shutdown().await;
+    gil.shutdown().await;
+}
+
 fn code_of(link_and_code: &covey_node::Invitation) -> String {
     link_and_code.code.clone()
 }

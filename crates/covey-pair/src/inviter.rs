@@ -77,11 +77,10 @@ impl Inviter {
         }
         match (state, Message::decode(message)?) {
             (State::Waiting, Message::Start { version, nameplate, element }) => {
-                let admitted = if version == VERSION { Nameplate::new(nameplate) } else { None };
-                match admitted {
-                    Some(nameplate) => self.started(nameplate, element, invitations, now_ms),
-                    None if version == VERSION => Ok(refused(Refusal::UnknownNameplate)),
-                    None => Ok(refused(Refusal::Version)),
+                // Whose code it is comes first: a version is of no interest to who asks the wrong device.
+                match Nameplate::new(nameplate) {
+                    Some(nameplate) => self.started(version, nameplate, element, invitations, now_ms),
+                    None => Ok(refused(Refusal::UnknownNameplate)),
                 }
             }
             (State::Replied { keys, nameplate }, Message::Confirm { mac, sealed }) => {
@@ -134,6 +133,7 @@ impl Inviter {
 
     fn started(
         &mut self,
+        version: u16,
         nameplate: Nameplate,
         element: Element,
         invitations: &mut Invitations,
@@ -143,6 +143,9 @@ impl Inviter {
             Ok((secret, _)) => secret,
             Err(reason) => return Ok(refused(reason)),
         };
+        if version != VERSION {
+            return Ok(refused(Refusal::Version));
+        }
         let parties = Parties { nameplate, joiner: self.joiner, inviter: self.me };
         let (exchange, ours) = Exchange::start(Side::Inviter, parties, secret)?;
         let keys = Box::new(exchange.finish(&element)?);

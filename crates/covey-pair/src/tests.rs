@@ -265,6 +265,10 @@ fn another_version_and_a_point_off_the_curve_are_refused() {
     let start = Message::Start { version: 2, nameplate, element }.encode();
     let step = Inviter::new(INVITER, JOINER).handle(&start, &mut invitations, NOW_MS).unwrap();
     assert_eq!(step.outcome, Some(InviterOutcome::Refused(Refusal::Version)));
+    let none = &mut Invitations::new();
+    let step = Inviter::new(INVITER, JOINER).handle(&start, none, NOW_MS).unwrap();
+    let unknown = InviterOutcome::Refused(Refusal::UnknownNameplate);
+    assert_eq!(step.outcome, Some(unknown), "a stranger to the code says nothing of versions");
     let off_the_curve = [[2u8; 32], [0xff; 32], [7; 32]].into_iter().map(|element| {
         let start = Message::Start { version: 1, nameplate, element }.encode();
         Inviter::new(INVITER, JOINER).handle(&start, &mut invitations, NOW_MS)

@@ -1,9 +1,9 @@
-//! A user's word that a device is theirs.
+//! A user's word that a device is theirs, and the device's that it is the user's.
 //!
-//! Without it, whoever joins a space could claim to be somebody who is in it already and inherit
-//! their role.
+//! Without the first, whoever joins a space could claim to be somebody who is in it already and inherit
+//! their role. Without the second, an admin could hand somebody's device over to a user of their own making.
 
-use covey_types::{DeviceId, Signature, UserId, UserSecret, keys::Domain, wire};
+use covey_types::{DeviceId, DeviceSecret, Signature, UserId, UserSecret, keys::Domain, wire};
 use serde::{Deserialize, Serialize};
 
 use crate::KemPublic;
@@ -19,6 +19,8 @@ pub struct DeviceCert {
     pub kem: KemPublic,
     /// The user's signature over all of the above.
     signature: Signature,
+    /// The device's signature over the same.
+    consent: Signature,
 }
 
 impl DeviceCert {
@@ -27,18 +29,22 @@ impl DeviceCert {
     }
 
     /// Certifies a device.
-    pub fn sign(user: &UserSecret, device: DeviceId, kem: KemPublic) -> Self {
-        let signature = user.sign(Domain::DeviceCert, &Self::message(user.id(), device, kem));
-        Self { user: user.id(), device, kem, signature }
+    pub fn sign(user: &UserSecret, device: &DeviceSecret, kem: KemPublic) -> Self {
+        let message = Self::message(user.id(), device.id(), kem);
+        Self {
+            user: user.id(),
+            device: device.id(),
+            kem,
+            signature: user.sign(Domain::DeviceCert, &message),
+            consent: device.sign(Domain::DeviceConsent, &message),
+        }
     }
 
-    /// Whether the user really said so.
+    /// Whether both the user and the device really said so.
     pub fn is_valid(&self) -> bool {
-        self.user.verify(
-            Domain::DeviceCert,
-            &Self::message(self.user, self.device, self.kem),
-            &self.signature,
-        )
+        let message = Self::message(self.user, self.device, self.kem);
+        self.user.verify(Domain::DeviceCert, &message, &self.signature)
+            && self.device.verify(Domain::DeviceConsent, &message, &self.consent)
     }
 }
 
@@ -59,8 +65,13 @@ mod tests {
     #[test]
     fn nobody_can_claim_to_be_another_user() {
         let (ada, eve) = (UserSecret::generate(), UserSecret::generate());
-        let cert = DeviceCert::sign(&ada, DeviceId([1; 32]), KemSecret::generate().public());
+        let laptop = DeviceSecret::generate();
+        let cert = DeviceCert::sign(&ada, &laptop, KemSecret::generate().public());
         assert!(cert.is_valid());
+        // Nor can a user take somebody's device over: the device has to agree.
+        let eves = DeviceCert::sign(&eve, &DeviceSecret::generate(), cert.kem);
+        assert!(!DeviceCert { device: laptop.id(), ..eves.clone() }.is_valid());
+        assert!(!DeviceCert { consent: cert.consent, device: laptop.id(), ..eves }.is_valid());
         assert!(!DeviceCert { device: DeviceId([2; 32]), ..cert.clone() }.is_valid());
         assert!(!DeviceCert { user: eve.id(), ..cert.clone() }.is_valid());
         assert!(!DeviceCert { kem: KemSecret::generate().public(), ..cert }.is_valid());

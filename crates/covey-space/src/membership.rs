@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use covey_log::{Entry, Kind};
-use covey_types::{DeviceId, EntryHash, LogId, SpaceId, UserId};
+use covey_types::{DeviceId, EntryHash, LogId, SpaceId, UserId, limits::MAX_DEPS};
 
 use crate::{
     AddMember, Device, Found, KemPublic, MembershipOp, Role,
@@ -145,6 +145,10 @@ impl Membership {
             return Err(MembershipError::MissingPast);
         }
         let past = self.past(&entry.header.deps);
+        // Whatever it says: an entry becomes part of everybody's graph, so only those may write one who may act.
+        if self.role_within(author, &past) < Some(Role::Admin) {
+            return Err(MembershipError::NotAllowed { author, act: "change the membership" });
+        }
         for op in ops {
             self.check(author, &past, op)?;
         }
@@ -276,9 +280,21 @@ impl Membership {
         }
     }
 
-    /// The newest entries: what the next entry of this device names as its past.
+    /// The newest entries.
     pub fn frontier(&self) -> Vec<EntryHash> {
         self.frontier.iter().copied().collect()
+    }
+
+    /// What the next entry of a device names as its past: the newest entries, at most [`MAX_DEPS`] of them, and first
+    /// those that know of the device's own role. More at a time are merged over several membership entries.
+    pub fn deps_for(&self, device: DeviceId) -> Vec<EntryHash> {
+        let mut heads = self.frontier();
+        if heads.len() > MAX_DEPS {
+            let role = self.role_of(device);
+            heads.sort_by_cached_key(|head| (self.role_within(device, &self.past(&[*head])) != role, *head));
+            heads.truncate(MAX_DEPS);
+        }
+        heads
     }
 
     /// The space's name, once its founding entry is here.

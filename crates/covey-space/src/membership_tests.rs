@@ -22,7 +22,7 @@ impl Actor {
     }
 
     fn certified(&self) -> Device {
-        let cert = DeviceCert::sign(&self.user, self.device.id(), KemSecret::generate().public());
+        let cert = DeviceCert::sign(&self.user, &self.device, KemSecret::generate().public());
         Device { cert, name: "laptop".into() }
     }
 
@@ -111,6 +111,44 @@ fn an_admin_cannot_make_an_owner() {
     assert!(space.apply(&attempt, &eve.invites(Role::Owner, "Eve")).is_err());
     let fine = bob.write(space.space, Kind::MEMBERSHIP, space.frontier());
     space.apply(&fine, &eve.invites(Role::Admin, "Eve")).unwrap();
+}
+
+#[test]
+fn a_guest_can_not_even_write_an_empty_membership_entry() {
+    let (mut ada, mut gil) = (Actor::new(), Actor::new());
+    let (mut space, ..) = ada.found();
+    let add = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
+    space.apply(&add, &gil.invites(Role::Guest, "Gil")).unwrap();
+    for acts in [vec![], vec![MembershipOp::Unknown { kind: 99 }]] {
+        let entry = gil.write(space.space, Kind::MEMBERSHIP, vec![add.hash]);
+        assert!(matches!(space.apply(&entry, &acts), Err(MembershipError::NotAllowed { .. })));
+    }
+    assert_eq!(space.frontier(), [add.hash]);
+}
+
+#[test]
+fn many_admins_at_the_same_moment_do_not_make_a_space_unwritable() {
+    let mut ada = Actor::new();
+    let (mut space, founding, _) = ada.found();
+    let mut admins: Vec<Actor> = (0..40).map(|_| Actor::new()).collect();
+    for admin in &admins {
+        let add = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
+        space.apply(&add, &admin.invites(Role::Admin, "admin")).unwrap();
+    }
+    let all_in = space.frontier();
+    for admin in &mut admins {
+        let guest = Actor::new();
+        let add = admin.write(space.space, Kind::MEMBERSHIP, all_in.clone());
+        space.apply(&add, &guest.invites(Role::Guest, "guest")).unwrap();
+    }
+    assert_eq!(space.frontier().len(), 40);
+    let last = admins.len() - 1;
+    let deps = space.deps_for(admins[last].device.id());
+    assert!(deps.len() <= covey_types::limits::MAX_DEPS && deps != [founding.hash]);
+    assert_eq!(space.may_write(admins[last].device.id(), &deps), Verdict::Allowed);
+    let merge = admins[last].write(space.space, Kind::MEMBERSHIP, deps);
+    space.apply(&merge, &Actor::new().invites(Role::Guest, "late")).unwrap();
+    assert!(space.frontier().len() < 12, "one more entry and the graph is merged");
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub struct AddMember {
 
 /// One act.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "an entry holds few, and they don't stay in memory")]
 pub enum MembershipOp {
     /// Founds the space.
     Found(Found),

@@ -67,6 +67,13 @@ pub(crate) struct AckLine {
     pub(crate) seq: u64,
 }
 
+/// From which place on the receiver is to send a log again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AgainLine {
+    pub(crate) log: LogId,
+    pub(crate) from: u64,
+}
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
@@ -94,6 +101,11 @@ pub(crate) enum Frame<'a> {
         space: u32,
     },
     Close(CloseReason),
+    /// Send these logs again: what came of them could not be stored then, and can be now.
+    Again {
+        space: u32,
+        lines: Vec<AgainLine>,
+    },
 }
 
 const HELLO: u8 = 0;
@@ -103,6 +115,7 @@ const ENTRIES: u8 = 3;
 const ACK: u8 = 4;
 const REFUSED: u8 = 5;
 const CLOSE: u8 = 6;
+const AGAIN: u8 = 7;
 
 impl<'a> Frame<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -114,6 +127,7 @@ impl<'a> Frame<'a> {
             Self::Ack { space, lines, credit } => (ACK, wire::encode(&(space, lines, credit))),
             Self::Refused { space } => (REFUSED, wire::encode(space)),
             Self::Close(reason) => (CLOSE, wire::encode(reason)),
+            Self::Again { space, lines } => (AGAIN, wire::encode(&(space, lines))),
         };
         [&[kind], fields.as_slice()].concat()
     }
@@ -151,6 +165,11 @@ impl<'a> Frame<'a> {
             }
             REFUSED => Ok(Self::Refused { space: wire::decode("a refusal", rest, 16)? }),
             CLOSE => Ok(Self::Close(wire::decode("a closing", rest, 16)?)),
+            AGAIN => {
+                let (space, lines): (u32, Vec<AgainLine>) = wire::decode("a wish for entries", rest, max)?;
+                bounded("a wish for entries", lines.len(), MAX_LOGS_PER_SPACE)?;
+                Ok(Self::Again { space, lines })
+            }
             other => Err(DecodeError::malformed("a frame", format!("kind {other} is not known"))),
         }
     }
@@ -187,6 +206,7 @@ mod tests {
             Frame::Ack { space: 1, lines: vec![AckLine { log: 0, seq: 9 }], credit: 77 },
             Frame::Refused { space: 2 },
             Frame::Close(CloseReason::Stalled),
+            Frame::Again { space: 3, lines: vec![AgainLine { log, from: 4 }] },
         ];
         for frame in frames {
             assert_eq!(Frame::decode(&frame.encode()).unwrap(), frame);

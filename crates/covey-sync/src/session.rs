@@ -59,6 +59,8 @@ pub enum Input {
     },
     /// The peer turned out to be a member: it may read now.
     Authorise(SpaceId),
+    /// Authors became known: what could not be stored of their logs is wanted again.
+    Again(SpaceId),
     /// A matched space is not shared with this peer.
     Refuse(SpaceId),
     /// The entries that [`Output::Load`] asked for, in causal order; fewer, or none, if there are no more.
@@ -299,6 +301,7 @@ impl Session {
             Input::Offer(offers) => self.offer(offers),
             Input::Open { space, heads, may_send } => self.open(space, heads, may_send)?,
             Input::Authorise(space) => self.update(space, |shared| shared.may_send = true),
+            Input::Again(space) => self.ask_again(space),
             Input::Refuse(space) => self.refuse(space),
             Input::Loaded { space, entries } => self.send_loaded(space, &entries, now),
             Input::Ingested { space, durable, rejected, bytes } => {
@@ -353,6 +356,11 @@ impl Session {
                 let space = self.space_at(space)?;
                 self.refused.insert(space);
                 self.update(space, |shared| shared.refused = true);
+                Ok(())
+            }
+            Frame::Again { space, lines } => {
+                let space = self.space_at(space)?;
+                self.update(space, |shared| shared.go_back(&lines));
                 Ok(())
             }
             Frame::Close(reason) => {
@@ -447,6 +455,14 @@ impl Session {
         match self.early_heads.remove(&space) {
             Some(lines) => self.accept_heads(space, lines),
             None => Ok(()),
+        }
+    }
+
+    fn ask_again(&mut self, space: SpaceId) {
+        let Some(lines) = self.spaces.get_mut(&space).map(SharedSpace::wishes) else { return };
+        if !lines.is_empty() {
+            let frame = Frame::Again { space: self.my_place(space), lines };
+            self.send(&frame);
         }
     }
 
@@ -559,10 +575,10 @@ impl Session {
             if !shared.lacks_next(entry) {
                 continue; // it came from the peer meanwhile
             }
-            shared.pack(entry, &mut packed);
-            if packed.len() >= BATCH_BYTES {
+            if !packed.is_empty() && packed.len() + entry.body.len() > BATCH_BYTES {
                 frames.push(std::mem::take(&mut packed));
             }
+            shared.pack(entry, &mut packed);
         }
         if !packed.is_empty() {
             frames.push(packed);

@@ -78,6 +78,8 @@ struct End {
     todo: VecDeque<Input>,
     sent_bytes: usize,
     may_send: bool,
+    /// A device whose entries can't be stored yet.
+    unknown: Option<covey_types::DeviceId>,
     refuses: bool,
     matched: bool,
     forks: u32,
@@ -94,6 +96,7 @@ impl End {
             todo: VecDeque::new(),
             sent_bytes: 0,
             may_send: true,
+            unknown: None,
             refuses: false,
             matched: false,
             forks: 0,
@@ -134,7 +137,7 @@ impl End {
         for entry in entries {
             entry.verify().unwrap();
             let log = entry.header.log;
-            if !self.store.append(entry) {
+            if self.unknown == Some(log.device) || !self.store.append(entry) {
                 rejected.push(Rejection { log, forked: false });
             }
             durable.insert(log, self.store.heads().head(&log));
@@ -231,6 +234,22 @@ fn a_backlog_of_large_entries_passes_through_the_window() {
 }
 
 #[test]
+fn small_entries_before_a_largest_one_never_make_an_oversized_frame() {
+    let mut store = filled(&secret(1), 60, 4 << 10);
+    write(&secret(1), &mut store, covey_types::limits::MAX_ENTRY_BODY_BYTES);
+    let mut pair = Pair::new(store, Store::default());
+    let mut largest = 0;
+    for _ in 0..10_000 {
+        largest = pair.b.inbox.iter().map(Vec::len).fold(largest, usize::max);
+        if !pair.step(0).unwrap() {
+            break;
+        }
+    }
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+    assert!(largest <= covey_types::limits::MAX_SYNC_FRAME_BYTES, "{largest}");
+}
+
+#[test]
 fn a_stranger_learns_nothing() {
     let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
     // It knows a tag that was shown to somebody else, and reflects ours.
@@ -263,6 +282,26 @@ fn a_peer_that_may_not_read_yet_is_listened_to_and_served_once_it_may() {
     pair.a.session.handle(Input::Authorise(SPACE), NOW).unwrap();
     pair.run();
     assert_eq!(pair.b.store.heads().total(), 15);
+}
+
+#[test]
+fn a_log_whose_author_becomes_known_later_is_sent_again() {
+    let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
+    let mut both = pair.a.store.clone();
+    for _ in 0..7 {
+        write(&secret(2), &mut both, 50);
+    }
+    pair.a.store = both;
+    pair.b.unknown = Some(secret(2).id());
+    pair.run();
+    assert_eq!(pair.b.store.heads().total(), 10);
+    assert_eq!(pair.b.session.view(SPACE).unwrap().missing_here, 7);
+    pair.b.unknown = None;
+    pair.b.session.handle(Input::Again(SPACE), NOW).unwrap();
+    pair.a.write(&secret(1), 50);
+    pair.run();
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+    assert_eq!(pair.a.session.view(SPACE).unwrap().missing_there, 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! incarnation), a larger one names the log introduced at that place; the entry follows as in
 //! `covey_log::delta`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use covey_log::{Entry, delta};
 use covey_types::{
@@ -13,7 +13,7 @@ use covey_types::{
 
 use crate::{
     Tag,
-    frame::{AckLine, HeadLine},
+    frame::{AckLine, AgainLine, HeadLine},
     session::SessionError,
 };
 
@@ -78,6 +78,8 @@ pub(crate) struct SharedSpace {
     introduced: Vec<LogId>,
     incoming: Vec<(LogId, delta::Context)>,
     stopped: BTreeMap<LogId, bool>,
+    /// Logs of which something came that could not be stored, because their authors are not known yet.
+    unstored: BTreeSet<LogId>,
 }
 
 impl SharedSpace {
@@ -94,6 +96,7 @@ impl SharedSpace {
             introduced: Vec::new(),
             incoming: Vec::new(),
             stopped: BTreeMap::new(),
+            unstored: BTreeSet::new(),
         }
     }
 
@@ -258,6 +261,23 @@ impl SharedSpace {
     pub(crate) fn stop(&mut self, rejection: Rejection) {
         if rejection.forked {
             self.stopped.insert(rejection.log, true);
+        } else {
+            self.unstored.insert(rejection.log);
+        }
+    }
+
+    /// The logs that could not be stored before, and from where on they are missing.
+    pub(crate) fn wishes(&mut self) -> Vec<AgainLine> {
+        let line = |log: LogId| AgainLine { log, from: self.mine.head(&log).seq + 1 };
+        std::mem::take(&mut self.unstored).into_iter().map(line).collect()
+    }
+
+    /// Goes back to where the peer wants logs again.
+    pub(crate) fn go_back(&mut self, lines: &[AgainLine]) {
+        for line in lines {
+            if let Some(passed) = self.passed.get_mut(&line.log) {
+                *passed = (*passed).min(line.from.saturating_sub(1));
+            }
         }
     }
 

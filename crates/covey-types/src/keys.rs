@@ -116,6 +116,8 @@ pub enum Domain {
     Entry,
     /// A user's word that a device is theirs.
     DeviceCert,
+    /// A device's word that it is that user's.
+    DeviceConsent,
 }
 
 impl Domain {
@@ -123,6 +125,7 @@ impl Domain {
         match self {
             Self::Entry => b"covey/entry/1\0",
             Self::DeviceCert => b"covey/device-cert/1\0",
+            Self::DeviceConsent => b"covey/device-consent/1\0",
         }
     }
 

@@ -6,8 +6,11 @@
 /// 4 MiB keeps ten of them within the 40 MB that an idle node may use.
 pub const MAX_ENTRY_BODY_BYTES: usize = 4 << 20;
 
-/// Longest body after decompression: bounds what a hostile member can make others allocate.
-pub const MAX_PLAIN_BODY_BYTES: usize = 16 << 20;
+/// Longest body after decompression: bounds what a few hostile bytes can make others allocate.
+pub const MAX_PLAIN_BODY_BYTES: usize = 4 << 20;
+
+/// Most operations in one entry: writers put a thousand records into one, and the decoded list stays small.
+pub const MAX_OPS_PER_ENTRY: usize = 16_384;
 
 /// Longest JSON document of one record: well under a body, so that one always fits an entry.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;

@@ -51,6 +51,7 @@ pub(super) struct Driver {
     outgoing: mpsc::UnboundedSender<Vec<u8>>,
     ingest: mpsc::UnboundedSender<(SpaceId, Vec<Entry>, u32)>,
     ends: mpsc::Receiver<SessionEnd>,
+    end: mpsc::Sender<SessionEnd>,
     /// Everything that works for this session; ends with it.
     tasks: JoinSet<()>,
 }
@@ -75,7 +76,9 @@ impl Driver {
         let mut tasks = JoinSet::new();
         tasks.spawn(read_frames(reader, frame_sender));
         tasks.spawn(write_frames(writer, to_write));
-        tasks.spawn(ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end));
+        let ingesting =
+            ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end.clone());
+        tasks.spawn(ingesting);
         Self {
             node,
             peer,
@@ -90,12 +93,13 @@ impl Driver {
             outgoing,
             ingest,
             ends,
+            end,
             tasks,
         }
     }
 
     pub(super) async fn run(mut self) -> Result<(), SessionEnd> {
-        let stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
+        let mut stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
         loop {
             match self.carry_out() {
                 Err(end @ SessionEnd::Closed(_)) => return Err(self.last_verdict(end).await),
@@ -114,8 +118,14 @@ impl Driver {
                     self.take(message.ok_or(SessionEnd::Stream)?).await?;
                 }
                 Some(end) = self.ends.recv() => return Err(end),
+                () = self.shared.wake.notified() => {}
                 () = sleep_until(timeout) => self.feed(Input::Tick).await?,
-                () = tokio::time::sleep_until(stranger_at), if lonely => return Err(SessionEnd::Stranger),
+                () = tokio::time::sleep_until(stranger_at), if lonely => {
+                    if !self.node.0.pairing.is_pairing(self.peer) {
+                        return Err(SessionEnd::Stranger);
+                    }
+                    stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
+                }
             }
             self.catch_up().await?;
         }
@@ -143,6 +153,8 @@ impl Driver {
     async fn last_verdict(&mut self, end: SessionEnd) -> SessionEnd {
         // Without a sender the worker ends when it has done what waits; the window bounds how much that is.
         (self.ingest, _) = mpsc::unbounded_channel();
+        // The verdicts end when nobody is left to give one.
+        (self.end, _) = mpsc::channel(1);
         loop {
             tokio::select! {
                 verdict = self.ends.recv() => return verdict.unwrap_or(end),
@@ -161,7 +173,10 @@ impl Driver {
             Message::Membership(space) => {
                 let member =
                     self.node.engine().space(space).is_ok_and(|s| s.membership.has_device(self.peer));
-                if member { self.feed(Input::Authorise(space)).await } else { Ok(()) }
+                if member {
+                    self.feed(Input::Authorise(space)).await?;
+                }
+                self.feed(Input::Again(space)).await
             }
         }
     }
@@ -227,42 +242,47 @@ impl Driver {
     /// between the first look and the opening is missed.
     fn open_space(&mut self, space: SpaceId) {
         let (node, peer, inbox) = (self.node.clone(), self.peer, self.own_inbox.clone());
-        self.tasks.spawn(async move {
-            let may_send = match node.engine().space(space) {
-                Ok(state) => !state.membership.is_founded() || state.membership.has_device(peer),
-                Err(_) => return,
+        self.work(async move {
+            let may_send = {
+                let engine = node.engine();
+                let state = engine.space(space)?;
+                !state.membership.is_founded() || state.membership.has_device(peer)
             };
-            let Ok(heads) = node.heads(space).await else { return };
-            let heads = Heads(heads.into_iter().collect());
-            if inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.is_err() {
-                return;
-            }
-            if let Ok(heads) = node.heads(space).await {
-                let _ = inbox.send(Message::Input(Input::Heads { space, heads })).await;
-            }
-            // Who became a member meanwhile was not heard either.
-            let _ = inbox.send(Message::Membership(space)).await;
+            let heads = Heads(node.heads(space).await?.into_iter().collect());
+            let again = async {
+                inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
+                let heads = node.heads(space).await.ok()?;
+                inbox.send(Message::Input(Input::Heads { space, heads })).await.ok()?;
+                // Who became a member meanwhile was not heard either.
+                inbox.send(Message::Membership(space)).await.ok()
+            };
+            // A session that has ended needs nothing more.
+            let _ = again.await;
+            Ok(())
         });
     }
 
     fn load(&mut self, space: SpaceId, wants: Vec<(covey_types::LogId, u64)>, max_bytes: usize) {
         let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
-        self.tasks.spawn(async move {
-            let key = node.engine().space(space).map(|state| state.key);
-            let entries = match key {
-                Ok(key) => {
-                    let read = move |reader: &covey_store::Reader<'_>| {
-                        engine::load_for_peer(reader, key, &wants, max_bytes)
-                    };
-                    node.0.store.read(read).await.map_err(NodeError::from)
-                }
-                Err(err) => Err(err),
-            };
-            let entries = entries.unwrap_or_else(|err| {
-                tracing::error!(%space, %err, "loading entries for a peer");
-                Vec::new()
-            });
+        self.work(async move {
+            let key = node.engine().space(space)?.key;
+            let read =
+                move |reader: &covey_store::Reader<'_>| engine::load_for_peer(reader, key, &wants, max_bytes);
+            let entries = node.0.store.read(read).await?;
             let _ = inbox.send(Message::Input(Input::Loaded { space, entries })).await;
+            Ok(())
+        });
+    }
+
+    /// Does something beside the session; if this node itself fails at it, the session ends and is tried again later.
+    fn work(&mut self, work: impl Future<Output = Result<(), NodeError>> + Send + 'static) {
+        let end = self.end.clone();
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(async move {
+            if let Err(err) = work.await {
+                tracing::error!(%err, "a sync session can't go on");
+                let _ = end.send(SessionEnd::Own(err)).await;
+            }
         });
     }
 

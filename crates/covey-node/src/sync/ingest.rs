@@ -1,6 +1,6 @@
 //! Storing what comes from peers, and telling everybody concerned.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use covey_log::Entry;
 use covey_sync::{Input, Rejection};
@@ -57,15 +57,19 @@ pub(super) async fn ingest_all(
             }
             Err(_) => return,
         };
-        let unknown_author = outcome.rejected.values().any(|forked| !forked);
+        let unknown: Vec<DeviceId> =
+            outcome.rejected.iter().filter(|(_, forked)| !**forked).map(|(log, _)| log.device).collect();
         let rejected = outcome.rejected.into_iter().map(|(log, forked)| Rejection { log, forked }).collect();
         let durable = outcome.durable.into_iter().collect();
         let input = Input::Ingested { space, durable, rejected, bytes };
         if inbox.send(Message::Input(input)).await.is_err() {
             return;
         }
-        if unknown_author {
-            let _ = ends.send(SessionEnd::Retry).await;
+        // Who was unknown may have become known meanwhile: the news of that would have come too early.
+        let known = |device: &DeviceId| {
+            node.engine().space(space).is_ok_and(|state| state.membership.has_device(*device))
+        };
+        if unknown.iter().any(known) && inbox.send(Message::Membership(space)).await.is_err() {
             return;
         }
     }
@@ -78,15 +82,24 @@ async fn ingest(
     space: SpaceId,
     entries: Vec<Entry>,
 ) -> Result<Ingested, SessionEnd> {
-    let keys = node.engine().space(space).map_err(SessionEnd::Own)?.info.keys.clone();
-    let prepared = tokio::task::spawn_blocking(move || engine::prepare(entries, &keys)).await;
-    let prepared = prepared.map_err(|_| SessionEnd::Stream)?.map_err(SessionEnd::Forged)?;
-    let now = node.now_ms();
-    let outcome = node
-        .write(move |tx, engine| engine.ingest(tx, space, prepared, now))
-        .await
-        .map_err(SessionEnd::Own)?;
-    conclude(&node, space, &outcome);
+    let mut entries = VecDeque::from(entries);
+    let mut outcome = Ingested::default();
+    while !entries.is_empty() {
+        let keys = node.engine().space(space).map_err(SessionEnd::Own)?.info.keys.clone();
+        let prepared = tokio::task::spawn_blocking(move || {
+            let prepared = engine::prepare(&mut entries, &keys);
+            (prepared, entries)
+        });
+        let (prepared, rest) = prepared.await.map_err(|_| SessionEnd::Stream)?;
+        entries = rest;
+        let (prepared, now) = (prepared.map_err(SessionEnd::Forged)?, node.now_ms());
+        let part = node
+            .write(move |tx, engine| engine.ingest(tx, space, prepared, now))
+            .await
+            .map_err(SessionEnd::Own)?;
+        conclude(&node, space, &part);
+        outcome.merge(part);
+    }
     for (log, seq, reason) in &outcome.refused {
         tracing::warn!(%space, %log, seq, reason, %peer, "an entry was stored and is not applied");
     }
@@ -97,6 +110,7 @@ async fn ingest(
 fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
     node.published(space, &outcome.stored);
     if outcome.membership_changed {
+        node.0.peers.forget_strangers();
         node.0.sessions.membership_changed(node, space);
     }
     for (device, name) in &outcome.joined {
@@ -126,4 +140,21 @@ pub(crate) async fn release_held(node: &Node, space: SpaceId) -> Result<(), Node
         .await?;
     conclude(node, space, &outcome);
     Ok(())
+}
+
+/// Looks again at entries of later versions: this version may be the one that understands them.
+pub(crate) async fn release_unknown(node: &Node) {
+    let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
+    let now = node.now_ms();
+    for space in spaces {
+        let released = node.write(move |tx, engine| {
+            let mut outcome = Ingested::default();
+            engine.release_held(tx, space, HoldReason::Unknown, now, &mut outcome)?;
+            Ok(outcome)
+        });
+        match released.await {
+            Ok(outcome) => conclude(node, space, &outcome),
+            Err(err) => tracing::warn!(%space, %err, "looking at entries of later versions"),
+        }
+    }
 }

@@ -26,7 +26,10 @@ use covey_types::{DeviceId, SpaceId};
 use tokio::sync::mpsc;
 
 use self::driver::Driver;
-pub(crate) use self::{ingest::release_held, words::describe};
+pub(crate) use self::{
+    ingest::{release_held, release_unknown},
+    words::describe,
+};
 use crate::{Event, Node, NodeError, SyncState};
 
 /// The stream's protocol.
@@ -58,8 +61,6 @@ pub(crate) enum SessionEnd {
     Stream,
     #[error("nothing in common")]
     Stranger,
-    #[error("entries came whose authors are not known yet")]
-    Retry,
     #[error(transparent)]
     Protocol(#[from] covey_sync::SessionError),
     #[error("the peer sent an oversized frame: {0}")]
@@ -106,6 +107,8 @@ struct Shared {
     views: Mutex<BTreeMap<SpaceId, PeerView>>,
     /// Spaces of which the session missed news: it has to look at their heads.
     missed: Mutex<BTreeSet<SpaceId>>,
+    /// Something was missed just now.
+    wake: tokio::sync::Notify,
     /// Why the last write of entries of a space failed, in words.
     trouble: Mutex<Option<String>>,
 }
@@ -140,6 +143,7 @@ impl Sessions {
                 };
                 if handle.inbox.try_send(Message::Input(input)).is_err() {
                     lock(&handle.shared.missed).insert(space);
+                    handle.shared.wake.notify_one();
                     break;
                 }
             }
@@ -223,7 +227,7 @@ pub(crate) async fn open(node: Node, peer: DeviceId) {
             Err(covey_net::OpenError::NotConnected(_)) => return,
             Err(err) => tracing::debug!(%peer, %err, "opening a sync stream"),
         }
-        if node.0.peers.is_shunned(peer) {
+        if node.0.peers.is_shunned(&node, peer) {
             return;
         }
         // One that lasted was a good one: the next begins with a short pause again.
@@ -273,6 +277,6 @@ async fn run(node: Node, peer: DeviceId, stream: NetStream) {
     if end.is_misbehaviour() {
         node.0.peers.misbehaved(&node, peer, end.to_string()).await;
     } else if matches!(end, SessionEnd::Stranger) {
-        node.0.peers.is_a_stranger(&node, peer).await;
+        node.0.peers.is_a_stranger(peer);
     }
 }

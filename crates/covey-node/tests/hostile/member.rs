@@ -53,7 +53,7 @@ pub(crate) async fn pair(peer: &Peer, code: &str, request: Vec<u8>) -> JoinerOut
 /// A request to join, as a new person.
 pub(crate) fn request(device: &DeviceSecret) -> Vec<u8> {
     let (user, kem) = (UserSecret::generate(), KemSecret::generate());
-    let cert = DeviceCert::sign(&user, device.id(), kem.public());
+    let cert = DeviceCert::sign(&user, device, kem.public());
     JoinRequest { user_name: "Eve".into(), device: Device { cert, name: "eve's laptop".into() } }.encode()
 }
 

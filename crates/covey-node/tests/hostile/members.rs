@@ -8,7 +8,9 @@ use std::sync::{
 use covey_log::{Entry, EpochKey, Kind};
 use covey_node::{Event, Node, Role, WallClock};
 use covey_space::{AddMember, Device, DeviceCert, KemSecret, MembershipOp, ops};
-use covey_types::{DeviceId, EntryHash, Head, Hlc, Incarnation, LogId, UserSecret, keys::random_bytes};
+use covey_types::{
+    DeviceId, DeviceSecret, EntryHash, Head, Hlc, Incarnation, LogId, UserSecret, keys::random_bytes,
+};
 
 use crate::{
     common::{PATIENCE, config, eventually, export, join, node},
@@ -121,7 +123,7 @@ async fn what_a_guest_writes_is_applied_nowhere() {
 }
 
 /// The body that takes a new person in.
-fn adds(role: Role, device: DeviceId) -> Vec<u8> {
+fn adds(role: Role, device: &DeviceSecret) -> Vec<u8> {
     let (user, kem) = (UserSecret::generate(), KemSecret::generate());
     let cert = DeviceCert::sign(&user, device, kem.public());
     ops::encode(&[MembershipOp::AddMember(AddMember {
@@ -138,7 +140,7 @@ async fn nobody_takes_others_in_without_being_allowed_to() {
     for (role, gives) in [(Role::Member, Role::Guest), (Role::Admin, Role::Owner)] {
         let mut it = Attacked::by(role).await;
         let draft = it.eve.draft(Kind::MEMBERSHIP);
-        let entry = it.eve.sign(draft, &adds(gives, DeviceId([7; 32])));
+        let entry = it.eve.sign(draft, &adds(gives, &DeviceSecret::generate()));
         it.stores_all_and_applies_the_last(vec![entry]).await;
         assert_eq!(it.garden.members().len(), 2);
         it.forwards_all().await;
@@ -185,7 +187,7 @@ async fn what_waits_for_a_member_from_the_future_is_applied_when_its_time_comes(
     // The admin's clock is an hour ahead. The member's is right, and its entry names the admin's as its past.
     admin.hlc = Hlc::new(settings.clock.now_ms() + 3_600_000, 0);
     let draft = admin.draft(Kind::MEMBERSHIP);
-    let invitation = admin.sign(draft, &adds(Role::Member, DeviceId([7; 32])));
+    let invitation = admin.sign(draft, &adds(Role::Member, &DeviceSecret::generate()));
     member.deps = vec![invitation.hash];
     let put = member.put("a", "1");
     admin.line().await.deliver(&[invitation]).await;

@@ -1,12 +1,22 @@
 //! What must not be possible on a pairing stream.
 
-use covey_node::{Event, Node, Role, Space};
-use covey_pair::{JoinerOutcome, Refusal};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use covey_net::NetStream;
+use covey_node::{Event, JoinError, Node, NodeError, Role, Space};
+use covey_pair::{Joiner, JoinerOutcome, Refusal};
 use covey_types::{keys::random_bytes, limits::MAX_PAIR_MESSAGE_BYTES, wire};
-use tokio::{sync::broadcast, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::broadcast,
+    task::JoinSet,
+};
 
 use crate::{
-    common::{join, node},
+    common::{PATIENCE, config, eventually, join, node},
     member::{pair, request},
     peer::{PAIR, Peer, Wire, blamed, dropped, nobody_blamed},
 };
@@ -157,4 +167,115 @@ async fn a_request_for_another_device_is_declined() {
     assert_eq!(it.garden.members().len(), 1);
     nobody_blamed(&mut it.events);
     it.lives_on().await;
+}
+
+/// A device that a joiner finds and asks, and what it does then.
+struct Asked {
+    starts: AtomicU32,
+    confirms: AtomicU32,
+}
+
+async fn next(stream: &mut NetStream) -> Option<Vec<u8>> {
+    let len = stream.read_u32_le().await.ok()?;
+    let mut message = vec![0; len as usize];
+    stream.read_exact(&mut message).await.ok()?;
+    Some(message)
+}
+
+async fn say(stream: &mut NetStream, message: &[u8]) {
+    let _ = stream.write_all(&covey_sync::framing::frame(message)).await;
+    let _ = stream.flush().await;
+}
+
+impl Asked {
+    /// Connects a new device to the node; to whoever asks it says `answer` and hangs up after the next message.
+    async fn near(node: &Node, answer: Vec<u8>) -> Arc<Self> {
+        let peer = Peer::near(node).await;
+        let asked = Arc::new(Self { starts: AtomicU32::new(0), confirms: AtomicU32::new(0) });
+        let seen = Arc::clone(&asked);
+        let mut incoming = peer.net.accept(PAIR).unwrap();
+        tokio::spawn(async move {
+            let peer = peer;
+            while let Some((_, mut stream)) = incoming.next().await {
+                assert_eq!(next(&mut stream).await.unwrap()[0], 0, "a Start");
+                seen.starts.fetch_add(1, Ordering::SeqCst);
+                say(&mut stream, &answer).await;
+                if next(&mut stream).await.is_some_and(|message| message[0] == 3) {
+                    seen.confirms.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            drop(peer);
+        });
+        asked
+    }
+
+    /// One that claims every code as its own.
+    async fn impostor(node: &Node) -> Arc<Self> {
+        let code = "COVEY-0000-0000".parse().unwrap();
+        let device = node.identity().device;
+        let (_, start) = Joiner::start(&code, device, device, Vec::new()).unwrap();
+        // A Start ends with the element, which a Reply holds too.
+        Self::near(node, [&[1], &start[start.len() - 32..]].concat()).await
+    }
+
+    fn confirms(&self) -> u32 {
+        self.confirms.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_joiner_lets_strangers_check_three_guesses_and_no_more() {
+    let home = tempfile::tempdir().unwrap();
+    let bob = node(home.path(), "bob").await;
+    let mut impostors = Vec::new();
+    for _ in 0..5 {
+        impostors.push(Asked::impostor(&bob).await);
+    }
+    let joined = bob.join("COVEY-7QK4-9M2T", PATIENCE).await;
+    assert!(matches!(joined, Err(NodeError::Pairing(JoinError::Guessed { devices: 3 }))), "{joined:?}");
+    let confirms: Vec<u32> = impostors.iter().map(|impostor| impostor.confirms()).collect();
+    assert!(confirms.iter().all(|count| *count <= 1), "{confirms:?}");
+    assert_eq!(confirms.iter().sum::<u32>(), 3);
+    assert!(bob.spaces().is_empty());
+    bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_that_answer_first_do_not_end_a_join() {
+    let it = Inviting::new().await;
+    // The inviter has no room for the joiner until every stranger was asked.
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        let peer = Peer::near(&it.ada).await;
+        let wire = peer.open(PAIR).await;
+        crowd.push((peer, wire));
+    }
+    let probe = Peer::near(&it.ada).await;
+    let full = JoinerOutcome::Refused(Refusal::Busy);
+    eventually("the inviter is busy", || async {
+        pair(&probe, "COVEY-0000-0000", request(&probe.secret)).await == full
+    })
+    .await;
+    let mut near = config(&it.home.path().join("bob"), "bob");
+    near.bootstrap = it.ada.listen_addresses().await;
+    let bob = Node::open(near).await.unwrap();
+    let impostors = [Asked::impostor(&bob).await, Asked::impostor(&bob).await];
+    let busy = Asked::near(&bob, refused(Refusal::Busy)).await;
+    let newer = Asked::near(&bob, refused(Refusal::Version)).await;
+    let (joiner, code) = (bob.clone(), it.code.clone());
+    let joining = tokio::spawn(async move { joiner.join(&code, PATIENCE).await });
+    eventually("every stranger was asked, the busy one again", || async {
+        impostors.iter().all(|impostor| impostor.confirms() == 1)
+            && newer.starts.load(Ordering::SeqCst) == 1
+            && busy.starts.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    assert!(!joining.is_finished());
+    drop(crowd);
+    let joined = joining.await.unwrap().unwrap();
+    assert_eq!(joined.space.name(), "garden");
+    assert_eq!(impostors.map(|impostor| impostor.confirms()), [1, 1]);
+    assert_eq!(newer.starts.load(Ordering::SeqCst), 1);
+    it.ada.shutdown().await;
+    bob.shutdown().await;
 }
