@@ -205,7 +205,9 @@ impl Task {
 
     /// Answers who asked for the addresses, once that makes sense.
     pub(crate) fn tell_addresses(&mut self) {
-        if self.silent.is_empty() || self.silent_until <= Instant::now() {
+        // A wildcard listener reports one address after the other: while they still come, more may follow.
+        let all_told = self.silent.is_empty() && self.settle_at.is_none();
+        if all_told || self.silent_until <= Instant::now() {
             for reply in std::mem::take(&mut self.asked) {
                 send(reply, presentable(&self.listening, &self.config.mdns));
             }
@@ -214,11 +216,11 @@ impl Task {
 
     fn timers(&mut self) {
         let now = Instant::now();
-        self.tell_addresses();
         if self.settle_at.is_some_and(|at| at <= now) {
             self.settle_at = None;
             self.addresses_settled();
         }
+        self.tell_addresses();
         if self.next_unban.is_some_and(|at| at <= now) {
             let over: Vec<_> =
                 self.bans.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
