@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 /// A shared workspace that lives on your own machines
 #[derive(Debug, Parser)]
@@ -28,6 +28,21 @@ pub(crate) struct Args {
     pub(crate) verbose: u8,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// The command line of this process. Usage errors end it with code 2.
+    pub(crate) fn read() -> Self {
+        let args = Self::parse();
+        // Clap knows conflicts of arguments, not of an argument with another one's value.
+        if args.json
+            && let Command::Record(Record::Export { format: Format::Csv, .. }) = args.command
+        {
+            let what = "'--json' cannot be used with '--format csv': an export has one form";
+            Self::command().error(ErrorKind::ArgumentConflict, what).exit();
+        }
+        args
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -301,8 +316,6 @@ pub(crate) enum Config {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, process::ExitCode};
 
-use crate::output::{Out, Tone};
+use crate::output::{Out, Tone, visible_lines};
 
 /// Exit codes, a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +88,15 @@ impl Failure {
         &self.message
     }
 
-    /// Prints it to stderr; gives the code to exit with.
+    /// Prints it to stderr; gives the code to exit with. What it says may hold what others wrote.
     pub(crate) fn report(&self, out: &Out) -> ExitCode {
         if !self.message.is_empty() {
-            out.note(&format!("{} {}", out.paint_err(Tone::Bad, "error:"), self.message));
+            out.note(&format!("{} {}", out.paint_err(Tone::Bad, "error:"), visible_lines(&self.message)));
             for cause in &self.causes {
-                out.note(&format!("  because {cause}"));
+                out.note(&format!("  because {}", visible_lines(cause)));
             }
             if let Some(hint) = &self.hint {
-                out.note(&format!("{} {hint}", out.paint_err(Tone::Soft, "hint:")));
+                out.note(&format!("{} {}", out.paint_err(Tone::Soft, "hint:"), visible_lines(hint)));
             }
         }
         ExitCode::from(self.exit as u8)

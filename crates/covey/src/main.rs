@@ -19,7 +19,6 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -29,7 +28,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     let out = Out::new(args.json, args.quiet);
     match run(args, &out) {
         Ok(()) => ExitCode::SUCCESS,

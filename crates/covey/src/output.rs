@@ -1,10 +1,12 @@
 //! What goes to stdout and stderr, and how it looks.
 //!
-//! Names come from other people's devices: control characters in them are made visible, so that nobody's
-//! name can move our cursor or change our colours.
+//! Names and documents come from other people's devices: control characters and direction marks in them are
+//! made visible, so that nobody's data can move our cursor, change our colours or turn our lines around. In
+//! JSON they are escaped, which leaves its value as it is.
 
 use std::{
     borrow::Cow,
+    fmt::Write as _,
     io::{self, IsTerminal, Write},
 };
 
@@ -81,6 +83,12 @@ impl Out {
         !self.json && io::stdout().is_terminal()
     }
 
+    /// Whether stdout is a terminal, whatever the form of the output.
+    #[expect(clippy::unused_self, reason = "all output goes through Out")]
+    pub(crate) fn reaches_a_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether stdout may have colours.
     pub(crate) fn has_color(&self) -> bool {
         self.colors.stdout
@@ -111,7 +119,7 @@ impl Out {
     /// One JSON document on a line of stdout.
     pub(crate) fn document<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         let text = serde_json::to_string(value).expect("these types can be written as JSON");
-        self.line(&text)
+        self.line(&json_visible(&text))
     }
 
     /// A line on stderr: errors and what belongs to them.
@@ -169,11 +177,42 @@ fn row(cells: &[String], widths: &[usize]) -> String {
 
 /// `text` with control characters and invisible direction marks made visible.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if text.contains(hidden) { text.replace(hidden, "\u{fffd}").into() } else { text.into() }
+    if text.contains(is_hidden) { text.replace(is_hidden, "\u{fffd}").into() } else { text.into() }
+}
+
+/// The same for a text of several lines: the line breaks stay, and later lines are set in, so that they
+/// can't pass for lines of ours.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n  ")
+}
+
+/// JSON of the same value in which no character can steer a terminal: those that could are written as
+/// escapes. In valid JSON they stand inside strings, but for line breaks and tabs between the tokens.
+pub(crate) fn json_visible(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_hidden) {
+        return json.into();
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' => out.push(' '),
+            // All of them are in the first plane, so that one escape is enough.
+            c if is_hidden(c) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.into()
+}
+
+/// Whether a character does something to a terminal instead of being shown: the controls of ASCII and of
+/// Latin-1, and Unicode's direction marks.
+fn is_hidden(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
 }
 
 #[cfg(test)]
@@ -192,5 +231,18 @@ mod tests {
     fn a_name_can_not_steer_the_terminal() {
         assert_eq!(visible("\x1b[2Jmallory\n"), "\u{fffd}[2Jmallory\u{fffd}");
         assert!(matches!(visible("Ada"), Cow::Borrowed("Ada")));
+        assert_eq!(visible_lines("no\u{9b}2J\nhint: run this"), "no\u{fffd}2J\n  hint: run this");
+    }
+
+    #[test]
+    fn json_can_not_steer_the_terminal_and_keeps_its_value() {
+        let value =
+            serde_json::json!({"a\u{9b}b": ["\u{202e}x\u{7f}", "\u{61c}\u{1b}[2J", "\r\n"], "é": "豆😀"});
+        for text in [value.to_string(), format!("{value:#}"), value.to_string().replace(',', ",\r\n")] {
+            let shown = json_visible(&text);
+            assert!(!shown.contains(|c| is_hidden(c) && c != '\n'), "{shown:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        }
+        assert!(matches!(json_visible("{\"é\":1}"), Cow::Borrowed(_)));
     }
 }

@@ -1,6 +1,7 @@
 //! Settings and where each value is from: built-in defaults < config file < environment < flags.
 
 use std::{
+    borrow::Cow,
     env,
     fmt::{self, Write as _},
     net::SocketAddr,
@@ -349,12 +350,15 @@ fn guessed_device() -> String {
 pub(crate) fn command(home: &Setting, rest: &str) -> String {
     let mut text = String::from("covey ");
     if let Source::Flag(_) = home.source {
-        let path = home.text();
-        let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-        let quoted = if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
-        let _ = write!(text, "--home {quoted} ");
+        let _ = write!(text, "--home {} ", quoted(&home.text()));
     }
     text + rest
+}
+
+/// A word as a POSIX shell reads it.
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if plain && !word.is_empty() { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")).into() }
 }
 
 /// The same when only the arguments are at hand.
@@ -376,6 +380,15 @@ pub(crate) fn home_path(settings: &Settings) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_word_as_one() {
+        for (word, typed) in
+            [("a-b", "a-b"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("$x", "'$x'"), ("", "''")]
+        {
+            assert_eq!(quoted(word), typed);
+        }
+    }
 
     #[test]
     fn an_address_may_be_a_port() {

@@ -21,7 +21,7 @@ use crate::{
     client::API_FILE,
     commands, config,
     diag::Failure,
-    output::{Out, Tone, visible},
+    output::{Out, Tone},
     settings::{self, Settings},
     unlock,
 };
@@ -185,7 +185,8 @@ fn readable(
     let mut lines = vec![out.paint(Tone::Strong, "Covey is running."), String::new()];
     lines.push(commands::intro(identity, out));
     for (i, address) in listen.iter().enumerate() {
-        lines.push(format!("  {} {}", label(if i == 0 { "Listens on" } else { "" }), visible(address)));
+        let text = label(if i == 0 { "Listens on" } else { "" });
+        lines.push(format!("  {text} {}", commands::status::place(address)));
     }
     lines.push(format!("  {} {}", label("API"), reachable_url(server)));
     lines.push(format!("  {} {}", label("Page"), server.web_link()));

@@ -11,13 +11,17 @@ use super::ApiState;
 use crate::{
     convert,
     dto::{
-        ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, MemberDto, NewInvite, NewSpace,
-        SpaceDto,
+        ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, MemberDto, NewInvite,
+        NewSpace, SpaceDto,
     },
     extract::{InJson, InPath, InQuery},
-    limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE},
+    limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
     problem::Problem,
 };
+
+/// Changes read from the store at once. Documents may have some MiB each, and their sizes are known only when
+/// they are in memory.
+const CHANGES_AT_ONCE: usize = 16;
 
 pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Vec<SpaceDto>>, Problem> {
     let mut out = Vec::new();
@@ -101,8 +105,33 @@ pub(super) async fn changes(
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     // Taken first: what changes while we read is then said to be still to come, never skipped.
     let position = space.position();
-    let found = space.changes(query.collection.as_deref(), query.since.unwrap_or(0), limit).await?;
-    let next = (found.len() == limit).then(|| found.last().map(|change| change.position)).flatten();
-    let items = found.into_iter().map(convert::change).collect::<Result<_, _>>()?;
+    let (items, next) =
+        page_of_changes(&space, query.collection.as_deref(), query.since.unwrap_or(0), limit).await?;
     Ok(Json(ChangePage { items, next, position }))
+}
+
+/// Changes until there are `limit` of them or [`MAX_PAGE_BYTES`] of documents, and where to go on.
+async fn page_of_changes(
+    space: &Space,
+    collection: Option<&str>,
+    mut since: u64,
+    limit: usize,
+) -> Result<(Vec<ChangeDto>, Option<u64>), Problem> {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    loop {
+        let wanted = CHANGES_AT_ONCE.min(limit - items.len());
+        let found = space.changes(collection, since, wanted).await?;
+        let is_last = found.len() < wanted;
+        for change in found {
+            since = change.position;
+            bytes += change.doc.as_ref().map_or(0, String::len);
+            items.push(convert::change(change)?);
+            if items.len() == limit || bytes >= MAX_PAGE_BYTES {
+                return Ok((items, Some(since)));
+            }
+        }
+        if is_last {
+            return Ok((items, None));
+        }
+    }
 }

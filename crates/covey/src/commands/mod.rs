@@ -6,7 +6,7 @@ mod init;
 mod join;
 mod record;
 mod space;
-mod status;
+pub(crate) mod status;
 mod transfer;
 mod watch;
 
@@ -84,6 +84,10 @@ async fn web(client: &Client, out: &Out) -> Result<(), Failure> {
 fn completions(shell: clap_complete::Shell, out: &Out) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "covey", &mut script);
+    if out.is_json() {
+        let script = String::from_utf8_lossy(&script);
+        return out.document(&json!({ "shell": shell.to_string(), "script": script }));
+    }
     out.bytes(&script)
 }
 

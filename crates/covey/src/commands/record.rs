@@ -14,7 +14,7 @@ use crate::{
     args::Place,
     client::{Client, path, with_query},
     diag::Failure,
-    output::{Out, visible},
+    output::{Out, json_visible, visible},
 };
 
 /// The path of a collection, or of something in it.
@@ -76,8 +76,7 @@ pub(super) async fn get(client: &Client, place: &Place, id: &str, out: &Out) -> 
     }
     let value: serde_json::Value = serde_json::from_str(record.doc.get())
         .map_err(|error| Failure::failed("the node's document is not JSON").because(error))?;
-    // serde_json escapes control characters, so this can't steer a terminal.
-    out.line(&format!("{value:#}"))
+    out.line(&json_visible(&format!("{value:#}")))
 }
 
 pub(super) async fn delete(client: &Client, place: &Place, id: &str, out: &Out) -> Result<(), Failure> {
@@ -97,17 +96,15 @@ pub(super) async fn list(
 ) -> Result<(), Failure> {
     let parameters = [("where", filter.map(str::to_owned)), ("limit", limit.map(|limit| limit.to_string()))];
     let query = with_query(place_path(place, &["records"]), &parameters);
-    let mut chunks = pin!(client.download(&query).await?);
-    if out.is_json() {
-        while let Some(chunk) = chunks.next().await {
-            out.bytes(&chunk?)?;
-        }
-        return Ok(());
-    }
+    let chunks = pin!(client.download(&query).await?);
     let mut records = pin!(super::transfer::records(chunks));
     while let Some(record) = records.next().await {
         let record = record?;
-        out.line(&format!("{}  {}", visible(&record.id), record.doc))?;
+        if out.is_json() {
+            out.document(&record)?;
+        } else {
+            out.line(&format!("{}  {}", visible(&record.id), json_visible(record.doc.get())))?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `covey space`: make, list and show spaces.
 
+use std::borrow::Cow;
+
 use covey_api::dto::{CollectionDto, MemberDto, NewSpace, PeerDto, SpaceDto};
 
 use crate::{
@@ -18,8 +20,15 @@ pub(super) async fn create(client: &Client, name: &str, args: &Args, out: &Out) 
     }
     out.line(&format!("The space {} is made.", visible(&space.name)))?;
     out.line(&format!("  {} {}", out.paint(Tone::Soft, "Id"), space.id))?;
-    out.hint(&format!("Let someone in: {}", settings::command_for(args, &format!("invite {}", &space.name))));
+    let invite = format!("invite {}", typed(&space));
+    out.hint(&format!("Let someone in: {}", settings::command_for(args, &invite)));
     Ok(())
+}
+
+/// How the space is named on a command line: by its name, unless that can't be typed as it's shown.
+fn typed(space: &SpaceDto) -> Cow<'_, str> {
+    let shown = visible(&space.name) == space.name && !space.name.starts_with('-');
+    settings::quoted(if shown { &space.name } else { &space.id })
 }
 
 pub(super) async fn list(client: &Client, out: &Out) -> Result<(), Failure> {

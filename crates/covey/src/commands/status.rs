@@ -1,6 +1,6 @@
 //! `covey status` and `covey peer list`.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use covey_api::dto::{PeerDto, SpaceDto, StatusDto, SyncDto};
 
@@ -20,7 +20,7 @@ pub(super) async fn status(client: &Client, out: &Out) -> Result<(), Failure> {
     out.line(&out.paint(Tone::Strong, "\nSpaces"))?;
     space_table(&status.spaces, &status.peers, out)?;
     out.line(&out.paint(Tone::Strong, "\nDevices"))?;
-    peer_table(&status.peers, out)
+    peer_table(&status.peers, out, short)
 }
 
 pub(super) async fn peers(client: &Client, out: &Out) -> Result<(), Failure> {
@@ -28,19 +28,24 @@ pub(super) async fn peers(client: &Client, out: &Out) -> Result<(), Failure> {
     if out.is_json() {
         return out.document(&peers);
     }
-    peer_table(&peers, out)
+    peer_table(&peers, out, str::to_owned)
+}
+
+/// An address without the device id at its end, which is told elsewhere.
+pub(crate) fn place(address: &str) -> Cow<'_, str> {
+    visible(address.split_once("/p2p/").map_or(address, |(place, _)| place))
 }
 
 fn node_lines(status: &StatusDto, out: &Out) -> String {
     let node = &status.node;
     let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
     let mut text = format!(
-        "{}\n{}\n  {} Covey {}, for {}",
+        "{}\n{}\n  {} Covey {}, {}",
         out.paint(Tone::Strong, "This node"),
         super::intro(&node.identity, out),
         label("Running"),
         visible(&node.version),
-        span(node.uptime_s),
+        if node.uptime_s == 0 { "just started".to_owned() } else { format!("for {}", span(node.uptime_s)) },
     );
     let reach = match status.network.mode.as_str() {
         "solo" => "none: this node is on its own",
@@ -48,8 +53,8 @@ fn node_lines(status: &StatusDto, out: &Out) -> String {
         _ => "any network",
     };
     let _ = write!(text, "\n  {} {reach}", label("Network"));
-    for address in &status.network.listen {
-        let _ = write!(text, "\n  {} {}", label(""), visible(address));
+    for (i, address) in status.network.listen.iter().enumerate() {
+        let _ = write!(text, "\n  {} {}", label(if i == 0 { "Listens on" } else { "" }), place(address));
     }
     text
 }
@@ -78,7 +83,7 @@ fn space_row(space: &SpaceDto) -> Vec<String> {
     let sync = match (all, good) {
         (0, _) => "no other device yet".to_owned(),
         (all, good) if all == good => "in sync".to_owned(),
-        (all, good) => format!("with {good} of {all}"),
+        (all, good) => format!("{good} of {}", count(all as u64, "device", "devices")),
     };
     vec![
         space.name.clone(),
@@ -95,20 +100,21 @@ fn space_row(space: &SpaceDto) -> Vec<String> {
 pub(super) fn sync_sentence(sync: &SyncDto, peers: &[PeerDto]) -> String {
     let peer = peers.iter().find(|peer| peer.peer_id == sync.peer_id);
     let name = peer.and_then(|peer| peer.name.clone()).unwrap_or_else(|| short(&sync.peer_id));
-    let mut text = format!("{} is {}", visible(&name), sync.state.replace('_', " "));
+    // The node's own sentence names the device and says more than the state.
+    let mut text = match &sync.reason {
+        Some(reason) => visible(reason).into_owned(),
+        None => format!("{} is {}", visible(&name), sync.state.replace('_', " ")),
+    };
     if sync.missing_there > 0 {
         let _ = write!(text, ", lacks {}", count(sync.missing_there, "entry", "entries"));
     }
     if sync.missing_here > 0 {
         let _ = write!(text, ", has {} that this node lacks", count(sync.missing_here, "entry", "entries"));
     }
-    if let Some(reason) = &sync.reason {
-        let _ = write!(text, " ({})", visible(reason));
-    }
     text
 }
 
-fn peer_table(peers: &[PeerDto], out: &Out) -> Result<(), Failure> {
+fn peer_table(peers: &[PeerDto], out: &Out, id: impl Fn(&str) -> String) -> Result<(), Failure> {
     if peers.is_empty() {
         return out.line("  No other device has been seen yet.");
     }
@@ -120,9 +126,11 @@ fn peer_table(peers: &[PeerDto], out: &Out) -> Result<(), Failure> {
                 peer.name.clone().unwrap_or_else(dash),
                 peer.user.clone().unwrap_or_else(dash),
                 peer.state.clone(),
-                [peer.path.as_deref(), peer.transport.as_deref()].map(|part| part.unwrap_or("")).join(" "),
+                peer.path.as_ref().map_or_else(dash, |path| {
+                    [path.as_str(), peer.transport.as_deref().unwrap_or_default()].join(" ")
+                }),
                 peer.rtt_ms.map_or_else(dash, millis),
-                peer.peer_id.clone(),
+                id(&peer.peer_id),
             ]
         })
         .collect();

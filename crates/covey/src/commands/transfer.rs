@@ -16,7 +16,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use covey_api::dto::{ImportDto, RecordDto};
-use covey_types::limits::MAX_RECORD_BYTES;
 use futures::{Stream, StreamExt, stream};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
@@ -27,7 +26,7 @@ use crate::{
     client::{Client, with_query},
     commands::record::place_path,
     diag::Failure,
-    output::Out,
+    output::{Out, visible},
     progress::Progress,
     words::{count, grouped, seconds},
 };
@@ -38,8 +37,9 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks that wait for the network.
 const CHUNKS_WAITING: usize = 8;
 
-/// Longest line of an export that is put together from chunks: any record, with room for escapes in its id.
-const MAX_LINE_BYTES: usize = 2 * MAX_RECORD_BYTES;
+/// Longest line of an export that is put together from chunks. A record that was merged from many writes may
+/// be larger than any one write; this leaves room for four times the largest that a node keeps.
+const MAX_LINE_BYTES: usize = 16 << 20;
 
 pub(super) async fn import(client: &Client, import: &Import, out: &Out) -> Result<(), Failure> {
     let (source, len) = open(&import.file)?;
@@ -73,15 +73,15 @@ pub(super) async fn import(client: &Client, import: &Import, out: &Out) -> Resul
 }
 
 fn import_words(done: &ImportDto) -> String {
-    let took = Duration::from_secs_f64(done.seconds.max(0.0));
+    let records = count(done.records, "record", "records");
+    // Of a handful in a moment a rate says nothing.
+    if done.seconds < 1.0 {
+        return format!("Imported {records} in {}.", seconds(done.seconds));
+    }
+    let took = Duration::from_secs_f64(done.seconds);
     let rate = u128::from(done.records) * 1_000_000 / took.as_micros().max(1);
-    format!(
-        "Imported {} in {} ({} per second), in {}.",
-        count(done.records, "record", "records"),
-        seconds(done.seconds),
-        grouped(u64::try_from(rate).unwrap_or(u64::MAX)),
-        count(done.entries, "entry", "entries"),
-    )
+    let rate = grouped(u64::try_from(rate).unwrap_or(u64::MAX));
+    format!("Imported {records} in {} ({rate} per second).", seconds(done.seconds))
 }
 
 fn format_of(import: &Import) -> Format {
@@ -197,6 +197,14 @@ pub(super) async fn export(client: &Client, place: &Place, format: Format, out: 
     if format == Format::Csv {
         return export_csv(client, &url, chunks, out).await;
     }
+    // A file gets what the node sends, byte for byte; a terminal must not be steered by it.
+    if out.reaches_a_terminal() {
+        let mut records = pin!(records(chunks));
+        while let Some(record) = records.next().await {
+            out.document(&record?)?;
+        }
+        return Ok(());
+    }
     while let Some(chunk) = chunks.next().await {
         out.bytes(&chunk?)?;
     }
@@ -257,8 +265,14 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<(), Failure> {
-        self.writer.write_record(cells).map_err(io::Error::other).map_err(Failure::output)?;
+    fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), Failure> {
+        let escape = self.out.reaches_a_terminal();
+        for cell in cells {
+            let cell = cell.as_ref();
+            let shown = if escape { visible(cell) } else { cell.into() };
+            self.writer.write_field(shown.as_bytes()).map_err(io::Error::other).map_err(Failure::output)?;
+        }
+        self.writer.write_record(None::<&[u8]>).map_err(io::Error::other).map_err(Failure::output)?;
         if self.writer.get_ref().len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -275,15 +289,18 @@ pub(super) fn records(
 ) -> impl Stream<Item = Result<RecordDto, Failure>> {
     let state = (chunks, BytesMut::new());
     stream::try_unfold(state, |(mut chunks, mut buffer)| async move {
+        // How much of the buffer is known to hold no end of a line: each byte is looked at once.
+        let mut searched = 0;
         loop {
-            if let Some(end) = buffer.iter().position(|&byte| byte == b'\n') {
-                let line = buffer.split_to(end + 1);
+            if let Some(end) = buffer[searched..].iter().position(|&byte| byte == b'\n') {
+                let line = buffer.split_to(searched + end + 1);
                 let record = serde_json::from_slice(&line).map_err(|error| {
                     Failure::failed("the node sent a line that is no record").because(error)
                 })?;
                 return Ok(Some((record, (chunks, buffer))));
             }
-            if buffer.len() > MAX_LINE_BYTES {
+            searched = buffer.len();
+            if searched > MAX_LINE_BYTES {
                 return Err(Failure::failed("the node sent a line without end"));
             }
             match chunks.next().await {
@@ -327,6 +344,20 @@ mod tests {
         for cell in ["", "007", "1,5", "1 ", " 1", "+1", "-", "NaN", "0x1", "2026-01-01", "1.", "null"] {
             assert!(!is_json_scalar(cell), "{cell}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_far_larger_than_one_write_is_read_and_one_without_end_is_refused() {
+        let doc = format!("{{\"x\":\"{}\"}}", "y".repeat(5 << 20));
+        let text = Bytes::from(format!("{{\"id\":\"a\",\"doc\":{doc}}}\n{{\"id\":\"b\",\"doc\":{{}}}}\n"));
+        let chunks: Vec<_> = text.chunks(CHUNK_BYTES).map(|chunk| Ok(text.slice_ref(chunk))).collect();
+        let read: Vec<_> = records(stream::iter(chunks)).collect().await;
+        let read: Vec<RecordDto> = read.into_iter().map(Result::unwrap).collect();
+        assert_eq!((read[0].doc.get(), read[1].id.as_str()), (doc.as_str(), "b"));
+
+        let endless = stream::repeat_with(|| Ok(Bytes::from(vec![b' '; 1 << 20])));
+        let first = Box::pin(records(endless)).next().await.unwrap();
+        assert!(first.unwrap_err().message().contains("without end"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use crate::{
     client::{Client, path, with_query},
     diag::Failure,
-    output::{Out, Tone, visible},
+    output::{Out, Tone, json_visible, visible},
 };
 
 pub(super) async fn run(
@@ -24,7 +24,7 @@ pub(super) async fn run(
     while let Some(message) = socket.next().await {
         match message {
             Ok(Message::Text(text)) if out.is_json() => {
-                out.line(&text)?;
+                out.line(&json_visible(&text))?;
                 last = position(&text).or(last);
             }
             Ok(Message::Text(text)) => {
@@ -58,7 +58,9 @@ fn ended(frame: Option<&CloseFrame>, last: Option<u64>) -> Failure {
 fn words(change: &ChangeDto, out: &Out) -> String {
     let place = format!("{}/{}", visible(&change.collection), visible(&change.id));
     match (change.kind, &change.doc) {
-        (ChangeKind::Put, Some(doc)) => format!("{} {place}  {doc}", out.paint(Tone::Good, "put   ")),
+        (ChangeKind::Put, Some(doc)) => {
+            format!("{} {place}  {}", out.paint(Tone::Good, "put   "), json_visible(doc.get()))
+        }
         _ => format!("{} {place}", out.paint(Tone::Look, "delete")),
     }
 }

@@ -29,7 +29,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a node that was asked to stop is waited for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running node. Its process is killed when this is dropped.
+/// A running node. Its process is killed, and waited for, when this is dropped.
 pub(super) struct DemoNode {
     pub(super) name: &'static str,
     pub(super) home: PathBuf,
@@ -37,7 +37,22 @@ pub(super) struct DemoNode {
     pub(super) web: String,
     pub(super) start_took: Duration,
     listen: Vec<String>,
-    process: Child,
+    process: Process,
+}
+
+/// A process that is gone when this is: one that was only told to go could still write into the folder that
+/// is removed next.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended by itself needs nothing.
+        let _ = self.0.start_kill();
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// The first line of `covey up --json`.
@@ -80,8 +95,8 @@ impl DemoNode {
             command.arg(format!("-{}", "v".repeat(args.verbose.into())));
         }
         command.env_remove("COVEY_HOME").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().map_err(|error| failed("could not start").because(error))?;
-        let stdout = process.stdout.take().expect("its stdout is a pipe");
+        let mut process = Process(command.spawn().map_err(|error| failed("could not start").because(error))?);
+        let stdout = process.0.stdout.take().expect("its stdout is a pipe");
         let mut lines = BufReader::new(stdout).lines();
         let line = tokio::time::timeout(READY_TIMEOUT, lines.next_line())
             .await
@@ -107,6 +122,7 @@ impl DemoNode {
     /// Kills the process at once; its home.
     pub(super) async fn kill(mut self) -> Result<PathBuf, Failure> {
         self.process
+            .0
             .kill()
             .await
             .map_err(|error| Failure::failed(format!("{} could not be killed", self.name)).because(error))?;
@@ -116,14 +132,14 @@ impl DemoNode {
     /// Asks the process to stop, and waits for it.
     pub(super) async fn stop(mut self) {
         #[cfg(unix)]
-        if let Some(pid) = self.process.id().and_then(|id| i32::try_from(id).ok()) {
+        if let Some(pid) = self.process.0.id().and_then(|id| i32::try_from(id).ok()) {
             if let Some(pid) = rustix::process::Pid::from_raw(pid) {
                 // One that is gone already needs no asking.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
-            let _ = tokio::time::timeout(STOP_TIMEOUT, self.process.wait()).await;
+            let _ = tokio::time::timeout(STOP_TIMEOUT, self.process.0.wait()).await;
         }
-        let _ = self.process.kill().await;
+        let _ = self.process.0.kill().await;
     }
 
     /// How many records the garden has on this node.

@@ -100,6 +100,75 @@ fn wrong_usage_exits_with_two() {
     home.fails(2, &["invite", "garden", "--expires", "soon"]);
     home.fails(2, &["up", "--api", "nowhere"]);
     home.fails(2, &["up", "--network", "moon"]);
+    let said = home.fails(2, &["record", "export", "s", "c", "--format", "csv", "--json"]);
+    assert!(said.contains("csv") && said.contains("--json"), "{said}");
+}
+
+#[test]
+fn a_home_that_can_not_be_made_is_named() {
+    let home = Home::new();
+    // Works for root too, to whom every folder is writable.
+    let file = home.file("plain", "not a folder");
+    let inside = file.join("home");
+    let inside = inside.to_str().unwrap();
+    for args in [&["init"][..], &["up", "--network", "solo", "--api", "127.0.0.1:0"]] {
+        let output = output(bare(args).args(["--home", inside]));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(inside) && said.to_lowercase().contains("not a directory"), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), "not a folder");
+}
+
+#[test]
+fn what_others_wrote_can_not_steer_the_terminal() {
+    let home = Home::new();
+    let _node = home.up();
+    home.ok(&["space", "create", "garden"]);
+    let doc = json!({"note\u{9b}2J": "\u{202e}evil\u{7f}\u{1b}]0;x\u{7}", "plain": "é豆"});
+    home.ok(&["record", "put", "garden", "plants", "--id", "bean", &doc.to_string()]);
+    let is_tame = |text: &str| !text.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}');
+    for args in [&["get", "garden", "plants", "bean"][..], &["get", "garden", "plants", "bean", "--json"]] {
+        let shown = home.ok(&[&["record"], args].concat());
+        assert!(is_tame(&shown) && shown.contains("é豆"), "{shown:?}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), doc);
+    }
+    let shown = home.ok(&["record", "list", "garden", "plants"]);
+    assert!(is_tame(&shown), "{shown:?}");
+    assert_eq!(serde_json::from_str::<Value>(shown.strip_prefix("bean  ").unwrap()).unwrap(), doc);
+    let shown = home.ok(&["record", "list", "garden", "plants", "--json"]);
+    assert!(is_tame(&shown), "{shown:?}");
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["doc"], doc);
+    for form in [
+        &["record", "watch", "garden", "--since", "0"][..],
+        &["record", "watch", "garden", "--since", "0", "--json"],
+    ] {
+        let mut child = home.command(form).stdout(Stdio::piped()).spawn().unwrap();
+        let shown = Lines::new(child.stdout.take().unwrap()).next();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_tame(&shown) && shown.contains("\\u202e"), "{shown:?}");
+    }
+    // In an error the node repeats what it was asked for.
+    let said = home.fails(1, &["space", "show", "x\u{9b}2J\u{202e}"]);
+    assert!(is_tame(&said), "{said:?}");
+}
+
+#[test]
+fn a_hint_can_be_typed_as_it_stands() {
+    let home = Home::new();
+    let _node = home.up();
+    let hint = |name: &str| {
+        stderr(&output(bare(&["--home"]).arg(home.path()).args(["space", "create", "--", name])))
+    };
+    assert!(hint("garden").trim_end().ends_with("invite garden"));
+    let said = hint("our $garden's shed");
+    let typed = said.trim().strip_prefix("Let someone in: covey ").unwrap().to_owned();
+    let program = env!("CARGO_BIN_EXE_covey");
+    let ran = output(std::process::Command::new("sh").args(["-c", &format!("{program} {typed}")]));
+    assert!(ran.status.success(), "{typed}: {}", stderr(&ran));
+    assert!(!hint("-x").contains("-x"), "a name like a flag is given by its id");
 }
 
 #[test]
@@ -398,6 +467,10 @@ fn completions_and_versions_need_no_home() {
         assert!(output.status.success());
         assert!(String::from_utf8_lossy(&output.stdout).contains("covey"));
     }
+    let made = output(&mut bare(&["completions", "fish", "--json"]));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let script = String::from_utf8(output(&mut bare(&["completions", "fish"])).stdout).unwrap();
+    assert_eq!(made, json!({"shell": "fish", "script": script}));
     let output = output(&mut bare(&["version", "--json"]));
     let version: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));

@@ -207,3 +207,37 @@ fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_scripts() {
     let link = home.json(&["web"])["link"].as_str().unwrap().to_owned();
     assert_eq!(get(link.strip_prefix(&format!("http://{host}")).unwrap(), "").status(), 303);
 }
+
+#[test]
+fn a_page_of_changes_ends_by_bytes_and_the_next_one_goes_on() {
+    let home = Home::new();
+    let node = home.up();
+    home.ok(&["space", "create", "garden"]);
+    let filler = "y".repeat(900 << 10);
+    let rows = lines_of(0..20, |n| format!("{{\"id\":\"k{n:02}\",\"doc\":{{\"x\":\"{filler}\"}}}}"));
+    let file = home.file("large.ndjson", rows);
+    home.ok(&["record", "import", "garden", "plants", file.to_str().unwrap()]);
+    let (mut since, mut pages, mut ids) = (0, Vec::new(), Vec::new());
+    loop {
+        let path = format!("/api/v1/spaces/garden/changes?since={since}&limit=1000");
+        let reply = node.request("GET", &path, "", b"");
+        assert_eq!(reply.status(), 200);
+        let page: Value = serde_json::from_str(reply.body()).unwrap();
+        let items = page["items"].as_array().unwrap();
+        pages.push(items.len());
+        ids.extend(items.iter().map(|change| change["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_u64() {
+            Some(next) => since = next,
+            None => break,
+        }
+    }
+    // Ten of them are the first to reach 8 MiB.
+    assert_eq!(pages, [10, 10, 0]);
+    ids.sort();
+    assert_eq!(ids, (0..20).map(|n| format!("k{n:02}")).collect::<Vec<_>>());
+    // By number of rows as before.
+    let page = node.request("GET", "/api/v1/spaces/garden/changes?limit=3", "", b"");
+    let page: Value = serde_json::from_str(page.body()).unwrap();
+    assert_eq!(page["items"].as_array().unwrap().len(), 3);
+    assert_eq!(page["next"], page["items"][2]["position"]);
+}

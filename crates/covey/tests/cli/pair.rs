@@ -69,3 +69,65 @@ fn who_joins_by_a_link_has_the_records_and_sees_changes_live() {
         0
     );
 }
+
+#[test]
+fn a_guest_that_writes_is_not_allowed_to_and_exits_with_four() {
+    let (ada, bob) = (Home::new(), Home::new());
+    let _ada_node = ada.up_with(&QUIC);
+    ada.ok(&["space", "create", "garden"]);
+    ada.ok(&["record", "put", "garden", "plants", "--id", "bean", "{\"row\":1}"]);
+    let link = ada.json(&["invite", "garden", "--role", "guest"])["link"].as_str().unwrap().to_owned();
+    let _bob_node = bob.up_with(&QUIC);
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+    assert_eq!(bob.json(&["record", "get", "garden", "plants", "bean"]), json!({"row": 1}));
+    let said = bob.fails(4, &["record", "put", "garden", "plants", "--id", "bean", "{\"row\":2}"]);
+    assert!(said.contains("guest"), "{said}");
+    bob.fails(4, &["record", "delete", "garden", "plants", "bean"]);
+    bob.fails(4, &["invite", "garden"]);
+    assert_eq!(bob.json(&["record", "get", "garden", "plants", "bean"]), json!({"row": 1}));
+}
+
+#[test]
+fn status_tells_who_is_there_how_and_why_not_in_sync() {
+    let (ada, bob) = (Home::new(), Home::new());
+    let _ada_node = ada.up_with(&QUIC);
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+    let made = bob.json(&["init", "--name", "Bob", "--device", "phone"]);
+    let bob_node = bob.up_with(&QUIC);
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+
+    let in_sync = |status: &Value| {
+        status["spaces"][0]["sync"][0]["state"] == "in_sync" && status["peers"][0]["rtt_ms"].is_number()
+    };
+    let status = until(&ada, &["status"], in_sync);
+    let peer = &status["peers"][0];
+    for (field, value) in [
+        ("name", "phone"),
+        ("user", "Bob"),
+        ("state", "connected"),
+        ("path", "direct"),
+        ("transport", "quic"),
+    ] {
+        assert_eq!(peer[field], value, "{peer}");
+    }
+    assert_eq!(peer["peer_id"], made["peer_id"]);
+    assert!(peer["address"].as_str().unwrap().contains("/quic-v1"), "{peer}");
+    let sync = &status["spaces"][0]["sync"];
+    let well = json!([{"peer_id": peer["peer_id"], "state": "in_sync", "missing_here": 0, "missing_there": 0, "reason": null}]);
+    assert_eq!(*sync, well);
+    let text = ada.ok(&["status"]);
+    for word in ["phone", "Bob", "connected", "direct quic", "in sync"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+
+    assert_eq!(bob_node.stop().code(), Some(0));
+    let gone = |status: &Value| status["spaces"][0]["sync"][0]["state"] == "unreachable";
+    let status = until(&ada, &["status"], gone);
+    assert_ne!(status["peers"][0]["state"], "connected");
+    let sync = &status["spaces"][0]["sync"][0];
+    let why = "phone is not reachable";
+    assert!(sync["reason"].as_str().unwrap().contains(why), "{sync}");
+    let text = ada.ok(&["status"]);
+    assert!(text.contains(why) && !text.contains("in sync"), "{text}");
+}
