@@ -2,7 +2,7 @@
 
 use covey_types::SpaceId;
 
-use crate::{Check, NetworkMode, Node, SyncState};
+use crate::{Check, NetworkMode, Node, SyncState, engine::HoldReason};
 
 /// A wall clock before this (2025-01-01) is surely wrong.
 const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
@@ -16,7 +16,7 @@ pub(crate) async fn examine(node: &Node) -> Vec<Check> {
         if let Ok(status) = space.status().await {
             checks.push(sync(&status));
         }
-        checks.push(held(node, space.id()).await);
+        checks.extend(held(node, space.id()).await);
     }
     checks
 }
@@ -106,17 +106,28 @@ fn sync(status: &crate::SpaceStatus) -> Check {
     fail("sync", format!("{}: {}", status.name, bad.join("; ")), "see `covey space show`")
 }
 
-async fn held(node: &Node, space: SpaceId) -> Check {
-    let Ok(key) = node.engine().space(space).map(|state| state.key) else {
-        return pass("held", "the space is gone");
+async fn held(node: &Node, space: SpaceId) -> Vec<Check> {
+    let state = node.engine().space(space).map(|state| (state.key, state.membership.unknown_ops()));
+    let Ok((key, unknown_acts)) = state else { return Vec::new() };
+    let held = match node.0.store.read(move |reader| reader.held(key)).await {
+        Ok(held) => held,
+        Err(err) => return vec![fail("held", err.to_string(), "look at the disk")],
     };
-    match node.0.store.read(move |reader| reader.held(key)).await {
-        Ok(held) if held.is_empty() => pass("held", "no entry is held back"),
-        Ok(held) => fail(
-            "held",
-            format!("{} entries are held back: from the future, or from authors not known yet", held.len()),
-            "compare the clocks of your devices; entries are applied when their time comes",
-        ),
-        Err(err) => fail("held", err.to_string(), "look at the disk"),
-    }
+    let newer = held.iter().filter(|row| row.reason == HoldReason::Unknown as u32).count() as u64;
+    let waiting = held.len() as u64 - newer;
+    let waits = if waiting == 0 {
+        pass("held", "no entry is held back")
+    } else {
+        let detail =
+            format!("{waiting} entries are held back: from the future, or from authors not known yet");
+        fail("held", detail, "compare the clocks of your devices; entries are applied when their time comes")
+    };
+    let version = if newer + unknown_acts == 0 {
+        pass("version", "everything here is understood by this version")
+    } else {
+        let detail =
+            format!("{newer} entries and {unknown_acts} acts were written by a newer version of Covey");
+        fail("version", detail, "update this device; they are kept until then")
+    };
+    vec![waits, version]
 }

@@ -1,7 +1,7 @@
 //! Whom to connect to, and when to try again.
 //!
 //! Members of common spaces are kept connected: dialled when they are discovered, and again with a growing,
-//! jittered pause when they are gone. Unknown devices on the LAN are dialled once, for they may have joined
+//! jittered pause when they are gone. Unknown devices on the LAN are tried a few times, for they may have joined
 //! through somebody else; one with which nothing is shared is remembered as a stranger until the number it
 //! announces changes. Of two devices that see each other the one with the smaller id dials first.
 

@@ -1,7 +1,7 @@
 //! What a membership entry says: a list of acts in its body.
 //!
 //! Each act is a number and its bytes, so that an act of a later version is kept as
-//! [`MembershipOp::Unknown`] and the space says that it needs an update, where a plain enum would fail to
+//! [`MembershipOp::Unknown`] and counted, so that `covey doctor` can say that an update is needed, where a plain enum would fail to
 //! parse. Numbers are only ever added.
 
 use covey_types::{

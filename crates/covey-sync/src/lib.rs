@@ -10,7 +10,8 @@
 //! 2. Give each frame that arrives to [`Session::handle`] as [`Input::Frame`]; answer [`Output::Greeted`] with
 //!    [`Input::Offer`], [`Output::Matched`] with [`Input::Open`] or [`Input::Refuse`], [`Output::Load`] with
 //!    [`Input::Loaded`], and [`Output::Ingest`] with [`Input::Ingested`] once the entries are durable.
-//! 3. Tell it of new entries with [`Input::Appended`] (small ones, sent at once) or [`Input::Heads`].
+//! 3. Tell it of new entries with [`Input::Appended`] (small ones, sent at once) or [`Input::Heads`]; when authors
+//!    became known, say [`Input::Authorise`] (the peer may read now) and [`Input::Again`] (what could not be stored).
 //! 4. After each input take outputs from [`Session::poll_output`] until there is none; call
 //!    [`Session::handle`] with [`Input::Tick`] when the time of [`Session::poll_timeout`] has come.
 //! 5. On an error drop the stream; [`SessionError::is_misbehaviour`] says whether the peer is to blame.
