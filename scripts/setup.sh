@@ -15,6 +15,15 @@ purpose=${1:-build}
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Before anything is installed for a purpose that does not exist.
+case $purpose in
+build | test | lint) ;;
+*)
+    say "unknown purpose $purpose; known are build, test and lint"
+    exit 2
+    ;;
+esac
+
 # --- system packages ---------------------------------------------------------------------------
 
 # Each check asks for what is used, not for a package: other distributions name packages differently.
@@ -37,11 +46,17 @@ missing_packages() {
     fi
 }
 
+# Never removes a package to make room for another: what is there was put there by somebody.
 apt_install() {
     say "installing $*"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2
+    apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-remove --no-install-recommends "$@" >&2
+}
+
+# How somebody who is not root runs a line as root here. Debian has no sudo where root got a password.
+as_root() {
+    if have sudo; then echo "sudo sh -c '$1'"; else echo "su - -c '$1'"; fi
 }
 
 system_packages() {
@@ -55,7 +70,7 @@ system_packages() {
     fi
     if [ "$(id -u)" != 0 ]; then
         say "system packages are missing. Run this, then try again:"
-        say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        say "  $(as_root "apt-get update && apt-get install -y --no-install-recommends ${missing[*]}")"
         exit 1
     fi
     apt_install "${missing[@]}"
@@ -88,9 +103,12 @@ rust_by_hand() {
 rust() {
     rust_is_new_enough && return 0
     if ! have rustup && [ "$(id -u)" = 0 ] && have apt-get; then
-        # Newer Debian and Ubuntu releases package rustup itself.
+        # Newer Debian and Ubuntu releases package rustup itself. It can't be installed beside their
+        # rustc; where that is there it stays, and the lines that are printed set up rustup beside it.
         apt-get update -qq || true
-        if [ -n "$(apt-cache show rustup 2>/dev/null)" ]; then apt_install rustup; fi
+        if [ -n "$(apt-cache show rustup 2>/dev/null)" ]; then
+            apt_install rustup || say "the package rustup could not be installed"
+        fi
     fi
     have rustup || rust_by_hand
     say "asking rustup for a Rust of $wanted or newer"
@@ -126,9 +144,5 @@ test) cargo_tool nextest ;;
 lint)
     lint_components
     [ "${CI:-}" = true ] || cargo_tool deny
-    ;;
-*)
-    say "unknown purpose $purpose; known are build, test and lint"
-    exit 2
     ;;
 esac
