@@ -17,11 +17,35 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it's asked meanwhile.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Hosts on a bridge; each has the interface `eth0` with the address `10.77.0.N`, counted from 1.
+/// Which versions of IP a LAN speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ip {
+    /// IPv4, and of IPv6 what the kernel does by itself: link-local addresses.
+    Usual,
+    /// IPv4 alone; IPv6 is switched off.
+    OnlyV4,
+    /// IPv6 alone: a unique local address beside the link-local one, and no IPv4 anywhere, not even on loopback.
+    OnlyV6,
+}
+
+impl Ip {
+    /// The address of a host, with the length of the network's prefix.
+    fn address(self, host: usize) -> String {
+        let number = host + 1;
+        match self {
+            Self::Usual | Self::OnlyV4 => format!("10.77.0.{number}/24"),
+            Self::OnlyV6 => format!("fd77::{number:x}/64"),
+        }
+    }
+}
+
+/// Hosts on a bridge; each has the interface `eth0` with the address `10.77.0.N` or `fd77::N`, counted from 1
+/// (in the latter N is hexadecimal).
 #[derive(Debug)]
 pub struct Lan {
     name: String,
     hosts: usize,
+    ip: Ip,
 }
 
 /// What could not be set up.
@@ -36,7 +60,7 @@ impl std::fmt::Display for LabError {
 
 impl std::error::Error for LabError {}
 
-fn ip(args: &str) -> Result<(), LabError> {
+fn run(args: &str) -> Result<(), LabError> {
     let said = |reason: String| LabError(format!("`ip {args}` failed: {reason}"));
     let done =
         Command::new("ip").args(args.split_whitespace()).output().map_err(|err| said(err.to_string()))?;
@@ -53,31 +77,53 @@ impl Lan {
     /// # Errors
     /// When the first namespace could be made and the rest could not.
     pub fn new(hosts: usize) -> Result<Option<Self>, LabError> {
+        Self::speaking(Ip::Usual, hosts)
+    }
+
+    /// The same with a choice of IP versions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn speaking(ip: Ip, hosts: usize) -> Result<Option<Self>, LabError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let lan = Self { name: format!("cvl{}-{number}", std::process::id()), hosts };
-        if let Err(err) = ip(&format!("netns add {}", lan.switch())) {
+        let lan = Self { name: format!("cvl{}-{number}", std::process::id()), hosts, ip };
+        if let Err(err) = run(&format!("netns add {}", lan.switch())) {
             eprintln!(
                 "SKIPPED: network namespaces need root and iproute2, so a LAN is NOT tested here ({err})"
             );
             return Ok(None);
         }
         let switch = lan.switch();
-        ip(&format!("-n {switch} link add lan type bridge"))?;
-        ip(&format!("-n {switch} link set lan up"))?;
+        run(&format!("-n {switch} link add lan type bridge"))?;
+        run(&format!("-n {switch} link set lan up"))?;
         for host in 0..hosts {
-            let namespace = lan.namespace(host);
-            ip(&format!("netns add {namespace}"))?;
-            ip(&format!("link add eth0 netns {namespace} type veth peer name port{host} netns {switch}"))?;
-            ip(&format!("-n {switch} link set port{host} master lan up"))?;
-            ip(&format!("-n {namespace} addr add 10.77.0.{}/24 dev eth0", host + 1))?;
-            ip(&format!("-n {namespace} link set lo up"))?;
-            ip(&format!("-n {namespace} link set eth0 up"))?;
+            lan.plug_in(host)?;
         }
         for host in 0..hosts {
             lan.settle(host)?;
         }
         Ok(Some(lan))
+    }
+
+    /// Makes a host and its cable to the bridge.
+    fn plug_in(&self, host: usize) -> Result<(), LabError> {
+        let (namespace, switch) = (self.namespace(host), self.switch());
+        run(&format!("netns add {namespace}"))?;
+        run(&format!("link add eth0 netns {namespace} type veth peer name port{host} netns {switch}"))?;
+        run(&format!("-n {switch} link set port{host} master lan up"))?;
+        if self.ip == Ip::OnlyV4 {
+            run(&format!("netns exec {namespace} sysctl -q -w net.ipv6.conf.all.disable_ipv6=1"))?;
+        } else {
+            // Nobody else can have the address: it is usable at once, not after a second of asking.
+            run(&format!("netns exec {namespace} sysctl -q -w net.ipv6.conf.eth0.accept_dad=0"))?;
+        }
+        run(&format!("-n {namespace} link set lo up"))?;
+        if self.ip == Ip::OnlyV6 {
+            run(&format!("-n {namespace} addr del 127.0.0.1/8 dev lo"))?;
+        }
+        run(&format!("-n {namespace} addr add {} dev eth0", self.ip.address(host)))?;
+        run(&format!("-n {namespace} link set eth0 up"))
     }
 
     fn switch(&self) -> String {
@@ -121,8 +167,23 @@ impl Lan {
     /// What `ip` said.
     pub fn set_link(&self, host: usize, up: bool) -> Result<(), LabError> {
         let state = if up { "up" } else { "down" };
-        ip(&format!("-n {} link set port{host} {state}", self.switch()))?;
+        run(&format!("-n {} link set port{host} {state}", self.switch()))?;
         if up { self.settle(host) } else { Ok(()) }
+    }
+
+    /// Takes the interface of a host down and its address away, or gives both back.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn set_interface(&self, host: usize, up: bool) -> Result<(), LabError> {
+        let (namespace, address) = (self.namespace(host), self.ip.address(host));
+        if up {
+            run(&format!("-n {namespace} link set eth0 up"))?;
+            run(&format!("-n {namespace} addr add {address} dev eth0"))
+        } else {
+            run(&format!("-n {namespace} addr del {address} dev eth0"))?;
+            run(&format!("-n {namespace} link set eth0 down"))
+        }
     }
 }
 
@@ -131,7 +192,7 @@ impl Drop for Lan {
         let hosts = (0..self.hosts).map(|host| self.namespace(host));
         for namespace in hosts.chain([self.switch()]) {
             // One that was never made can't be removed, and needn't be.
-            let _ = ip(&format!("netns del {namespace}"));
+            let _ = run(&format!("netns del {namespace}"));
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Real processes on a LAN: this test binary again, in two network namespaces joined by a veth pair.
+//! Real processes on a LAN: this test binary again, on the hosts of a [`Lan`].
 //! Without root or iproute2 the tests pass with a loud line on stderr.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
+use covey_lab::{Ip, Lan};
 use covey_net::{NetConfig, NetEvent, start};
 use covey_types::DeviceSecret;
 use tokio::io::AsyncReadExt;
@@ -37,7 +38,7 @@ async fn node() {
                     }
                 }
                 NetEvent::Lost { device } => println!("\n# lost {device}"),
-                NetEvent::Connected { device, .. } => println!("\n# connected {device}"),
+                NetEvent::Connected { device, address, .. } => println!("\n# connected {device} {address}"),
                 NetEvent::Disconnected { device, .. } => println!("\n# disconnected {device}"),
                 NetEvent::InterfacesChanged => println!("\n# interfaces"),
                 _ => {}
@@ -51,85 +52,25 @@ async fn node() {
     net.shutdown().await;
 }
 
-fn ip(args: &str) -> bool {
-    let done = Command::new("ip").args(args.split_whitespace()).stderr(Stdio::null()).status();
-    done.is_ok_and(|status| status.success())
-}
-
-/// Two namespaces, `a` and `b`, with 10.77.0.1 and .2 on `eth0`.
-struct Lan {
-    name: String,
-}
-
-impl Lan {
-    fn new(name: &str) -> Option<Self> {
-        let lan = Self { name: format!("cvn{}{name}", std::process::id()) };
-        if !ip(&format!("netns add {}a", lan.name)) {
-            eprintln!(
-                "SKIPPED: network namespaces need root and iproute2; discovery on a LAN is NOT tested here"
-            );
-            return None;
-        }
-        let n = &lan.name;
-        for command in [
-            format!("netns add {n}b"),
-            format!("link add eth0 netns {n}a type veth peer name eth0 netns {n}b"),
-            format!("-n {n}a addr add 10.77.0.1/24 dev eth0"),
-            format!("-n {n}b addr add 10.77.0.2/24 dev eth0"),
-            format!("-n {n}a link set lo up"),
-            format!("-n {n}b link set lo up"),
-            format!("-n {n}a link set eth0 up"),
-            format!("-n {n}b link set eth0 up"),
-        ] {
-            assert!(ip(&command), "ip {command}");
-        }
-        lan.settle();
-        Some(lan)
-    }
-
-    /// The kernel takes up to a second to say that a new link is running.
-    fn settle(&self) {
-        let running = |side| {
-            let arguments =
-                ["-n", &format!("{}{side}", self.name), "link", "show", "eth0"].map(str::to_owned);
-            let shown = Command::new("ip").args(arguments).output().unwrap().stdout;
-            String::from_utf8_lossy(&shown).contains("state UP")
-        };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !(running('a') && running('b')) {
-            assert!(Instant::now() < deadline, "the link comes up");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn node(&self, side: char, role: &str) -> Node {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &format!("{}{side}", self.name)]);
-        command.arg(std::env::current_exe().unwrap()).args(["--exact", "node", "--nocapture"]);
-        command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if let Some(line) = line.strip_prefix("# ") {
-                    let _ = sender.send(line.to_owned());
-                }
+/// Starts a node on a host and waits until it has said who it is.
+fn node_on(lan: &Lan, host: usize, role: &str) -> Node {
+    let mut command = lan.command(host, std::env::current_exe().unwrap());
+    command.args(["--exact", "node", "--nocapture"]);
+    command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    let (sender, lines) = mpsc::channel();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(line) = line.strip_prefix("# ") {
+                let _ = sender.send(line.to_owned());
             }
-        });
-        let stdin = process.stdin.take();
-        let mut node = Node { process, stdin, lines, me: String::new() };
-        node.me = node.told("me", Duration::from_secs(5));
-        node
-    }
-}
-
-impl Drop for Lan {
-    fn drop(&mut self) {
-        for side in ['a', 'b'] {
-            ip(&format!("netns del {}{side}", self.name));
         }
-    }
+    });
+    let stdin = process.stdin.take();
+    let mut node = Node { process, stdin, lines, me: String::new() };
+    node.me = node.told("me", Duration::from_secs(5));
+    node
 }
 
 struct Node {
@@ -169,11 +110,11 @@ const SOON: Duration = Duration::from_secs(2);
 
 #[test]
 fn nodes_on_a_lan_find_each_other_and_see_a_goodbye_at_once() {
-    let Some(lan) = Lan::new("f") else { return };
-    let a = lan.node('a', "find");
+    let Some(lan) = Lan::new(2).unwrap() else { return };
+    let a = node_on(&lan, 0, "find");
     // The worst moment: a has just announced itself, and may not repeat it for a second.
     std::thread::sleep(Duration::from_millis(300));
-    let mut b = lan.node('b', "find");
+    let mut b = node_on(&lan, 1, "find");
     assert_eq!(a.told("discovered", SOON), format!("{} 0", b.me));
     assert_eq!(b.told("discovered", SOON), format!("{} 0", a.me));
     std::io::Write::write_all(b.stdin.as_mut().unwrap(), b"announce\n").unwrap();
@@ -182,36 +123,61 @@ fn nodes_on_a_lan_find_each_other_and_see_a_goodbye_at_once() {
     assert_eq!(a.told("lost", Duration::from_millis(1500)), b.me);
 }
 
+/// Both see each other, connect, and see each other leave, all over one version of IP.
+fn a_lan_of_one_ip_version_is_enough(ip: Ip, network: &str) {
+    let Some(lan) = Lan::speaking(ip, 2).unwrap() else { return };
+    let (a, mut b) = (node_on(&lan, 0, "connect"), node_on(&lan, 1, "connect"));
+    let connected = |node: &Node, other: &Node| {
+        let line = node.told("connected", 2 * SOON);
+        let (device, address) = line.split_once(' ').unwrap();
+        assert_eq!(device, other.me);
+        assert!(address.starts_with(network) && address.ends_with("/quic-v1"), "{address}");
+    };
+    connected(&a, &b);
+    connected(&b, &a);
+    b.leave();
+    assert_eq!(a.told("lost", Duration::from_millis(1500)), b.me);
+}
+
+#[test]
+fn without_ipv4_nodes_find_each_other_and_connect_by_quic() {
+    a_lan_of_one_ip_version_is_enough(Ip::OnlyV6, "/ip6/fd77::");
+}
+
+#[test]
+fn without_ipv6_nodes_find_each_other_and_connect_by_quic() {
+    a_lan_of_one_ip_version_is_enough(Ip::OnlyV4, "/ip4/10.77.0.");
+}
+
 #[test]
 fn nodes_on_one_machine_find_each_other() {
-    let Some(lan) = Lan::new("o") else { return };
-    let first = lan.node('a', "find");
-    let second = lan.node('a', "find");
+    let Some(lan) = Lan::new(1).unwrap() else { return };
+    let first = node_on(&lan, 0, "find");
+    let second = node_on(&lan, 0, "find");
     assert_eq!(first.told("discovered", SOON), format!("{} 0", second.me));
     assert_eq!(second.told("discovered", SOON), format!("{} 0", first.me));
 }
 
 #[test]
 fn an_interface_that_comes_later_is_used() {
-    let Some(lan) = Lan::new("i") else { return };
-    let name = &lan.name;
-    assert!(ip(&format!("-n {name}a link set eth0 down")));
-    assert!(ip(&format!("-n {name}a addr del 10.77.0.1/24 dev eth0")));
-    let (a, b) = (lan.node('a', "find"), lan.node('b', "find"));
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(ip(&format!("-n {name}a link set eth0 up")));
-    assert!(ip(&format!("-n {name}a addr add 10.77.0.1/24 dev eth0")));
-    let _ = a.told("discovered", 3 * SOON);
-    assert_eq!(b.told("discovered", 3 * SOON), format!("{} 0", a.me));
+    for ip in [Ip::Usual, Ip::OnlyV6] {
+        let Some(lan) = Lan::speaking(ip, 2).unwrap() else { return };
+        lan.set_interface(0, false).unwrap();
+        let (a, b) = (node_on(&lan, 0, "find"), node_on(&lan, 1, "find"));
+        std::thread::sleep(Duration::from_millis(300));
+        lan.set_interface(0, true).unwrap();
+        let _ = a.told("discovered", 3 * SOON);
+        assert_eq!(b.told("discovered", 3 * SOON), format!("{} 0", a.me));
+    }
 }
 
 /// Takes up to 14 s by nature: that is the promise.
 #[test]
 fn a_node_that_vanishes_is_disconnected_within_15_seconds() {
-    let Some(lan) = Lan::new("v") else { return };
-    let (a, b) = (lan.node('a', "connect"), lan.node('b', "connect"));
-    assert_eq!(a.told("connected", 2 * SOON), b.me);
-    assert_eq!(b.told("connected", 2 * SOON), a.me);
+    let Some(lan) = Lan::new(2).unwrap() else { return };
+    let (a, b) = (node_on(&lan, 0, "connect"), node_on(&lan, 1, "connect"));
+    assert!(a.told("connected", 2 * SOON).starts_with(&b.me));
+    assert!(b.told("connected", 2 * SOON).starts_with(&a.me));
     drop(b); // killed, no goodbye
     let _ = a.told("disconnected", Duration::from_secs(15));
 }
