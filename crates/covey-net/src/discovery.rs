@@ -47,7 +47,8 @@ impl Task {
             return self.no_multicast(&"there is no usable network interface");
         }
         let device = self.config.secret.id();
-        match Mdns::start(Announcement { device, udp_port, tcp_port, generation: self.generation, ips }) {
+        let generation = self.generation;
+        match Mdns::start(Announcement { device, udp_port, tcp_port, generation, number: 1, ips }) {
             Ok((mdns, events)) => (self.mdns, self.mdns_events) = (Some(mdns), Some(events)),
             Err(error) => self.no_multicast(&error),
         }
