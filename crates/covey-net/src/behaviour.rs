@@ -1,11 +1,11 @@
 //! The libp2p behaviours a node runs, and the swarm that runs them.
 //!
-//! QUIC, and TCP with Noise and yamux; identify, ping, gossipsub (signed, strictly checked), connection
-//! limits, a block list, and our streams. Nothing here dials by itself: dialling is decided by the
+//! QUIC, and TCP with Noise and yamux; identify, ping, gossipsub (signed, strictly checked), a
+//! block list, [limits](crate::admission), and our streams. Nothing here dials by itself: dialling is decided by the
 //! [`task`](crate::task).
 
 use libp2p::{
-    Swarm, SwarmBuilder, allow_block_list, connection_limits, gossipsub, identify,
+    Swarm, SwarmBuilder, allow_block_list, gossipsub, identify,
     identity::Keypair,
     noise, ping,
     swarm::{self, NetworkBehaviour},
@@ -13,8 +13,9 @@ use libp2p::{
 };
 
 use crate::{
+    admission,
     config::{
-        CONNECTION_TIMEOUT, GOSSIP_QUEUE, IDLE_CONNECTION, MAX_GOSSIP, NetConfig, NetLimits, PING_INTERVAL,
+        CONNECTION_TIMEOUT, GOSSIP_QUEUE, IDLE_CONNECTION, MAX_GOSSIP, NetConfig, PING_INTERVAL,
         PING_TIMEOUT, QUIC_CONNECTION_WINDOW, QUIC_HANDSHAKE, QUIC_IDLE, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW,
     },
     errors::NetError,
@@ -28,8 +29,9 @@ const GOSSIP_FRAME: usize = 1024;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    pub(crate) limits: connection_limits::Behaviour,
+    /// The first: who is banned must not take anybody's place.
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    pub(crate) admission: admission::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) gossipsub: gossipsub::Behaviour,
@@ -40,8 +42,8 @@ impl Behaviour {
     fn new(keypair: &Keypair, config: &NetConfig, accepts: stream::Accepts) -> Result<Self, NetError> {
         let identify = identify::Config::new(IDENTIFY.to_owned(), keypair.public());
         Ok(Self {
-            limits: connection_limits::Behaviour::new(limits(&config.limits)),
             blocked: allow_block_list::Behaviour::default(),
+            admission: admission::Behaviour::new(config.limits.clone()),
             identify: identify::Behaviour::new(
                 identify.with_agent_version(config.agent.clone()).with_cache_size(0),
             ),
@@ -52,14 +54,6 @@ impl Behaviour {
             streams: stream::Behaviour::new(accepts),
         })
     }
-}
-
-fn limits(limits: &NetLimits) -> connection_limits::ConnectionLimits {
-    connection_limits::ConnectionLimits::default()
-        .with_max_established_per_peer(Some(limits.per_peer))
-        .with_max_established(Some(limits.established))
-        .with_max_pending_incoming(Some(limits.pending_incoming))
-        .with_max_pending_outgoing(Some(limits.pending_outgoing))
 }
 
 fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, NetError> {

@@ -128,9 +128,9 @@ impl MdnsConfig {
 pub struct NetLimits {
     /// Connections to one peer.
     pub per_peer: u32,
-    /// Connections in all.
+    /// Connections in all, of which strangers have three quarters at most.
     pub established: u32,
-    /// Handshakes under way that others began.
+    /// Handshakes under way that others began; three quarters at most from where no member was met.
     pub pending_incoming: u32,
     /// Dials under way that we began.
     pub pending_outgoing: u32,

@@ -25,11 +25,13 @@
 //! | [`errors`] | one enum per operation |
 //! | `task`, `swarm`, `discovery` | the task: commands in, what the swarm and multicast report, events out |
 //! | `behaviour` | the libp2p behaviours and transports |
+//! | `admission` | how many connections and handshakes, and whose |
 //! | `dial`, `bootstrap`, `peers` | whom to dial when, and who is there; pure |
 //! | [`stream`] | [`NetStream`], [`Incoming`] |
 //! | `mdns`, `first_look`, `interfaces` | discovery on the LAN, and on which interfaces |
 //! | [`sockets`] | socket options that libp2p has no setting for |
 
+mod admission;
 mod behaviour;
 mod bootstrap;
 pub mod config;
@@ -47,6 +49,7 @@ mod swarm;
 mod task;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -195,6 +198,12 @@ impl Net {
     /// Ends a ban.
     pub async fn unban(&self, peer: DeviceId) {
         self.ask(|reply| Command::Unban { peer, reply }).await;
+    }
+
+    /// Tells which devices are members, instead of those told before. For them a quarter of the connections
+    /// is kept, and a stranger has to go when one of them comes and there is no room.
+    pub async fn prefer(&self, members: HashSet<DeviceId>) {
+        self.ask(|reply| Command::Prefer { members, reply }).await;
     }
 
     /// Follows a gossip topic.

@@ -65,6 +65,7 @@ pub(crate) enum Command {
     Disconnect { peer: DeviceId, reply: Reply<()> },
     Ban { peer: DeviceId, duration: Duration, reply: Reply<()> },
     Unban { peer: DeviceId, reply: Reply<()> },
+    Prefer { members: HashSet<DeviceId>, reply: Reply<()> },
     Subscribe { topic: [u8; 32], follow: bool, reply: Reply<()> },
     Publish { topic: [u8; 32], data: Vec<u8>, reply: Reply<Result<(), PublishError>> },
     Peers(Reply<Vec<PeerInfo>>),
@@ -258,6 +259,11 @@ impl Task {
                 if let Some(peer) = peer_of(&peer) {
                     self.unban(&peer);
                 }
+                send(reply, ());
+            }
+            Command::Prefer { members, reply } => {
+                let peers = members.iter().filter_map(peer_of).collect();
+                self.swarm.behaviour_mut().admission.prefer(peers);
                 send(reply, ());
             }
             Command::Subscribe { topic, follow, reply } => {

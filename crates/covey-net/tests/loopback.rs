@@ -284,6 +284,38 @@ async fn the_connection_limit_holds() {
 }
 
 #[tokio::test]
+async fn strangers_fill_their_share_and_a_member_still_gets_in() {
+    let mut small = config(&[QUIC]);
+    small.limits.established = 4;
+    let small = Node::start(small).await;
+    let members = [Node::start(config(&[QUIC])).await, Node::start(config(&[QUIC])).await];
+    small.net.prefer(members.iter().map(|member| member.net.device()).collect()).await;
+    let mut strangers = Vec::new();
+    for _ in 0..4 {
+        let stranger = Node::start(config(&[QUIC])).await;
+        let _ = stranger.net.connect(small.net.device(), small.addrs.clone()).await;
+        strangers.push(stranger);
+    }
+    // The last one never got in, or was put out again.
+    let out = async {
+        while strangers[3].net.peers().await.iter().any(|peer| peer.state == PeerState::Connected) {
+            strangers[3].events.recv().await;
+        }
+    };
+    timeout(LONG, out).await.unwrap();
+    for member in &members {
+        member.net.connect(small.net.device(), small.addrs.clone()).await.unwrap();
+    }
+    // One member had the room that is kept; for the other the stranger who came first had to go.
+    assert_eq!(strangers[0].disconnected().await, small.net.device());
+    let mut there: Vec<_> = small.net.peers().await.iter().map(|peer| peer.device).collect();
+    let mut expected: Vec<_> = members.iter().chain(&strangers[1..3]).map(|node| node.net.device()).collect();
+    there.sort();
+    expected.sort();
+    assert_eq!(there, expected);
+}
+
+#[tokio::test]
 async fn gossip_arrives_once_and_says_who_signed_it() {
     let topic = [9; 32];
     let (a, mut b) = (Node::start(config(&[QUIC])).await, Node::start(config(&[QUIC])).await);

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use covey_net::{MdnsConfig, NetworkMode};
+use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 use covey_store::Unlock;
 
 /// The names that a new identity gets.
@@ -94,6 +94,8 @@ pub struct NodeConfig {
     pub bootstrap: Vec<String>,
     /// Multicast discovery.
     pub mdns: MdnsConfig,
+    /// How many connections and handshakes.
+    pub limits: NetLimits,
     /// The clock.
     pub clock: WallClock,
 }
@@ -109,6 +111,7 @@ impl NodeConfig {
             listen: Vec::new(),
             bootstrap: Vec::new(),
             mdns: MdnsConfig::default(),
+            limits: NetLimits::default(),
             clock: WallClock::default(),
         }
     }

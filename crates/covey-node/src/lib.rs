@@ -45,7 +45,7 @@ mod sync;
 
 pub use collection::{Collection, Put, PutMany};
 pub use config::{NodeConfig, Profile, WallClock};
-pub use covey_net::{MdnsConfig, NetworkMode};
+pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 pub use covey_records::{Filter, FilterError};
 pub use covey_space::{ParseRoleError, Role};
 pub use covey_store::{Unlock, exists, needs_passphrase};

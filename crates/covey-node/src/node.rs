@@ -165,6 +165,7 @@ impl Node {
             bootstrap,
             mode: config.network,
             mdns: config.mdns.clone(),
+            limits: config.limits.clone(),
             ..NetConfig::new(secrets.device.clone())
         })?;
         let peers = Peers::load(&store).await?;

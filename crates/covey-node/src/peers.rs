@@ -6,7 +6,7 @@
 //! announces changes. Of two devices that see each other the one with the smaller id dials first.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +17,11 @@ use std::{
 use covey_net::{Multiaddr, NetEvent};
 use covey_store::{Store, StoreError};
 use covey_types::{DeviceId, keys::random_bytes, wire};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{
+    Notify,
+    broadcast::error::{RecvError, TryRecvError},
+    mpsc,
+};
 
 use crate::{Event, Node, sync};
 
@@ -203,6 +207,7 @@ fn is_member(node: &Node, device: DeviceId) -> bool {
 pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
     let generation = node.0.peers.next_generation();
     node.0.net.announce(generation).await;
+    node.spawn(tell_members(node.clone()));
     redial_members(&node);
     while let Some(event) = events.recv().await {
         match event {
@@ -228,15 +233,36 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
     }
 }
 
-fn redial_members(node: &Node) {
-    let me = node.device();
-    let mut devices: std::collections::BTreeSet<DeviceId> = std::collections::BTreeSet::new();
+/// The devices of all spaces but this one, and who let it in.
+fn members(node: &Node) -> HashSet<DeviceId> {
+    let mut devices = HashSet::new();
     for space in node.engine().spaces.values() {
         devices.extend(space.membership.devices().map(|(device, _)| device));
         devices.extend(space.info.inviter);
     }
-    devices.remove(&me);
-    for device in devices {
+    devices.remove(&node.device());
+    devices
+}
+
+/// Tells the network who the members are, now and whenever there are more, so that it keeps room for them.
+async fn tell_members(node: Node) {
+    let mut events = node.events();
+    loop {
+        node.0.net.prefer(members(&node)).await;
+        loop {
+            match events.recv().await {
+                Ok(Event::SpaceAdded(_) | Event::MemberJoined { .. }) | Err(RecvError::Lagged(_)) => break,
+                Ok(_) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+        // A first sync brings many at once: they are told together.
+        while !matches!(events.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+    }
+}
+
+fn redial_members(node: &Node) {
+    for device in members(node) {
         keep_dialling(node, device, Duration::ZERO);
     }
 }
