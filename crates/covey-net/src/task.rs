@@ -5,22 +5,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    io::ErrorKind,
-    net::SocketAddr,
     time::Duration,
 };
 
 use covey_types::DeviceId;
 use futures::StreamExt;
-use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    core::transport::ListenerId,
-    gossipsub,
-    swarm::{
-        ConnectionId, DialError,
-        dial_opts::{DialOpts, PeerCondition},
-    },
-};
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, gossipsub, swarm::ConnectionId};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -28,12 +18,11 @@ use tokio::{
 
 use crate::{
     behaviour::Behaviour,
-    bootstrap::{Bootstrap, peer_in},
+    bootstrap::Bootstrap,
     config::{MAX_GOSSIP, NetConfig},
-    dial::{ConnectReply, Dial, address_error},
-    errors::{ConnectError, NetError, PublishError},
-    events::{EventQueue, PeerInfo, Transport},
-    interfaces::{presentable, socket_address},
+    dial::{ConnectReply, Dial},
+    errors::{ConnectError, PublishError},
+    events::{EventQueue, PeerInfo},
     mdns::{Mdns, MdnsEvent},
     peers::Peers,
     stream::{Accepts, OpenReply},
@@ -45,16 +34,12 @@ pub(crate) const SETTLE: Duration = Duration::from_millis(20);
 /// Who asks for the addresses before every listener has reported one waits this long at most: a listener may
 /// have none, as on a machine without IPv6.
 const LISTENERS_REPORT_WITHIN: Duration = Duration::from_millis(500);
-/// Connections get this long to say goodbye at shutdown.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// How often it is looked whether a port is free again.
-const RELEASE_POLL: Duration = Duration::from_millis(10);
 /// Bans held at once; past that the one that ends first goes.
 const MAX_BANS: usize = 4096;
 /// Commands waiting for the task, which takes them promptly.
 pub(crate) const COMMANDS: usize = 64;
 
-type Reply<T> = oneshot::Sender<T>;
+pub(crate) type Reply<T> = oneshot::Sender<T>;
 
 /// What a [`Net`](crate::Net) asks of the task.
 pub(crate) enum Command {
@@ -104,9 +89,12 @@ pub(crate) struct Task {
     pub(crate) listening: BTreeSet<Multiaddr>,
     /// Listeners that have not reported an address yet, and until when they are waited for.
     pub(crate) silent: HashSet<ListenerId>,
-    silent_until: Instant,
+    pub(crate) silent_until: Instant,
+    /// Addresses whose port is about to become free, and when that is looked at.
+    pub(crate) taken: Vec<Multiaddr>,
+    pub(crate) retry_at: Option<Instant>,
     /// Who asked for the addresses meanwhile.
-    asked: Vec<Reply<Vec<Multiaddr>>>,
+    pub(crate) asked: Vec<Reply<Vec<Multiaddr>>>,
     pub(crate) presented: BTreeSet<Multiaddr>,
     pub(crate) raised_ports: HashSet<u16>,
     pub(crate) settle_at: Option<Instant>,
@@ -140,6 +128,8 @@ impl Task {
             listening: BTreeSet::new(),
             silent: HashSet::new(),
             silent_until: now + LISTENERS_REPORT_WITHIN,
+            taken: Vec::new(),
+            retry_at: None,
             asked: Vec::new(),
             presented: BTreeSet::new(),
             raised_ports: HashSet::new(),
@@ -149,29 +139,6 @@ impl Task {
             mdns: None,
             mdns_events: None,
             mdns_warned: false,
-        }
-    }
-
-    /// Opens the listening sockets. Addresses given by hand must all work; of the default ones, one.
-    pub(crate) fn listen(&mut self, addresses: Vec<Multiaddr>, all: bool) -> Result<(), NetError> {
-        let mut failure = None;
-        let mut working = 0;
-        for address in addresses {
-            match self.swarm.listen_on(address.clone()) {
-                Ok(listener) => {
-                    self.silent.insert(listener);
-                    working += 1;
-                }
-                Err(error) => {
-                    let reason = crate::dial::transport_error(&error);
-                    tracing::debug!(%address, %reason, "not listening");
-                    failure = Some(NetError::Listen { address, reason });
-                }
-            }
-        }
-        match failure {
-            Some(error) if all || working == 0 => Err(error),
-            _ => Ok(()),
         }
     }
 
@@ -200,23 +167,15 @@ impl Task {
 
     fn next_wake(&self) -> Option<Instant> {
         let asked = (!self.asked.is_empty()).then_some(self.silent_until);
-        let others = asked.into_iter().chain(self.settle_at).chain(self.next_unban);
+        let others = asked.into_iter().chain(self.settle_at).chain(self.retry_at).chain(self.next_unban);
         self.bootstrap.iter().filter_map(Bootstrap::due).chain(others).min()
-    }
-
-    /// Answers who asked for the addresses, once that makes sense.
-    pub(crate) fn tell_addresses(&mut self) {
-        // A wildcard listener reports one address after the other: while they still come, more may follow.
-        let all_told = self.silent.is_empty() && self.settle_at.is_none();
-        if all_told || self.silent_until <= Instant::now() {
-            for reply in std::mem::take(&mut self.asked) {
-                send(reply, presentable(&self.listening, &self.config.mdns));
-            }
-        }
     }
 
     fn timers(&mut self) {
         let now = Instant::now();
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.listen_again();
+        }
         if self.settle_at.is_some_and(|at| at <= now) {
             self.settle_at = None;
             self.addresses_settled();
@@ -283,106 +242,6 @@ impl Task {
         }
     }
 
-    fn connect(&mut self, device: DeviceId, addrs: Vec<Multiaddr>, reply: ConnectReply) {
-        let Some(peer) = peer_of(&device) else {
-            return send(reply, Err(ConnectError::NoAddress(device)));
-        };
-        if peer == *self.swarm.local_peer_id() {
-            let own = addrs.into_iter().next().unwrap_or_else(Multiaddr::empty);
-            return send(reply, Err(ConnectError::Myself(own)));
-        }
-        if self.bans.contains_key(&peer) {
-            return send(reply, Err(ConnectError::Banned(device)));
-        }
-        if self.peers.is_connected(&peer) {
-            return send(reply, Ok(()));
-        }
-        let mut addrs = addrs;
-        addrs.extend(self.peers.addresses(&peer));
-        if let Some(dial) = self.dials.get_mut(&peer) {
-            dial.also(&addrs);
-            return dial.wait(reply);
-        }
-        let mut dial = Dial::new(device, &addrs);
-        dial.wait(reply);
-        self.dials.insert(peer, dial);
-        self.dial_next(peer);
-    }
-
-    /// Dials the next addresses of a dial, or ends it when there are none.
-    pub(crate) fn dial_next(&mut self, peer: PeerId) {
-        loop {
-            let Some(dial) = self.dials.get_mut(&peer) else { return };
-            let addresses = dial.next();
-            if addresses.is_empty() {
-                if let Some(dial) = self.dials.remove(&peer) {
-                    dial.give_up();
-                }
-                return;
-            }
-            let options =
-                DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build();
-            let id = options.connection_id();
-            self.attempts.insert(id, Attempt::Peer(peer));
-            let Err(error) = self.swarm.dial(options) else { return };
-            // The swarm refused on the spot: a limit, or a transport we don't have.
-            self.attempts.remove(&id);
-            if let Some(dial) = self.dials.get_mut(&peer)
-                && !dial.failed(error)
-                && let Some(dial) = self.dials.remove(&peer)
-            {
-                dial.give_up();
-                return;
-            }
-        }
-    }
-
-    fn connect_any(&mut self, addr: Multiaddr, reply: Reply<Result<DeviceId, ConnectError>>) {
-        let options = DialOpts::unknown_peer_id().address(addr.clone()).build();
-        let id = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => {
-                self.attempts.insert(id, Attempt::Any(addr, reply));
-            }
-            Err(error) => send(reply, Err(address_error(&addr, error))),
-        }
-    }
-
-    fn dial_bootstrap(&mut self, index: usize) {
-        let one = &mut self.bootstrap[index];
-        if let Some(peer) = one.peer.filter(|peer| self.peers.is_connected(peer)) {
-            return one.connected(peer);
-        }
-        // Only a peer named in the address itself is insisted on: another one may have moved in.
-        let options = match peer_in(&one.address) {
-            Some(peer) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::Always)
-                .addresses(vec![one.address.clone()])
-                .build(),
-            None => DialOpts::unknown_peer_id().address(one.address.clone()).build(),
-        };
-        let id = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => {
-                one.dialed(id);
-                self.attempts.insert(id, Attempt::Bootstrap(index));
-            }
-            Err(error) => self.bootstrap_failed(index, error),
-        }
-    }
-
-    pub(crate) fn bootstrap_failed(&mut self, index: usize, error: DialError) {
-        let one = &mut self.bootstrap[index];
-        let address = one.address.clone();
-        match address_error(&address, error) {
-            ConnectError::Myself(_) => one.give_up(),
-            error => {
-                one.failed(Instant::now());
-                tracing::debug!(%address, %error, "a bootstrap address does not answer; it is tried again");
-            }
-        }
-    }
-
     fn open(&mut self, device: DeviceId, protocol: &'static str, reply: OpenReply) {
         match peer_of(&device) {
             Some(peer) => self.swarm.behaviour_mut().streams.open(peer, device, protocol, reply),
@@ -434,43 +293,9 @@ impl Task {
             error => PublishError::Failed(error.to_string()),
         })
     }
-
-    /// Ends everything, and returns when the listening ports are free again.
-    async fn shutdown(mut self) {
-        self.mdns_events = None;
-        let goodbye = self.mdns.take().map(|mdns| mdns.shutdown());
-        self.accepts.clear();
-        for peer in self.peers.connected() {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let closed = async {
-            while !self.peers.connected().is_empty() {
-                let event = self.swarm.select_next_some().await;
-                self.swarm_event(event);
-            }
-        };
-        let _ = tokio::time::timeout(CLOSE_WITHIN, closed).await;
-        if let Some(goodbye) = goodbye {
-            let _ = tokio::time::timeout(CLOSE_WITHIN, goodbye).await;
-        }
-        let sockets: Vec<_> = self.listening.iter().filter_map(socket_address).collect();
-        drop(self);
-        let _ = tokio::time::timeout(CLOSE_WITHIN, released(sockets)).await;
-    }
 }
 
-/// Ends when nobody holds the UDP sockets any more: QUIC keeps one until its last connection is drained.
-async fn released(sockets: Vec<(SocketAddr, Transport)>) {
-    for (socket, _) in sockets.into_iter().filter(|(_, transport)| *transport == Transport::Quic) {
-        let in_use =
-            || std::net::UdpSocket::bind(socket).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
-        while in_use() {
-            tokio::time::sleep(RELEASE_POLL).await;
-        }
-    }
-}
-
-fn send<T>(reply: Reply<T>, value: T) {
+pub(crate) fn send<T>(reply: Reply<T>, value: T) {
     let _ = reply.send(value); // whoever asked may have stopped waiting
 }
 

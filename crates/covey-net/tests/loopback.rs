@@ -424,6 +424,43 @@ async fn shutdown_is_seen_at_once_and_ends_everything() {
     assert!(matches!(b.net.connect(a.net.device(), vec![]).await, Err(ConnectError::Shutdown)));
 }
 
+/// A dial that nobody answers keeps the socket for seconds (RFC 9000 §10.2), which nobody should wait for.
+#[tokio::test]
+async fn a_dial_under_way_does_not_hold_up_a_shutdown_and_the_port_can_be_had_again() {
+    let (mut a, b) = (Node::start(config(&[QUIC])).await, Node::start(config(&[QUIC])).await);
+    a.net.connect(b.net.device(), b.addrs.clone()).await.unwrap();
+    a.connected().await;
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nowhere = format!("/ip4/127.0.0.1/udp/{}/quic-v1", deaf.local_addr().unwrap().port());
+    let net = b.net.clone();
+    let dial = tokio::spawn(async move {
+        net.connect(DeviceSecret::generate().id(), vec![nowhere.parse().unwrap()]).await
+    });
+    // The dial has begun when its first packet is there.
+    let deaf = tokio::task::spawn_blocking(move || deaf.recv_from(&mut [0; 2048]).map(|_| deaf));
+    let _deaf = timeout(LONG, deaf).await.unwrap().unwrap().unwrap();
+
+    let began = std::time::Instant::now();
+    let (seen, ended) = tokio::join!(
+        async {
+            a.disconnected().await;
+            began.elapsed()
+        },
+        async {
+            b.net.shutdown().await;
+            began.elapsed()
+        }
+    );
+    assert!(seen < ended, "the other end was told first: {seen:?}, {ended:?}");
+    assert!(ended < Duration::from_millis(700), "{ended:?}");
+    assert!(matches!(dial.await.unwrap(), Err(ConnectError::Shutdown)));
+
+    let addr = b.addrs[0].to_string();
+    let again = timeout(LONG, Node::start(config(&[&addr]))).await.unwrap();
+    assert_eq!(again.addrs, b.addrs);
+    again.net.connect(a.net.device(), a.addrs.clone()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_taken_port_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
