@@ -17,10 +17,11 @@ use crate::{
 impl Task {
     pub(crate) fn addresses_settled(&mut self) {
         let first = !std::mem::replace(&mut self.settled, true);
-        let presented: BTreeSet<_> = presentable(&self.listening, &self.config.mdns).into_iter().collect();
-        for new in presented.difference(&self.presented) {
+        let presented = presentable(&self.listening, &self.config.mdns);
+        for new in presented.iter().filter(|addr| !self.presented.contains(addr)) {
             self.events.push(NetEvent::Listening(new.clone()));
         }
+        let presented: BTreeSet<_> = presented.into_iter().collect();
         let changed = !first && presented != self.presented;
         self.presented = presented;
         if changed {

@@ -24,25 +24,28 @@ fn rank(config: &MdnsConfig, name: &str, ip: IpAddr, is_p2p: bool) -> Option<u8>
     if ip.is_unspecified() || is_link_local_v6(ip) {
         return None;
     }
-    let named = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, name));
     Some(match () {
-        () if named(&config.allow) => 0,
+        () if fits_any(&config.allow, name) => 0,
         () if ip.is_loopback() => 2,
-        () if is_p2p || named(&config.deny) => 1,
+        () if leads_elsewhere(config, name, is_p2p) => 1,
         () => 0,
     })
+}
+
+fn fits_any(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| fits(pattern, name))
+}
+
+/// Whether an interface is likely to lead to a container, a virtual machine or through a tunnel.
+fn leads_elsewhere(config: &MdnsConfig, name: &str, is_p2p: bool) -> bool {
+    is_p2p || fits_any(&config.deny, name)
 }
 
 const fn is_link_local_v6(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-/// The addresses of the best interfaces there are, right now.
-pub(crate) fn usable_addresses(config: &MdnsConfig) -> HashSet<IpAddr> {
-    let all = if_addrs::get_if_addrs().unwrap_or_default();
-    best(config, &all)
-}
-
+/// The addresses of the best interfaces.
 fn best(config: &MdnsConfig, all: &[Interface]) -> HashSet<IpAddr> {
     let ranked = all
         .iter()
@@ -52,15 +55,27 @@ fn best(config: &MdnsConfig, all: &[Interface]) -> HashSet<IpAddr> {
     ranked.into_iter().filter(|(rank, _)| *rank == least).map(|(_, ip)| ip).collect()
 }
 
-/// The addresses we listen on that others can use, sorted. When we were told to listen on loopback
-/// only, those are the ones.
+/// The addresses we listen on that others can use, the best first. When we were told to listen on loopback only,
+/// those are the ones.
 pub(crate) fn presentable(listening: &BTreeSet<Multiaddr>, config: &MdnsConfig) -> Vec<Multiaddr> {
-    let ip = |addr: &Multiaddr| socket_address(addr).map(|(socket, _)| socket.ip());
-    if listening.iter().all(|addr| ip(addr).is_some_and(|ip| ip.is_loopback())) {
-        return listening.iter().cloned().collect();
-    }
-    let usable = usable_addresses(config);
-    listening.iter().filter(|addr| ip(addr).is_some_and(|ip| usable.contains(&ip))).cloned().collect()
+    sorted(listening, config, &if_addrs::get_if_addrs().unwrap_or_default())
+}
+
+/// People copy the first address of a list: QUIC comes before TCP, then interfaces of this machine before
+/// containers and tunnels that were allowed by name, then IPv4 before IPv6, which is longer.
+fn sorted(listening: &BTreeSet<Multiaddr>, config: &MdnsConfig, all: &[Interface]) -> Vec<Multiaddr> {
+    let socket = |addr: &Multiaddr| socket_address(addr).map(|(socket, transport)| (socket.ip(), transport));
+    let only_loopback = listening.iter().all(|addr| socket(addr).is_some_and(|(ip, _)| ip.is_loopback()));
+    let usable = best(config, all);
+    let elsewhere =
+        |ip| all.iter().any(|one| one.ip() == ip && leads_elsewhere(config, &one.name, one.is_p2p()));
+    let mut found: Vec<_> = listening
+        .iter()
+        .filter_map(|addr| socket(addr).map(|(ip, transport)| (addr, ip, transport)))
+        .filter(|(_, ip, _)| only_loopback || usable.contains(ip))
+        .collect();
+    found.sort_by_key(|&(_, ip, transport)| (transport == Transport::Tcp, elsewhere(ip), ip));
+    found.into_iter().map(|(addr, ..)| addr.clone()).collect()
 }
 
 /// The socket and the transport behind an address of ours or of a peer; `None` for other kinds.
@@ -142,6 +157,41 @@ mod tests {
             chosen(&config, &[home, lan, ("wg0", [10, 8, 0, 1])]),
             [IpAddr::from(lan.1), home.1.into()]
         );
+    }
+
+    #[test]
+    fn the_first_address_is_quic_on_a_real_interface() {
+        let config = MdnsConfig { allow: vec!["tun-home".to_owned()], ..MdnsConfig::default() };
+        let all = [
+            interface("tun-home", [10, 0, 0, 2]),
+            interface("eth0", [192, 168, 1, 2]),
+            interface("docker0", [172, 17, 0, 1]),
+            interface("lo", [127, 0, 0, 1]),
+        ];
+        let listening = all.iter().flat_map(|one| {
+            [Transport::Tcp, Transport::Quic].map(|transport| multiaddr(one.ip(), 7, transport))
+        });
+        let six = "/ip6/fd00::1/udp/7/quic-v1".parse().unwrap();
+        let told = sorted(&listening.chain([six]).collect(), &config, &all);
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "/ip4/192.168.1.2/udp/7/quic-v1",
+                "/ip4/10.0.0.2/udp/7/quic-v1",
+                "/ip4/192.168.1.2/tcp/7",
+                "/ip4/10.0.0.2/tcp/7",
+            ]
+        );
+    }
+
+    #[test]
+    fn loopback_is_told_if_it_is_all_we_listen_on() {
+        let lo = |transport| multiaddr([127, 0, 0, 1].into(), 7, transport);
+        let both = BTreeSet::from([lo(Transport::Tcp), lo(Transport::Quic)]);
+        let all = [interface("lo", [127, 0, 0, 1]), interface("eth0", [10, 0, 0, 2])];
+        let told = sorted(&both, &MdnsConfig::default(), &all);
+        assert_eq!(told, [lo(Transport::Quic), lo(Transport::Tcp)]);
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Net {
     }
 
     /// The addresses others can reach us at, without `/p2p`: wildcards are expanded to the addresses of
-    /// the interfaces worth announcing. Loopback only if that is all we listen on, or all there is.
+    /// the interfaces worth announcing. Loopback only if that is all we listen on, or all there is. The best comes
+    /// first: QUIC before TCP.
     pub async fn listen_addrs(&self) -> Vec<Multiaddr> {
         self.ask(Command::ListenAddrs).await.unwrap_or_default()
     }
