@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use covey_log::{Entry, Kind};
 use covey_records::{BodyWriter, Filter, Op, RecordId, json};
+use covey_store::{Page, PageSize};
 use covey_types::{Hlc, limits::MAX_RECORD_BYTES};
 use serde_json::value::RawValue;
 
@@ -152,11 +153,25 @@ impl Collection {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, NodeError> {
+        let size = PageSize { rows: limit, bytes: usize::MAX };
+        Ok(self.page(filter, after, size).await?.rows)
+    }
+
+    /// The same, bounded also by bytes of documents: how a collection of any size is read with little memory.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn page(
+        &self,
+        filter: Option<Filter>,
+        after: Option<String>,
+        size: PageSize,
+    ) -> Result<Page, NodeError> {
         let space = self.node().engine().space(self.space.id())?.key;
         let name = Arc::clone(&self.name);
         let read = move |reader: &covey_store::Reader<'_>| match reader.collection(space, &name)? {
-            None => Ok(Vec::new()),
-            Some(collection) => reader.list(collection, filter.as_ref(), after.as_deref(), limit),
+            None => Ok(Page { rows: Vec::new(), more: false }),
+            Some(collection) => reader.page(collection, filter.as_ref(), after.as_deref(), size),
         };
         Ok(self.node().0.store.read(read).await?)
     }

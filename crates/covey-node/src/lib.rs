@@ -48,7 +48,7 @@ pub use config::{NodeConfig, Profile, WallClock};
 pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 pub use covey_records::{Filter, FilterError};
 pub use covey_space::{ParseRoleError, Role};
-pub use covey_store::{Unlock, exists, needs_passphrase};
+pub use covey_store::{Page, PageSize, Unlock, exists, needs_passphrase};
 pub use covey_types::{DeviceId, Hlc, SpaceId, UserId};
 pub use error::NodeError;
 pub use node::{Joined, Node, OpenError, init};

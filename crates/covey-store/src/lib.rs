@@ -40,7 +40,7 @@ pub use key::{Unlock, exists, needs_passphrase};
 pub use schema::SCHEMA_VERSION;
 pub use store::Store;
 pub use tables::{
-    Change, CollectionKey, CollectionRow, HeldRow, LogKey, LogRow, NewEntry, RecordRow, RecordState,
-    SpaceKey, SpaceRow, StoredEntry,
+    Change, CollectionKey, CollectionRow, HeldRow, LogKey, LogRow, NewEntry, Page, PageSize, RecordRow,
+    RecordState, SpaceKey, SpaceRow, StoredEntry,
 };
 pub use tx::{Reader, Tx};

@@ -9,7 +9,7 @@ mod common;
 
 use common::{space, store, write};
 use covey_records::{Compare, Filter};
-use covey_store::{CollectionKey, Store};
+use covey_store::{CollectionKey, PageSize, Store};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
@@ -118,6 +118,31 @@ fn a_filtered_list_goes_on_after_the_last_id_and_stops_at_the_limit() {
         }
         assert_eq!(found, (0..50).filter(|n| n % 5 == 3).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_page_ends_before_it_is_larger_than_asked_and_knows_whether_more_comes() {
+    // Documents of 12 bytes, but for one that alone is larger than a page.
+    let doc = |n: usize| format!("{{\"n\":\"{}\"}}", "x".repeat(if n == 3 { 100 } else { 4 }));
+    let docs: Vec<String> = (0..8).map(doc).collect();
+    let (_dir, store, key) = with_docs(&docs);
+    let pages = |rows, bytes| {
+        let (mut pages, mut after) = (vec![], None::<String>);
+        loop {
+            let size = PageSize { rows, bytes };
+            let page = store.read_blocking(|r| r.page(key, None, after.as_deref(), size)).unwrap();
+            after = page.rows.last().map(|(id, _)| id.clone());
+            pages.push(page.rows.len());
+            if !page.more {
+                return pages;
+            }
+        }
+    };
+    assert_eq!(pages(9, 24), [2, 1, 1, 2, 2]);
+    assert_eq!(pages(9, 35), [2, 1, 1, 2, 2]);
+    assert_eq!(pages(1, 1000), [1; 8]);
+    assert_eq!(pages(4, 1000), [4, 4]);
+    assert_eq!(pages(8, usize::MAX), [8]);
 }
 
 #[test]

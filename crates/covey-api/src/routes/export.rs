@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use covey_node::{Collection, Filter};
+use covey_node::{Collection, Filter, PageSize};
 
 use super::{
     ApiState,
@@ -19,22 +19,18 @@ use crate::{
     problem::Problem,
 };
 
-/// The first page of a stream, before anything is known of the documents' sizes: at most 64 MiB.
-const FIRST_PAGE: usize = 64;
-
-/// Reads a collection page by page, in the order of ids. The size of a page follows the size of the
-/// documents seen so far, so that a page stays near [`MAX_PAGE_BYTES`].
+/// Reads a collection page by page, in the order of ids. A page holds at most [`MAX_PAGE`] records and
+/// [`MAX_PAGE_BYTES`] of documents, or a single record that is larger.
 pub(super) struct Pages {
     collection: Collection,
     filter: Option<Filter>,
     after: Option<String>,
-    next_size: usize,
     at_end: bool,
 }
 
 impl Pages {
     pub(super) fn new(collection: Collection, filter: Option<Filter>, after: Option<String>) -> Self {
-        Self { collection, filter, after, next_size: FIRST_PAGE, at_end: false }
+        Self { collection, filter, after, at_end: false }
     }
 
     /// Whether the last page was the last.
@@ -44,20 +40,16 @@ impl Pages {
 
     /// The next rows, at most `most` of them; none at the end.
     pub(super) async fn next_page(&mut self, most: usize) -> Result<Vec<(String, String)>, Problem> {
-        let size = self.next_size.min(most);
-        if self.at_end || size == 0 {
+        if self.at_end || most == 0 {
             return Ok(Vec::new());
         }
-        let mut rows = self.collection.query(self.filter.clone(), self.after.clone(), size + 1).await?;
-        self.at_end = rows.len() <= size;
-        rows.truncate(size);
-        if let Some((id, _)) = rows.last() {
+        let size = PageSize { rows: most.min(MAX_PAGE), bytes: MAX_PAGE_BYTES };
+        let page = self.collection.page(self.filter.clone(), self.after.clone(), size).await?;
+        self.at_end = !page.more;
+        if let Some((id, _)) = page.rows.last() {
             self.after = Some(id.clone());
-            let bytes: usize = rows.iter().map(|(_, doc)| doc.len()).sum();
-            let mean = (bytes / rows.len()).max(1);
-            self.next_size = (MAX_PAGE_BYTES / mean).clamp(1, MAX_PAGE);
         }
-        Ok(rows)
+        Ok(page.rows)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     convert,
     dto::{NewRecord, PutDto, RecordDto, RecordPage},
     extract::{InJson, InPath, InQuery},
-    limits::{DEFAULT_PAGE, MAX_PAGE, MAX_PAGE_BYTES},
+    limits::{DEFAULT_PAGE, MAX_PAGE},
     problem::Problem,
 };
 
@@ -105,17 +105,9 @@ pub(super) async fn list(
 }
 
 async fn page(pages: &mut Pages, limit: usize) -> Result<RecordPage, Problem> {
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    while items.len() < limit && bytes < MAX_PAGE_BYTES {
-        let rows = pages.next_page(limit - items.len()).await?;
-        if rows.is_empty() {
-            return Ok(RecordPage { items, next: None });
-        }
-        for (id, doc) in rows {
-            bytes += doc.len();
-            items.push(RecordDto { id, doc: convert::raw(doc)? });
-        }
-    }
+    let rows = pages.next_page(limit).await?;
+    let record = |(id, doc)| Ok(RecordDto { id, doc: convert::raw(doc)? });
+    let items = rows.into_iter().map(record).collect::<Result<Vec<_>, Problem>>()?;
     let next = if pages.at_end() { None } else { items.last().map(|record| record.id.clone()) };
     Ok(RecordPage { items, next })
 }

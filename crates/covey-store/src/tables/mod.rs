@@ -18,6 +18,7 @@ use std::fmt;
 
 pub use logs::{LogRow, NewEntry, StoredEntry};
 pub use membership::HeldRow;
+pub use query::{Page, PageSize};
 pub use records::{Change, CollectionRow, RecordRow, RecordState};
 pub use spaces::SpaceRow;
 pub(crate) use spaces::{position, save_position};

@@ -18,6 +18,24 @@ use crate::{error::StoreError, tx::Reader};
 /// Most comparisons that become SQL: SQLite nests a thousand, and a chain of `AND` is a nest.
 const MAX_TERMS: usize = 400;
 
+/// Some records of a list, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Id and JSON text of each.
+    pub rows: Vec<(String, String)>,
+    /// Whether the list goes on after them.
+    pub more: bool,
+}
+
+/// Where a page ends: with the last row that keeps both.
+#[derive(Debug, Clone, Copy)]
+pub struct PageSize {
+    /// Most rows.
+    pub rows: usize,
+    /// Most bytes of documents. A single document that is larger makes a page of its own.
+    pub bytes: usize,
+}
+
 impl Reader<'_> {
     /// The records of a collection that aren't deleted and fulfil the filter, as id and JSON text, in
     /// the order of their ids (by bytes), from the first after `after_id` on and at most `limit`.
@@ -28,6 +46,18 @@ impl Reader<'_> {
         after_id: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
+        let size = PageSize { rows: limit, bytes: usize::MAX };
+        Ok(self.page(collection, filter, after_id, size)?.rows)
+    }
+
+    /// The same, bounded also by bytes: what is in memory at once is at most a page and one document.
+    pub fn page(
+        &self,
+        collection: CollectionKey,
+        filter: Option<&Filter>,
+        after_id: Option<&str>,
+        size: PageSize,
+    ) -> Result<Page, StoreError> {
         let mut params = vec![
             Sql::Integer(collection.0),
             Sql::Text(after_id.unwrap_or_default().to_owned()),
@@ -47,28 +77,31 @@ impl Reader<'_> {
              WHERE collection = ?1 AND id >= ?2 AND (?3 OR id > ?2) AND doc IS NOT NULL AND {condition}
              ORDER BY id"
         );
-        self.read_list(&sql, params, by_hand, limit).map_err(|err| self.failed("list records", err))
+        self.read_page(&sql, params, by_hand, size).map_err(|err| self.failed("list records", err))
     }
 
-    fn read_list(
+    fn read_page(
         &self,
         sql: &str,
         params: Vec<Sql>,
         by_hand: Option<&Filter>,
-        limit: usize,
-    ) -> rusqlite::Result<Vec<(String, String)>> {
+        size: PageSize,
+    ) -> rusqlite::Result<Page> {
         let mut stmt = self.conn().prepare_cached(sql)?;
-        let mut rows = stmt.query(params_from_iter(params))?;
-        let mut found = Vec::new();
-        while found.len() < limit
-            && let Some(row) = rows.next()?
-        {
+        let mut found = stmt.query(params_from_iter(params))?;
+        let (mut rows, mut bytes) = (Vec::new(), 0usize);
+        while let Some(row) = found.next()? {
             let (id, doc): (String, String) = (row.get(0)?, row.get(1)?);
-            if by_hand.is_none_or(|filter| matches(filter, &doc)) {
-                found.push((id, doc));
+            if by_hand.is_some_and(|filter| !matches(filter, &doc)) {
+                continue;
             }
+            bytes = bytes.saturating_add(doc.len());
+            if rows.len() >= size.rows || (!rows.is_empty() && bytes > size.bytes) {
+                return Ok(Page { rows, more: true });
+            }
+            rows.push((id, doc));
         }
-        Ok(found)
+        Ok(Page { rows, more: false })
     }
 }
 

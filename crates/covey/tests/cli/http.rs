@@ -209,6 +209,40 @@ fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_scripts() {
 }
 
 #[test]
+fn a_page_of_records_is_bounded_by_bytes_also_when_small_ones_come_first() {
+    let home = Home::new();
+    let node = home.up();
+    home.ok(&["space", "create", "garden"]);
+    // A hundred small ones, from which nobody could guess the size of those that follow.
+    let filler = "y".repeat(900 << 10);
+    let rows = lines_of(0..140, |n| {
+        let text = if n < 100 { "small" } else { &filler };
+        format!("{{\"id\":\"k{n:03}\",\"doc\":{{\"x\":\"{text}\"}}}}")
+    });
+    let file = home.file("large.ndjson", &rows);
+    home.ok(&["record", "import", "garden", "plants", file.to_str().unwrap()]);
+
+    let (mut after, mut ids) = (String::new(), Vec::new());
+    let records = "/api/v1/spaces/garden/collections/plants/records?limit=1000";
+    loop {
+        let page = node.request("GET", &format!("{records}&after={after}"), "", b"");
+        assert_eq!(page.status(), 200);
+        // The documents of a page, and what surrounds them.
+        assert!(page.body().len() < (8 << 20) + (64 << 10), "a page of {} bytes", page.body().len());
+        let page: Value = serde_json::from_str(page.body()).unwrap();
+        ids.extend(
+            page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        next.clone_into(&mut after);
+    }
+    assert_eq!(ids, (0..140).map(|n| format!("k{n:03}")).collect::<Vec<_>>());
+
+    // A stream is made of the same pages, and holds everything.
+    assert_eq!(home.ok(&["record", "export", "garden", "plants"]), rows);
+}
+
+#[test]
 fn a_page_of_changes_ends_by_bytes_and_the_next_one_goes_on() {
     let home = Home::new();
     let node = home.up();
