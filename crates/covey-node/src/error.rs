@@ -15,14 +15,17 @@ pub enum NodeError {
         name: String,
     },
     /// More than one thing by this name or id prefix.
-    #[error("{name:?} could be any of {matches} {kind}s; use a longer id")]
+    #[error(
+        "{name:?} could be any of {} {kind}s:{}\nName one by its id, or by as much of the beginning as no other has",
+        candidates.len(), listed(candidates)
+    )]
     Ambiguous {
         /// "space", "device", ...
         kind: &'static str,
         /// What was asked for.
         name: String,
-        /// How many match.
-        matches: usize,
+        /// The names and ids of those that match.
+        candidates: Vec<(String, String)>,
     },
     /// The request itself is wrong.
     #[error("{0}")]
@@ -78,6 +81,19 @@ pub enum NodeError {
     /// A defect in Covey itself.
     #[error("this should not happen, please report it: {0}")]
     Internal(String),
+}
+
+/// Most candidates that an error lists: more than anybody reads.
+const MAX_LISTED: usize = 8;
+
+/// Candidates, each on a line. Names are others' texts: quoted, so that a line break in one can't pass for ours.
+fn listed(candidates: &[(String, String)]) -> String {
+    let mut lines: String =
+        candidates.iter().take(MAX_LISTED).map(|(name, id)| format!("\n{id}  {name:?}")).collect();
+    if candidates.len() > MAX_LISTED {
+        lines.push_str("\n...");
+    }
+    lines
 }
 
 impl From<covey_records::OpError> for NodeError {

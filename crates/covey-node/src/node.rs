@@ -325,17 +325,20 @@ impl Node {
         /// Shorter beginnings of ids are more likely mistyped names.
         const MIN_PREFIX: usize = 4;
         let engine = self.engine();
-        let named: Vec<SpaceId> =
-            engine.spaces.values().filter(|space| space.name() == name).map(|space| space.id).collect();
+        let named: Vec<_> = engine.spaces.values().filter(|space| space.name() == name).collect();
         let found = if named.is_empty() && name.len() >= MIN_PREFIX {
-            engine.spaces.keys().copied().filter(|id| id.to_string().starts_with(name)).collect()
+            engine.spaces.values().filter(|space| space.id.to_string().starts_with(name)).collect()
         } else {
             named
         };
         match found.as_slice() {
             [] => Err(NodeError::NotFound { kind: "space", name: name.to_owned() }),
-            [id] => Ok(Space::new(self.clone(), *id)),
-            many => Err(NodeError::Ambiguous { kind: "space", name: name.to_owned(), matches: many.len() }),
+            [space] => Ok(Space::new(self.clone(), space.id)),
+            many => {
+                let candidates =
+                    many.iter().map(|space| (space.name().to_owned(), space.id.to_string())).collect();
+                Err(NodeError::Ambiguous { kind: "space", name: name.to_owned(), candidates })
+            }
         }
     }
 

@@ -360,7 +360,13 @@ async fn bad_documents_ids_and_names_are_refused_with_a_reason() {
     assert_eq!(export(&garden, "plants").await, "");
     assert!(matches!(ada.space("nowhere"), Err(NodeError::NotFound { .. })));
     ada.create_space("garden").await.unwrap();
-    assert!(matches!(ada.space("garden"), Err(NodeError::Ambiguous { matches: 2, .. })));
+    let ambiguous = ada.space("garden").unwrap_err();
+    assert!(matches!(&ambiguous, NodeError::Ambiguous { candidates, .. } if candidates.len() == 2));
+    for space in ada.spaces() {
+        let id = space.id().to_string();
+        assert!(ambiguous.to_string().contains(&id), "{ambiguous}");
+        assert_eq!(ada.space(&id[..12]).unwrap().id(), space.id());
+    }
     assert_eq!(ada.space(&garden.id().to_string()[..12]).unwrap().id(), garden.id());
     ada.shutdown().await;
 }
