@@ -1,6 +1,6 @@
 //! Checks, each with a remedy.
 
-use covey_types::SpaceId;
+use covey_types::{ByteSize, SpaceId};
 
 use crate::{Check, NetworkMode, Node, SyncState, engine::HoldReason};
 
@@ -33,14 +33,18 @@ async fn store(node: &Node) -> Check {
     match node.0.store.integrity_check().await {
         Ok(problems) if problems.is_empty() => {
             let size = node.0.store.size_bytes();
-            pass("store", format!("the database is sound ({} KiB)", size.div_ceil(1024)))
+            pass("store", format!("the database is sound ({})", ByteSize(size)))
         }
         Ok(problems) => fail(
             "store",
             problems.join("; "),
-            "restore the home from a backup, or join again with a new home",
+            "stop the node and restore the home from a backup, or join again with a new home (--home DIR)",
         ),
-        Err(err) => fail("store", err.to_string(), "look at the disk; restore the home from a backup"),
+        Err(err) => fail(
+            "store",
+            err.to_string(),
+            "look at the disk: the system's log names its errors; then restore the home from a backup",
+        ),
     }
 }
 
@@ -48,40 +52,44 @@ fn clock(node: &Node) -> Check {
     let now = node.now_ms();
     let newest = node.engine().clock.last().wall_ms();
     if now < EARLIEST_PLAUSIBLE_MS {
-        return fail("clock", "this device's clock is years behind", "set the clock, for instance with NTP");
+        return fail("clock", "this device's clock is years behind", "set it: timedatectl set-ntp true");
     }
     if newest > now + 1000 {
         let behind_s = (newest - now) / 1000;
-        let detail = format!("this device's clock is {behind_s} s behind entries that are here");
-        return fail("clock", detail, "compare the clocks of your devices; writing still works meanwhile");
+        let detail = format!("this device's clock is {behind_s} s behind the newest change that is here");
+        let remedy = "compare the clocks of your devices and set the wrong one; writing works meanwhile";
+        return fail("clock", detail, remedy);
     }
-    pass("clock", "in step with the entries that are here")
+    pass("clock", "agrees with the changes that came from other devices")
 }
 
 async fn listening(node: &Node) -> Check {
     if node.0.config.network == NetworkMode::Solo {
-        return pass("network", "solo: no socket is open, as asked");
+        return pass("network", "switched off, as asked for with --network solo");
     }
     let addresses = node.listen_addresses().await;
     if addresses.is_empty() {
         return fail(
             "network",
-            "this node has no address that others could reach",
-            "connect to a network, or give --listen",
+            "this device is on no network, so that others can't reach it",
+            "connect it to a network; or name addresses to listen on: covey up --listen MULTIADDR",
         );
     }
-    pass("network", format!("listening on {} addresses", addresses.len()))
+    pass("network", format!("listening on {}", count(addresses.len(), "address", "addresses")))
 }
 
 fn udp_buffers() -> Check {
     let report = covey_net::udp_buffer_report();
-    let got = report.got.map_or_else(|| "nothing".to_owned(), |bytes| format!("{} KiB", bytes / 1024));
-    let detail = format!("QUIC gets a receive buffer of {got}, and wants {} KiB", report.wanted / 1024);
+    let size = |bytes: usize| ByteSize(bytes as u64);
+    let got = report.got.map_or_else(|| "none".to_owned(), |bytes| size(bytes).to_string());
     match report.remedy {
-        None => pass("udp-buffers", detail),
+        None => pass("udp-buffers", format!("QUIC has the receive buffer it wants ({got})")),
         Some(remedy) => fail(
             "udp-buffers",
-            format!("{detail}: fast transfers will lose packets"),
+            format!(
+                "QUIC wants a receive buffer of {} and gets {got}: fast transfers lose packets and slow down",
+                size(report.wanted)
+            ),
             format!("as root: {remedy}"),
         ),
     }
@@ -90,7 +98,8 @@ fn udp_buffers() -> Check {
 async fn peers(node: &Node) -> Check {
     let peers = node.peers().await;
     let connected = peers.iter().filter(|peer| peer.state == crate::PeerState::Connected).count();
-    pass("peers", format!("{connected} connected, {} known", peers.len()))
+    let known = count(peers.len(), "other device is", "other devices are");
+    pass("peers", format!("{known} known here, and {connected} connected"))
 }
 
 fn sync(status: &crate::SpaceStatus) -> Check {
@@ -101,33 +110,61 @@ fn sync(status: &crate::SpaceStatus) -> Check {
         .filter_map(|line| line.reason.clone())
         .collect();
     if bad.is_empty() {
-        return pass("sync", format!("{}: nothing stands still", status.name));
+        return pass("sync", format!("{}: {}", status.name, standing(&status.sync)));
     }
-    fail("sync", format!("{}: {}", status.name, bad.join("; ")), "see `covey space show`")
+    let remedy = format!("`covey space show {}` tells each device's state and the people to ask", status.id);
+    fail("sync", format!("{}: {}", status.name, bad.join("; ")), remedy)
+}
+
+/// How a space stands with the devices that it has no trouble with.
+fn standing(sync: &[crate::SyncStatus]) -> String {
+    let good = sync.iter().filter(|line| line.state == SyncState::InSync).count();
+    let away = sync.iter().filter(|line| line.state == SyncState::Unreachable).count();
+    let all = count(sync.len(), "other device", "other devices");
+    match (sync.len(), away) {
+        (0, _) => "no other device has it yet".to_owned(),
+        (_, 0) => format!("in sync with {good} of {all}"),
+        (_, away) => format!("in sync with {good} of {all}; {away} can't be reached now, and will catch up"),
+    }
+}
+
+/// `1 address`, `2 addresses`.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 async fn held(node: &Node, space: SpaceId) -> Vec<Check> {
-    let state = node.engine().space(space).map(|state| (state.key, state.membership.unknown_ops()));
-    let Ok((key, unknown_acts)) = state else { return Vec::new() };
+    let state = node
+        .engine()
+        .space(space)
+        .map(|state| (state.key, state.name().to_owned(), state.membership.unknown_ops()));
+    let Ok((key, name, unknown_acts)) = state else { return Vec::new() };
     let held = match node.0.store.read(move |reader| reader.held(key)).await {
         Ok(held) => held,
-        Err(err) => return vec![fail("held", err.to_string(), "look at the disk")],
+        Err(err) => {
+            return vec![fail(
+                "held",
+                err.to_string(),
+                "look at the disk: the system's log names its errors",
+            )];
+        }
     };
-    let newer = held.iter().filter(|row| row.reason == HoldReason::Unknown as u32).count() as u64;
-    let waiting = held.len() as u64 - newer;
+    let newer = held.iter().filter(|row| row.reason == HoldReason::Unknown as u32).count();
+    let waiting = held.len() - newer;
     let waits = if waiting == 0 {
-        pass("held", "no entry is held back")
+        pass("held", format!("{name}: every change that came is applied"))
     } else {
-        let detail =
-            format!("{waiting} entries are held back: from the future, or from authors not known yet");
-        fail("held", detail, "compare the clocks of your devices; entries are applied when their time comes")
+        let waiting = count(waiting, "entry waits", "entries wait");
+        let detail = format!("{name}: {waiting}, dated in the future or by authors that are not known yet");
+        fail("held", detail, "compare the clocks of your devices; what waits is applied when its time comes")
     };
-    let version = if newer + unknown_acts == 0 {
-        pass("version", "everything here is understood by this version")
+    let unknown = newer as u64 + unknown_acts;
+    let version = if unknown == 0 {
+        pass("version", format!("{name}: this version of Covey understands all of it"))
     } else {
         let detail =
-            format!("{newer} entries and {unknown_acts} acts were written by a newer version of Covey");
-        fail("version", detail, "update this device; they are kept until then")
+            format!("{name}: a newer version of Covey wrote {newer} entries and {unknown_acts} acts");
+        fail("version", detail, "update Covey on this device; they are kept until then")
     };
     vec![waits, version]
 }

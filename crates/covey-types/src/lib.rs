@@ -10,6 +10,7 @@
 //! | [`hlc`] | the hybrid logical clock |
 //! | [`heads`] | how far each log reaches: version vectors with hashes |
 //! | [`limits`] | every bound that two nodes must agree on |
+//! | [`size`] | numbers of bytes, as people read them |
 //! | [`wire`] | how values become bytes, and how hostile bytes become values |
 
 pub mod heads;
@@ -17,9 +18,11 @@ pub mod hlc;
 pub mod ids;
 pub mod keys;
 pub mod limits;
+pub mod size;
 pub mod wire;
 
 pub use heads::{Head, Heads};
 pub use hlc::{Hlc, HlcClock, TooFarAhead};
 pub use ids::{DeviceId, EntryHash, EpochId, Incarnation, LogId, ParseIdError, SpaceId, UserId};
 pub use keys::{DeviceSecret, SecretBytes, Signature, UserSecret};
+pub use size::ByteSize;

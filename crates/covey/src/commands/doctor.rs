@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use covey_api::dto::{CheckDto, DoctorDto};
+use covey_types::ByteSize;
 
 use crate::{
     args::Args,
@@ -12,7 +13,7 @@ use crate::{
     diag::Failure,
     output::{Out, Tone, visible},
     settings::{self, Settings},
-    words::{count, grouped},
+    words::count,
 };
 
 /// Less free room than this is worth a word: a busy space fills it within days.
@@ -102,7 +103,7 @@ fn check_home(home: &Path) -> CheckDto {
 
 fn check_room(home: &Path) -> Option<CheckDto> {
     let free = free_bytes(home)?;
-    let detail = format!("{} MiB free on the disk of the home", grouped(free >> 20));
+    let detail = format!("{} free on the disk of the home", ByteSize(free));
     Some(if free < LOW_ROOM_BYTES {
         fail("disk", detail, "make some room: with a full disk nothing new is stored")
     } else {
