@@ -129,9 +129,14 @@ impl Out {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// Whether hints are printed: unless `--quiet` or `--json`.
+    pub(crate) fn shows_hints(&self) -> bool {
+        !self.quiet && !self.json
+    }
+
     /// A hint on stderr, unless `--quiet` or `--json`.
     pub(crate) fn hint(&self, text: &str) {
-        if !self.quiet && !self.json {
+        if self.shows_hints() {
             self.note(text);
         }
     }

@@ -13,20 +13,13 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(120);
 
-/// A spinner or a bar; gone from the screen when dropped.
+/// A bar, or a spinner where the end is not known; gone from the screen when dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
     showing: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// A spinner with a few words.
-    pub(crate) fn spinner(out: &Out, words: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_message(words.to_owned());
-        Self::start(out, bar, "{spinner} {msg} ({elapsed})")
-    }
-
     /// A bar over this many bytes; a spinner that counts them if their number isn't known.
     pub(crate) fn bytes(out: &Out, total: Option<u64>, words: &str) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());

@@ -10,7 +10,7 @@ use covey_api::{
     ApiConfig, Server, Token,
     dto::{ApiFile, IdentityDto},
 };
-use covey_node::{Node, NodeConfig};
+use covey_node::{Node, NodeConfig, Role};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -171,7 +171,8 @@ async fn tell(node: &Node, server: &Server, settings: &Settings, out: &Out) -> R
             "listen": listen,
         }));
     }
-    out.line(&readable(&identity, &listen, server, settings, out))
+    let steps = next_steps(invitable(node).as_deref(), !node.spaces().is_empty());
+    out.line(&readable(&identity, &listen, server, settings, &steps, out))
 }
 
 fn readable(
@@ -179,6 +180,7 @@ fn readable(
     listen: &[String],
     server: &Server,
     settings: &Settings,
+    steps: &[Step; 3],
     out: &Out,
 ) -> String {
     let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
@@ -191,19 +193,43 @@ fn readable(
     lines.push(format!("  {} {}", label("API"), reachable_url(server)));
     lines.push(format!("  {} {}", label("Page"), server.web_link()));
     lines.push(format!("\n{}", out.paint(Tone::Strong, "Next, in another terminal")));
-    lines.extend(next_steps(settings, out));
+    lines.extend(typed_steps(steps, settings, out));
     lines.push("\nCtrl-C stops the node. The page's link opens once.".to_owned());
     lines.join("\n")
 }
 
-/// The next three things to do, as they would be typed.
-fn next_steps(settings: &Settings, out: &Out) -> Vec<String> {
-    let steps = [
-        ("space create garden", "make a space"),
-        ("invite garden", "print a code that lets a device in"),
-        ("join COVEY-XXXX-XXXX", "or use the code that someone gave you"),
-    ]
-    .map(|(rest, what)| (settings::command(&settings.home, rest), what));
+/// What follows `covey` on the command line, and what it does.
+type Step = (String, &'static str);
+
+/// The name, or what else to type, of a space that this node may invite to.
+fn invitable(node: &Node) -> Option<String> {
+    let spaces = node.spaces();
+    let space = spaces.iter().find(|space| space.role().is_some_and(|role| role >= Role::Admin))?;
+    let (name, id) = (space.name(), space.id().to_string());
+    let is_alone = spaces.iter().filter(|other| other.name() == name).count() == 1;
+    Some(if is_alone { commands::typed(&name, &id).into_owned() } else { id })
+}
+
+/// The next three things to do: at first how to get a space, later how to use those that are here.
+fn next_steps(invitable: Option<&str>, has_spaces: bool) -> [Step; 3] {
+    let step = |typed: &str, what| (typed.to_owned(), what);
+    let (status, web) =
+        (step("status", "who is here, and how it stands"), step("web", "the same as a page in a browser"));
+    match invitable {
+        Some(space) => [status, (format!("invite {space}"), "print a code that lets another device in"), web],
+        None if has_spaces => [status, web, step("join COVEY-XXXX-XXXX", "join another space by its code")],
+        None => [
+            step("space create garden", "make a space"),
+            step("invite garden", "print a code that lets a device in"),
+            step("join COVEY-XXXX-XXXX", "or use the code that someone gave you"),
+        ],
+    }
+}
+
+/// The same, as they would be typed.
+fn typed_steps(steps: &[Step], settings: &Settings, out: &Out) -> Vec<String> {
+    let steps: Vec<_> =
+        steps.iter().map(|(rest, what)| (settings::command(&settings.home, rest), what)).collect();
     let width = steps.iter().map(|(typed, _)| typed.chars().count()).max().unwrap_or(0);
     steps.iter().map(|(typed, what)| format!("  {typed:<width$}   {}", out.paint(Tone::Soft, what))).collect()
 }

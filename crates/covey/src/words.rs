@@ -1,8 +1,8 @@
 //! Numbers and times in words, and durations as people type them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use jiff::{Timestamp, Zoned};
 
 /// Reads `90s`, `15m`, `2h`, `1d`, or seconds without a unit.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -51,20 +51,22 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// A time to come, seen from now: `in 15 minutes (at 14:32 UTC)`; as it stands if it isn't a time.
-pub(crate) fn time_left(rfc3339: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    time_left_from(rfc3339, i64::try_from(now).unwrap_or(i64::MAX))
+/// How long something is valid, and until when on the clock on this wall: `for 15 minutes, until 14:32`. As it
+/// stands if it isn't a time.
+pub(crate) fn validity(rfc3339: &str) -> String {
+    validity_from(rfc3339, &Zoned::now())
 }
 
-fn time_left_from(rfc3339: &str, now: i64) -> String {
-    let Ok(time) = OffsetDateTime::parse(rfc3339, &Rfc3339) else { return rfc3339.to_owned() };
-    let clock = format!("{:02}:{:02} UTC", time.hour(), time.minute());
-    match u64::try_from(time.unix_timestamp() - now) {
+fn validity_from(rfc3339: &str, now: &Zoned) -> String {
+    let Ok(end) = rfc3339.parse::<Timestamp>() else { return rfc3339.to_owned() };
+    let end = end.to_zoned(now.time_zone().clone());
+    let days = if end.date() == now.date() { "%H:%M" } else { "%H:%M on %A, %-d %B" };
+    let until = end.strftime(days);
+    match u64::try_from(end.timestamp().as_second() - now.timestamp().as_second()) {
         // Half a minute up, so that fifteen minutes that were just started are called that.
-        Ok(left) if left >= 90 => format!("in {} (at {clock})", span(left + 30)),
-        Ok(left) => format!("in {} (at {clock})", span(left)),
-        Err(_) => format!("over since {clock}"),
+        Ok(left) if left >= 90 => format!("for {}, until {until}", span(left + 30)),
+        Ok(left) => format!("for {}, until {until}", span(left)),
+        Err(_) => format!("no longer: it ended at {until}"),
     }
 }
 
@@ -103,10 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_is_a_countdown() {
-        let at = "2026-09-21T14:13:20Z";
-        assert_eq!(time_left_from(at, 1_790_000_000 - 899), "in 15 minutes (at 14:13 UTC)");
-        assert_eq!(time_left_from(at, 1_790_000_000 - 45), "in 45 seconds (at 14:13 UTC)");
-        assert_eq!(time_left_from(at, 1_790_000_001), "over since 14:13 UTC");
+    fn an_expiry_is_told_as_a_length_and_in_local_time() {
+        // Two hours ahead of UTC, so that the evening there is not the evening here.
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+        let now = |text: &str| text.parse::<Timestamp>().unwrap().to_zoned(zone.clone());
+        let end = "2026-09-21T14:13:20Z";
+        let said = |at| validity_from(end, &now(at));
+        assert_eq!(said("2026-09-21T13:58:21Z"), "for 15 minutes, until 16:13");
+        assert_eq!(said("2026-09-21T14:12:35Z"), "for 45 seconds, until 16:13");
+        assert_eq!(said("2026-09-20T21:59:00Z"), "for 16 hours, until 16:13 on Monday, 21 September");
+        assert_eq!(said("2026-09-21T14:13:21Z"), "no longer: it ended at 16:13");
+        assert_eq!(validity_from("soon", &now(end)), "soon");
     }
 }

@@ -1,70 +1,209 @@
-//! `covey invite` and `covey join`: how someone gets into a space.
+//! `covey join`: into a space by a code or a link, saying meanwhile what is going on.
+//!
+//! The node does the joining in one request. What is told meanwhile is read off the node's status, in a few calm
+//! lines on stderr: whoever waits for a minute wants to know for what, and what to check.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use covey_api::dto::{InviteDto, JoinRequest, JoinedDto, NewInvite};
-use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use covey_api::dto::{JoinRequest, JoinedDto, PeerDto, StatusDto};
+use tokio::time::{Instant, interval_at};
 
 use crate::{
-    args::{Args, Invite, Join},
-    client::{Client, path},
+    args::{Args, Join},
+    client::Client,
     diag::Failure,
-    output::{Out, Tone, visible},
-    progress::Progress,
+    output::{Out, visible},
     settings,
-    words::{count, time_left},
+    words::{count, span},
 };
 
-pub(super) async fn invite(client: &Client, invite: &Invite, out: &Out) -> Result<(), Failure> {
-    let wanted =
-        NewInvite { role: Some(invite.role.as_str().to_owned()), expires_s: Some(invite.expires.as_secs()) };
-    let made: InviteDto = client.post(&path(&["spaces", &invite.space, "invites"]), &wanted).await?;
-    if out.is_json() {
-        return out.document(&made);
-    }
-    out.line(&format!("\n    {}\n", out.paint(Tone::Strong, &made.code)))?;
-    let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<8}"));
-    out.line(&format!("  {} {}", label("Ends"), time_left(&made.expires_at)))?;
-    out.line(&format!("  {} {}, for one device", label("Role"), made.role))?;
-    out.line(&format!("  {} {}", label("Link"), made.link))?;
-    if out.is_terminal()
-        && let Some(code) = qr(&made.link, out)
-    {
-        out.line(&format!("\n{code}"))?;
-    }
-    let code = &made.code;
-    out.hint(&format!(
-        "\nOn the other device, on this network: covey join {code}\nFrom elsewhere, use the link instead."
-    ));
-    Ok(())
-}
+/// A join that takes less than this needs no words.
+const GLANCE: Duration = Duration::from_millis(250);
 
-/// The link as a QR code; `None` if it is too long for one.
-fn qr(link: &str, out: &Out) -> Option<String> {
-    let code = QrCode::with_error_correction_level(link, EcLevel::L).ok()?;
-    if out.has_color() {
-        // Dark on light whatever the terminal's colours are: some cameras read nothing else.
-        let text = code.render::<Dense1x2>().quiet_zone(true).build();
-        let lines: Vec<_> = text.lines().map(|line| format!("\x1b[30;107m{line}\x1b[0m")).collect();
-        return Some(lines.join("\n"));
-    }
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
-}
+/// How often the node is asked what it has found.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Most joins are through long before this; then it's time to say what to check.
+const LONG: Duration = Duration::from_secs(5);
+
+/// How often it is said that the search goes on, after that.
+const STILL: Duration = Duration::from_secs(20);
 
 pub(super) async fn join(client: &Client, join: &Join, args: &Args, out: &Out) -> Result<(), Failure> {
     let code = match join.code.as_str() {
         "-" => super::record::stdin_text("a code")?.trim().to_owned(),
         code => code.to_owned(),
     };
-    let request = JoinRequest { code, timeout_s: Some(join.timeout.max(Duration::from_secs(1)).as_secs()) };
-    let progress = Progress::spinner(out, "looking for the inviter");
-    let joined: JoinedDto = client.post("join", &request).await?;
-    drop(progress);
+    let timeout = join.timeout.max(Duration::from_secs(1));
+    let mut wait = Wait::new(&code, timeout, settings::command_for(args, "doctor"));
+    let request = JoinRequest { code, timeout_s: Some(timeout.as_secs()) };
+    let joined: JoinedDto = tokio::select! {
+        joined = client.post("join", &request) => joined?,
+        never = wait.tell(client, out) => match never {},
+    };
     if out.is_json() {
         return out.document(&joined);
     }
     let records = count(joined.records, "record is", "records are");
     out.line(&format!("You are in {}; {records} here.", visible(&joined.space.name)))?;
+    super::space::warn_of_namesakes(client, &joined.space.name, &joined.space.id, out).await;
     out.hint(&format!("See how it stands: {}", settings::command_for(args, "status")));
     Ok(())
+}
+
+/// What has been told so far about a join that is under way.
+struct Wait {
+    by_link: bool,
+    timeout: Duration,
+    doctor: String,
+    /// Spaces that were here before, once they are known.
+    before: Option<BTreeSet<String>>,
+    found: BTreeSet<String>,
+    /// When to say next that it goes on.
+    still_at: Duration,
+    let_in: bool,
+}
+
+impl Wait {
+    fn new(code: &str, timeout: Duration, doctor: String) -> Self {
+        Self {
+            by_link: code.contains("://"),
+            timeout,
+            doctor,
+            before: None,
+            found: BTreeSet::new(),
+            still_at: LONG,
+            let_in: false,
+        }
+    }
+
+    /// Tells how it goes until it is dropped.
+    async fn tell(&mut self, client: &Client, out: &Out) -> std::convert::Infallible {
+        if !out.shows_hints() {
+            return std::future::pending().await;
+        }
+        let started = Instant::now();
+        let mut looks = interval_at(started + GLANCE, LOOK);
+        looks.tick().await;
+        out.hint(self.first_words());
+        loop {
+            // A node that doesn't answer this will answer the join itself, with the reason.
+            if let Ok(status) = client.get::<StatusDto>("status").await {
+                for line in self.news(&status, started.elapsed()) {
+                    out.hint(&line);
+                }
+            }
+            looks.tick().await;
+        }
+    }
+
+    fn first_words(&self) -> &'static str {
+        if self.by_link {
+            "Connecting to the device that made the link..."
+        } else {
+            "Looking on this network for the device that made the code..."
+        }
+    }
+
+    /// What there is to say after this time that has not been said.
+    fn news(&mut self, status: &StatusDto, waited: Duration) -> Vec<String> {
+        let spaces: BTreeSet<_> = status.spaces.iter().map(|space| space.id.clone()).collect();
+        let before = self.before.get_or_insert_with(|| spaces.clone());
+        let mut lines = Vec::new();
+        if !self.let_in
+            && let Some(space) = status.spaces.iter().find(|space| !before.contains(&space.id))
+        {
+            self.let_in = true;
+            lines.push(format!("Let into {}; its records are coming.", visible(&space.name)));
+        }
+        if self.let_in {
+            return lines;
+        }
+        lines.extend(self.newly_found(&status.peers));
+        lines.extend(self.still(waited));
+        lines
+    }
+
+    fn newly_found(&mut self, peers: &[PeerDto]) -> Option<String> {
+        let near = peers.iter().filter(|peer| peer.state != "offline");
+        let new = near.filter(|peer| self.found.insert(peer.peer_id.clone())).count();
+        if self.by_link || new == 0 {
+            return None;
+        }
+        let all = count(self.found.len() as u64, "device", "devices");
+        Some(format!("Found {all} so far; asking whether the code is theirs."))
+    }
+
+    fn still(&mut self, waited: Duration) -> Option<String> {
+        if waited < self.still_at {
+            return None;
+        }
+        let first = self.still_at == LONG;
+        self.still_at += STILL;
+        let left = self.timeout.saturating_sub(waited).as_secs().max(1);
+        let state = match (self.by_link, self.found.is_empty()) {
+            (true, _) => "no connection yet",
+            (false, true) => "no device found yet",
+            (false, false) => "none of those found knows the code",
+        };
+        let mut text = format!("Still waiting: {state}. {} left.", span(left));
+        if first {
+            text.push_str(self.advice());
+            text.push_str("\n  - Is something wrong on this side? ");
+            text.push_str(&self.doctor);
+            text.push_str(" looks.");
+        }
+        Some(text)
+    }
+
+    fn advice(&self) -> &'static str {
+        if self.by_link {
+            "\n  - Is `covey up` still running on the inviting device?\n  - Has its address changed since? Then ask \
+             for a new link."
+        } else {
+            "\n  - Is `covey up` running on the inviting device?\n  - Are both on the same network? A guest Wi-Fi \
+             often keeps devices apart; a link works where a code does not.\n  - Is the code typed right, and still \
+             valid? The inviting device tells until when."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(spaces: &[&str], peers: &[(&str, &str)]) -> StatusDto {
+        let spaces: Vec<_> = spaces
+            .iter()
+            .map(|id| serde_json::json!({"id": id, "name": id, "role": null, "members": 1, "entries": 0, "records": 0, "sync": []}))
+            .collect();
+        let peers: Vec<_> =
+            peers.iter().map(|(id, state)| serde_json::json!({"peer_id": id, "state": state})).collect();
+        let node = serde_json::json!({"user": "u", "device": "d", "peer_id": "p", "fingerprint": "f", "user_id": "u",
+            "version": "0", "uptime_s": 0});
+        serde_json::from_value(serde_json::json!({"node": node, "network": {"mode": "lan", "listen": []},
+            "peers": peers, "spaces": spaces}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_wait_says_each_thing_once_and_after_a_while_what_to_check() {
+        let mut wait = Wait::new("COVEY-AAAA-AAAA", Duration::from_mins(1), "covey doctor".into());
+        let mut after = |seconds, spaces: &[&str], peers: &[(&str, &str)]| {
+            wait.news(&status(spaces, peers), Duration::from_secs(seconds)).join("\n")
+        };
+        assert_eq!(after(0, &["old"], &[("away", "offline")]), "");
+        let near = [("away", "offline"), ("near", "connected")];
+        assert!(after(1, &["old"], &near).starts_with("Found 1 device so far"));
+        assert_eq!(after(2, &["old"], &near), "");
+
+        let said = after(5, &["old"], &near);
+        assert!(said.contains("55 seconds left") && said.contains("same network"), "{said}");
+        assert_eq!(after(24, &["old"], &near), "");
+        let said = after(25, &["old"], &near);
+        assert!(said.contains("35 seconds left") && !said.contains("same network"), "{said}");
+
+        assert!(after(26, &["old", "new"], &near).starts_with("Let into new"));
+        assert_eq!(after(59, &["old", "new"], &near), "");
+    }
 }

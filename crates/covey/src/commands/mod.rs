@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod init;
+mod invite;
 mod join;
 mod record;
 mod space;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub(crate) use init::{intro, open_failure, profile};
+pub(crate) use space::typed;
 
 /// Does what the command line says.
 pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
@@ -32,7 +34,7 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         Command::Doctor => doctor::run(args, out).await,
         Command::Peer(Peer::List) => status::peers(&Client::new(args)?, out).await,
         Command::Space(command) => space(args, command, out).await,
-        Command::Invite(invite) => join::invite(&Client::new(args)?, invite, out).await,
+        Command::Invite(invite) => invite::invite(&Client::new(args)?, invite, out).await,
         Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
         Command::Record(command) => record(args, command, out).await,
         Command::Demo(demo) => crate::demo::run(args, demo, out).await,

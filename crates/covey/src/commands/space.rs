@@ -20,15 +20,36 @@ pub(super) async fn create(client: &Client, name: &str, args: &Args, out: &Out) 
     }
     out.line(&format!("The space {} is made.", visible(&space.name)))?;
     out.line(&format!("  {} {}", out.paint(Tone::Soft, "Id"), space.id))?;
-    let invite = format!("invite {}", typed(&space));
+    let is_alone = !warn_of_namesakes(client, &space.name, &space.id, out).await;
+    let invite =
+        format!("invite {}", if is_alone { typed(&space.name, &space.id) } else { space.id.as_str().into() });
     out.hint(&format!("Let someone in: {}", settings::command_for(args, &invite)));
     Ok(())
 }
 
-/// How the space is named on a command line: by its name, unless that can't be typed as it's shown.
-fn typed(space: &SpaceDto) -> Cow<'_, str> {
-    let shown = visible(&space.name) == space.name && !space.name.starts_with('-');
-    settings::quoted(if shown { &space.name } else { &space.id })
+/// How a space is named on a command line: by its name, unless that can't be typed as it's shown.
+pub(crate) fn typed<'a>(name: &'a str, id: &'a str) -> Cow<'a, str> {
+    let shown = visible(name) == name && !name.starts_with('-');
+    settings::quoted(if shown { name } else { id })
+}
+
+/// Says that this space's name is taken by another too, if so; whether it is.
+pub(super) async fn warn_of_namesakes(client: &Client, name: &str, id: &str, out: &Out) -> bool {
+    // What was asked for is done: a warning that can't be checked is no failure.
+    let Ok(spaces) = client.get::<Vec<SpaceDto>>("spaces").await else { return false };
+    let mut others =
+        spaces.iter().filter(|space| space.name == name && space.id != id).map(|space| &*space.id);
+    let Some(other) = others.next() else { return false };
+    let warning = out.paint_err(Tone::Look, "warning:");
+    let more = others.count() as u64;
+    let also = if more == 0 { String::new() } else { format!(" and {}", count(more, "more", "more")) };
+    out.hint(&format!(
+        "{warning} another space is called {} too: {other}{also}.\n  The name alone no longer tells which one is \
+         meant. Name each by its id, or the first characters of it, as in {}.",
+        visible(name),
+        super::status::short(id)
+    ));
+    true
 }
 
 pub(super) async fn list(client: &Client, out: &Out) -> Result<(), Failure> {

@@ -138,7 +138,7 @@ fn peer_table(peers: &[PeerDto], out: &Out, id: impl Fn(&str) -> String) -> Resu
 }
 
 /// The first characters of an id; enough to name a space, and a device is told by its last ones.
-fn short(id: &str) -> String {
+pub(super) fn short(id: &str) -> String {
     match id.strip_prefix("12D3KooW") {
         Some(rest) => format!("..{}", &rest[rest.len().saturating_sub(8)..]),
         None => id.chars().take(10).collect(),

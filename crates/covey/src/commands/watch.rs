@@ -21,6 +21,13 @@ pub(super) async fn run(
         [("collection", collection.map(str::to_owned)), ("since", since.map(|since| since.to_string()))];
     let mut socket = client.socket(&with_query(path(&["spaces", space, "watch"]), &parameters)).await?;
     let mut last = since;
+    if out.is_terminal() && out.shows_progress() {
+        let what = collection.map_or_else(
+            || visible(space),
+            |collection| format!("{}/{}", visible(space), visible(collection)).into(),
+        );
+        out.hint(&format!("Waiting for changes in {what}. Ctrl-C ends."));
+    }
     while let Some(message) = socket.next().await {
         match message {
             Ok(Message::Text(text)) if out.is_json() => {

@@ -172,6 +172,59 @@ fn a_hint_can_be_typed_as_it_stands() {
 }
 
 #[test]
+fn a_second_space_of_a_name_is_pointed_out_and_either_is_named_by_its_id() {
+    let home = Home::new();
+    let _node = home.up();
+    let first = home.json(&["space", "create", "garden"])["id"].as_str().unwrap().to_owned();
+    let made = home.run(&["space", "create", "garden"]);
+    let said = stderr(&made);
+    let ids = home.json(&["space", "list"]);
+    let ids: Vec<_> = ids.as_array().unwrap().iter().map(|space| space["id"].as_str().unwrap()).collect();
+    let second = ids.iter().copied().find(|id| *id != first).unwrap();
+    assert!(said.contains(&format!("another space is called garden too: {first}")), "{said}");
+    assert!(said.trim_end().ends_with(&format!("invite {second}")), "{said}");
+
+    // Whatever needs a space says which ones it could be, and takes what it proposes.
+    for args in [
+        &["invite", "garden"][..],
+        &["space", "show", "garden"],
+        &["record", "list", "garden", "plants"],
+        &["record", "watch", "garden"],
+    ] {
+        let said = home.fails(1, args);
+        assert!(ids.iter().all(|id| said.contains(id)) && said.contains("by its id"), "{said}");
+    }
+    home.ok(&["invite", &second[..10]]);
+}
+
+#[test]
+fn what_is_proposed_next_fits_what_is_there() {
+    let home = Home::new();
+    let proposed = || {
+        let args = ["up", "--network", "solo", "--api", "127.0.0.1:0"];
+        let mut child = home.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = Lines::new(child.stdout.take().unwrap());
+        while !lines.next().starts_with("Next, ") {}
+        let steps: Vec<_> =
+            std::iter::repeat_with(|| lines.next()).take_while(|line| !line.is_empty()).collect();
+        std::process::Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
+        assert!(wait(&mut child).success());
+        steps
+    };
+    let first = proposed();
+    assert_eq!(first.len(), 3);
+    assert!(first[0].contains("space create") && first[2].contains("join COVEY-"), "{first:?}");
+
+    let node = home.up();
+    home.ok(&["space", "create", "our garden"]);
+    node.stop();
+    let later = proposed();
+    assert_eq!(later.len(), 3);
+    assert!(later[0].contains(" status ") && later[2].contains(" web "), "{later:?}");
+    assert!(later[1].contains("invite 'our garden'"), "{later:?}");
+}
+
+#[test]
 fn records_go_in_and_come_out() {
     let home = Home::new();
     let _node = home.up();
@@ -379,7 +432,7 @@ fn an_invitation_has_a_code_a_link_and_an_end() {
     assert!(invite["expires_at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(invite["role"], "guest");
     let text = home.ok(&["invite", "garden"]);
-    assert!(text.contains("in 15 minutes"), "{text}");
+    assert!(text.contains("for 15 minutes, until "), "{text}");
     home.fails(1, &["join", "not a code"]);
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Home, Lines, PATIENCE, lines_of};
+use crate::support::{Home, Lines, PATIENCE, finish, lines_of, stderr};
 use serde_json::{Value, json};
 
 const QUIC: [&str; 4] = ["--network", "lan", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
@@ -68,6 +68,32 @@ fn who_joins_by_a_link_has_the_records_and_sees_changes_live() {
             .count(),
         0
     );
+}
+
+#[test]
+fn a_join_that_finds_nobody_says_what_it_does_and_what_to_check() {
+    let home = Home::new();
+    let _node = home.up_with(&QUIC);
+    let join = ["join", "COVEY-7K2M-9QXP", "--timeout", "7s"];
+    let run = |more: &[&str]| {
+        let args = [&join[..], more].concat();
+        home.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    // All at once: each waits as long as it was told to.
+    let (plain, quiet, json) = (run(&[]), run(&["--quiet"]), run(&["--json"]));
+    let [plain, quiet, json] = [plain, quiet, json].map(finish);
+    for ended in [&plain, &quiet, &json] {
+        assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(1), &b""[..]));
+    }
+    let said = stderr(&plain);
+    for line in
+        ["Looking on this network", "Still waiting: ", "covey up", "same network", "doctor", "error: nobody"]
+    {
+        assert!(said.contains(line), "no {line:?} in {said}");
+    }
+    for ended in [&quiet, &json] {
+        assert!(stderr(ended).starts_with("error: "), "{}", stderr(ended));
+    }
 }
 
 #[test]
