@@ -73,7 +73,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Not the passphrase that this store was made with.
-    #[error("wrong passphrase for the store in {}", home.display())]
+    #[error("the passphrase is wrong for the store in {}; try again, it is as it was", home.display())]
     WrongPassphrase {
         /// The folder.
         home: PathBuf,

@@ -43,9 +43,12 @@ fn run(args: Args, out: &Out) -> Result<(), Failure> {
         if let Command::Up(up) = &args.command {
             return up::run(&args, up, out).await;
         }
+        // The signal first: a command may ask for a passphrase before it ever waits, and being killed at the prompt
+        // would leave the terminal without echo.
         tokio::select! {
-            result = commands::run(&args, out) => result,
+            biased;
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            result = commands::run(&args, out) => result,
         }
     });
     // A thread may sit in a read of a terminal; the process doesn't wait for it.

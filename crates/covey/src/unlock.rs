@@ -35,20 +35,67 @@ pub(crate) fn unlock(home: &Path, args: &args::Unlock) -> Result<Unlock, Failure
             format!("the home {} needs a passphrase, and there is no terminal to ask on", home.display());
         return Err(Failure::failed(message).hint("name a file that holds it: --passphrase-file FILE"));
     }
+    let _silence = Silence::begin();
     let passphrase = ask("Passphrase: ")?;
     if !exists && ask("Once more:  ")? != passphrase {
-        return Err(Failure::failed("the two passphrases differ"));
+        return Err(Failure::failed("the two passphrases differ").hint("nothing was made; try again"));
     }
     if passphrase.is_empty() {
-        return Err(Failure::failed("the passphrase is empty"));
+        return Err(Failure::failed("the passphrase is empty").hint("type one, or leave --passphrase out"));
     }
     Ok(Unlock::Passphrase(passphrase))
 }
 
+/// The terminal without echo, and with Ctrl-C as a key like others, from before the first prompt is shown until
+/// after the last answer. The prompt's own reading asks for the same, but only once the prompt stands there: a quick
+/// answer would be seen, and a quick Ctrl-C be lost, because nobody waits for signals meanwhile.
+#[cfg(unix)]
+struct Silence {
+    terminal: File,
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Silence {
+    /// `None` where there is no such terminal; the prompt says so then.
+    fn begin() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let terminal = File::open("/dev/tty").ok()?;
+        let before = tcgetattr(&terminal).ok()?;
+        let mut silent = before.clone();
+        let modes = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        silent.local_modes.remove(modes);
+        tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
+        Some(Self { terminal, before })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Silence {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // A terminal that is gone needs no echo.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// Elsewhere the prompt's own reading has to do.
+#[cfg(not(unix))]
+struct Silence;
+
+#[cfg(not(unix))]
+impl Silence {
+    fn begin() -> Option<Self> {
+        Some(Self)
+    }
+}
+
 fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    rpassword::prompt_password(prompt)
-        .map(Zeroizing::new)
-        .map_err(|error| Failure::failed("the passphrase could not be read from the terminal").because(error))
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| match error.kind() {
+        // While it reads, Ctrl-C is a key like others, and comes out as this.
+        io::ErrorKind::Interrupted => Failure::interrupted(),
+        _ => Failure::failed("the passphrase could not be read from the terminal").because(error),
+    })
 }
 
 fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {

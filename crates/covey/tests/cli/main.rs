@@ -6,3 +6,5 @@ mod commands;
 mod http;
 mod pair;
 mod support;
+#[cfg(unix)]
+mod terminal;
