@@ -39,8 +39,8 @@ pub(super) async fn open(State(state): State<ApiState>, InQuery(query): InQuery<
 
 pub(super) async fn front(State(state): State<ApiState>, headers: HeaderMap) -> Response {
     if let Err(problem) = state.access.check_credential(&Method::GET, &headers) {
-        let text =
-            "To look at this node, open the link that covey up printed, or let covey web print a new one.";
+        let text = "To look at it, open the link that `covey up` printed, or let `covey web` print a new one. A link \
+                    opens once.";
         let status = if problem.status() == StatusCode::TOO_MANY_REQUESTS {
             problem.status()
         } else {
@@ -88,103 +88,142 @@ fn page(title: &str, body: &str) -> String {
 }
 
 fn message_page(title: &str, text: &str) -> String {
-    page(title, &format!("<h1>{}</h1>\n<p>{}</p>\n", Escaped(title), Escaped(text)))
+    page(title, &format!("<h1>{}</h1>\n<p>{}</p>\n", Escaped(title), with_code(text)))
+}
+
+/// A text in which what stands between backticks is to be typed.
+fn with_code(text: &str) -> String {
+    let part = |(i, part): (usize, &str)| match i % 2 {
+        0 => Escaped(part).to_string(),
+        _ => format!("<code>{}</code>", Escaped(part)),
+    };
+    text.split('`').enumerate().map(part).collect()
 }
 
 fn status_page(status: &StatusDto) -> String {
-    let node = &status.node;
-    let who = &node.identity;
-    let mut body = format!(
-        "<h1>{}</h1>\n<p class=\"soft\">{}'s device, {}. Covey {}, running for {}.</p>\n\
-         <dl>\n<dt>Fingerprint</dt><dd><code>{}</code></dd>\n<dt>Peer id</dt><dd><code>{}</code></dd>\n</dl>\n",
-        Escaped(&who.device),
-        Escaped(&who.user),
-        Escaped(network_words(&status.network.mode)),
-        Escaped(&node.version),
-        uptime(node.uptime_s),
+    let who = &status.node.identity;
+    let mut body = head(status);
+    let spaces = "What people share is in a space. Make one in a terminal: `covey space create garden`. Or join one \
+                  by a code that someone gave you: `covey join COVEY-XXXX-XXXX`.";
+    section(&mut body, "Spaces", spaces, &status.spaces, space_item);
+    let devices = "No other device has been seen yet. To let one into a space, print a code in a terminal: \
+                   `covey invite SPACE`.";
+    section(&mut body, "Other devices", devices, &status.peers, peer_item);
+    let _ = write!(
+        body,
+        "<h2>This device</h2>\n<div class=\"card\"><dl>\n<dt>Fingerprint</dt><dd><code>{}</code></dd>\n\
+         <dt>Device id</dt><dd><code>{}</code></dd>\n</dl>\n<p class=\"soft\">Both stand for this \
+         device's key: the id in full, the fingerprint short enough to be read aloud.</p></div>\n<p class=\"soft foot\">{}</p>\n",
         Escaped(&who.fingerprint),
         Escaped(&who.peer_id),
+        with_code(
+            "This is how it stood when the page was loaded; reload it to look again. To change something, use the \
+             `covey` command; `covey doctor` looks for what may be wrong."
+        ),
     );
-    section(
-        &mut body,
-        "Spaces",
-        "No space yet. Make one: covey space create NAME",
-        &status.spaces,
-        space_item,
-    );
-    section(&mut body, "Devices near and known", "Nobody else has been seen yet.", &status.peers, peer_item);
-    body.push_str("<p class=\"soft\">Reload this page to look again.</p>\n");
     page(&who.device, &body)
+}
+
+/// Who this is, and how it stands in one word.
+fn head(status: &StatusDto) -> String {
+    let node = &status.node;
+    let connected = status.peers.iter().filter(|peer| peer.state == "connected").count() as u64;
+    let (class, state) = match (status.network.mode.as_str(), connected) {
+        ("solo", _) => ("calm", "network switched off".to_owned()),
+        (_, 0) => ("calm", "alone just now".to_owned()),
+        (_, n) => ("good", format!("connected to {}", count(n, "device", "devices"))),
+    };
+    format!(
+        "<div class=\"head\"><h1>{}</h1><span class=\"pill {class}\">{state}</span></div>\n\
+         <p class=\"soft\">{}'s device. Covey {}, running for {}.</p>\n",
+        Escaped(&node.identity.device),
+        Escaped(&node.identity.user),
+        Escaped(&node.version),
+        uptime(node.uptime_s),
+    )
 }
 
 fn section<T>(body: &mut String, title: &str, when_empty: &str, items: &[T], item: fn(&T) -> String) {
     let _ = writeln!(body, "<h2>{}</h2>", Escaped(title));
     if items.is_empty() {
-        let _ = writeln!(body, "<p class=\"soft\">{}</p>", Escaped(when_empty));
+        let _ = writeln!(body, "<p class=\"soft\">{}</p>", with_code(when_empty));
         return;
     }
-    body.push_str("<ul>\n");
+    body.push_str("<ul class=\"card\">\n");
     for one in items {
         body.push_str(&item(one));
     }
     body.push_str("</ul>\n");
 }
 
-fn network_words(mode: &str) -> &str {
-    match mode {
-        "solo" => "on its own",
-        "lan" => "on the local network",
-        _ => "on the network",
-    }
+/// `1 person`, `2 people`.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn uptime(seconds: u64) -> String {
-    let (amount, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{amount} {unit}{}", if amount == 1 { "" } else { "s" })
+    match seconds {
+        0..60 => count(seconds, "second", "seconds"),
+        60..3600 => count(seconds / 60, "minute", "minutes"),
+        3600..86_400 => count(seconds / 3600, "hour", "hours"),
+        _ => count(seconds / 86_400, "day", "days"),
+    }
 }
 
-fn space_item(space: &SpaceDto) -> String {
-    let waiting = space.sync.iter().filter(|sync| sync.state != "in_sync").count();
-    let (class, words) = match (space.sync.len(), waiting) {
-        (0, _) => ("calm", "nobody else has it yet".to_owned()),
-        (_, 0) => ("good", "in sync".to_owned()),
-        (all, waiting) => ("look", format!("in sync with {} of {all} devices", all - waiting)),
-    };
+/// A name with a pill beside it, and what there is to say beneath.
+fn item(name: &str, class: &str, state: &str, sentences: &[String]) -> String {
     let mut out = format!(
-        "<li><strong>{}</strong> <span class=\"pill {class}\">{words}</span>\
-         <span class=\"soft\">{} records, {} people, you: {}</span>",
-        Escaped(&space.name),
-        space.records,
-        space.members,
-        Escaped(space.role.as_deref().unwrap_or("not known yet")),
+        "<li><div class=\"head\"><h3>{}</h3><span class=\"pill {class}\">{}</span></div>",
+        Escaped(name),
+        Escaped(state),
     );
-    for reason in space.sync.iter().filter_map(|sync| sync.reason.as_deref()) {
-        let _ = write!(out, "<br><span class=\"soft\">{}</span>", Escaped(reason));
+    for sentence in sentences {
+        let _ = write!(out, "<p class=\"soft\">{}</p>", Escaped(sentence));
     }
     out.push_str("</li>\n");
     out
 }
 
+fn space_item(space: &SpaceDto) -> String {
+    let all = space.sync.len() as u64;
+    let good = space.sync.iter().filter(|sync| sync.state == "in_sync").count() as u64;
+    // A device that is away is weather; one that refuses or has other logs needs somebody.
+    let needs_a_look = space.sync.iter().any(|sync| matches!(sync.state.as_str(), "behind" | "refused"));
+    let (class, state) = match (all, good) {
+        (0, _) => ("calm", "on this device only".to_owned()),
+        (all, good) if all == good => ("good", "in sync".to_owned()),
+        _ if needs_a_look => ("look", "needs a look".to_owned()),
+        _ => ("calm", format!("in sync with {good} of {}", count(all, "device", "devices"))),
+    };
+    let role = space.role.as_deref().unwrap_or("not known before the first sync");
+    let (people, records) =
+        (count(space.members, "person", "people"), count(space.records, "record", "records"));
+    let facts = format!("{people}, {records}. Your role: {role}.");
+    let reasons = space.sync.iter().filter_map(|sync| sync.reason.as_deref()).map(sentence);
+    item(&space.name, class, &state, &std::iter::once(facts).chain(reasons).collect::<Vec<_>>())
+}
+
+/// A reason as it stands on its own.
+fn sentence(reason: &str) -> String {
+    let end = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{reason}{end}")
+}
+
 fn peer_item(peer: &PeerDto) -> String {
     let class = if peer.state == "connected" { "good" } else { "calm" };
-    let name = peer.name.as_deref().unwrap_or(&peer.peer_id);
-    let how = match (&peer.transport, peer.rtt_ms) {
-        (Some(transport), Some(rtt_ms)) => format!("over {transport}, {rtt_ms:.1} ms away"),
-        (Some(transport), None) => format!("over {transport}"),
-        _ => String::new(),
+    let tail = &peer.peer_id[peer.peer_id.len().saturating_sub(8)..];
+    let whose = match &peer.user {
+        Some(user) => format!("{user}'s device."),
+        None => format!("It shares no space with this one. Its id ends in {tail}."),
     };
-    format!(
-        "<li><strong>{}</strong> <span class=\"pill {class}\">{}</span><span class=\"soft\">{} {}</span></li>\n",
-        Escaped(name),
-        Escaped(&peer.state),
-        Escaped(peer.user.as_deref().unwrap_or_default()),
-        Escaped(&how),
-    )
+    let rtt = peer.rtt_ms.map_or_else(String::new, |rtt_ms| format!(", {rtt_ms:.1} ms there and back"));
+    let how = match peer.path.as_deref() {
+        Some("direct") => format!(" Connected directly{rtt}."),
+        Some(path) => format!(" Connected, {path}{rtt}."),
+        None => String::new(),
+    };
+    let name = peer.name.as_deref().unwrap_or("A device not known yet");
+    item(name, class, &peer.state, &[whose + &how])
 }
 
 #[cfg(test)]
@@ -205,6 +244,40 @@ mod tests {
         let html = space_item(&space);
         assert!(!html.contains("<script"));
         assert!(html.contains("&lt;script&gt;alert(&#39;hi&#39;)"));
+        assert!(html.contains("1 person, 0 records"), "{html}");
+        assert_eq!(with_code("a `<b>` c"), "a <code>&lt;b&gt;</code> c");
+    }
+
+    /// Relative luminance of `#RRGGBB`, as WCAG 2.2 defines it.
+    fn luminance(color: &str) -> f64 {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    #[test]
+    fn every_text_can_be_read_in_light_and_in_dark() {
+        let themes: Vec<&str> = STYLE.split(":root").skip(1).collect();
+        assert_eq!(themes.len(), 2);
+        for theme in themes {
+            let color = |name: &str| luminance(&theme.split(&format!("--{name}: ")).nth(1).unwrap()[..7]);
+            for (text, ground) in [
+                ("ink", "ground"),
+                ("ink", "surface"),
+                ("ink", "sunken"),
+                ("soft", "ground"),
+                ("soft", "surface"),
+                ("soft", "sunken"),
+                ("accent", "accent-ground"),
+                ("amber", "amber-ground"),
+            ] {
+                let (a, b) = (color(text), color(ground));
+                let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(contrast >= 4.5, "{text} on {ground}: {contrast:.2}");
+            }
+        }
     }
 
     #[test]
