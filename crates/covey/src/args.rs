@@ -4,14 +4,28 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
+/// What a newcomer has to know, under the list of commands.
+const FIRST_STEPS: &str = "\
+First steps:
+  covey up                     start this device's node, and leave it running
+  covey space create garden    in another terminal: make a space
+  covey invite garden          print a code that lets another device in
+  covey join COVEY-XXXX-XXXX   on the other device: use the code
+
+A node is Covey running on a device. A space is what people share, and who
+they are. A collection is a named list of records in a space; a record is a
+JSON object with an id.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 no node running, 4 not allowed,
+130 interrupted.";
+
 /// A shared workspace that lives on your own machines
 #[derive(Debug, Parser)]
 #[command(
     name = "covey",
     version,
     propagate_version = false,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 no node running, 4 not allowed, 130 interrupted.\n\
-                  Start with: covey up"
+    after_help = FIRST_STEPS
 )]
 pub(crate) struct Args {
     /// The node's home folder [default: $XDG_DATA_HOME/covey or ~/.local/share/covey]
@@ -47,33 +61,33 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a home and an identity, without starting a node
-    Init(Init),
-    /// Run the node, here in the foreground
+    /// Run this device's node, here in the foreground, until Ctrl-C
     Up(Up),
+    /// Make a home and an identity without starting a node (`up` makes them too)
+    Init(Init),
     /// Watch three nodes on this machine find each other, pair, crash and catch up
     Demo(Demo),
-    /// Who is connected, how, and whether in sync
+    /// Show who is connected, how, and whether everything is in sync
     Status,
     /// Look for what may be wrong, and say what to do about it
     Doctor,
-    /// Other devices
+    /// Show the other devices
     #[command(subcommand)]
     Peer(Peer),
-    /// Spaces: what is shared, and with whom
+    /// Make and show spaces: what is shared, and with whom
     #[command(subcommand)]
     Space(Space),
-    /// Let someone into a space: prints a code, a link and a QR code
+    /// Let one device into a space: print a code, a link and (on a terminal) a QR code
     Invite(Invite),
-    /// Join a space by a code or a link
+    /// Join a space by a code or a link that someone gave you
     Join(Join),
-    /// Records: documents in the collections of a space
+    /// Read and write records: JSON objects in the collections of a space
     #[command(subcommand)]
     Record(Record),
-    /// Settings, and where each value is from
+    /// Show and change settings
     #[command(subcommand)]
     Config(Config),
-    /// Print a link that opens this node's page in a browser, once
+    /// Print a link that opens this node's page in a browser; it opens once
     Web,
     /// Print a completion script for a shell
     Completions {
@@ -86,10 +100,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Init {
-    /// Your name, as others see it [default: the user's name]
+    /// Your name, as others see it; for a new home [default: the user's name]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// This device's name, as others see it [default: the host's name]
+    /// This device's name, as others see it; for a new home [default: the host's name]
     #[arg(long)]
     pub(crate) device: Option<String>,
     #[command(flatten)]
@@ -99,26 +113,27 @@ pub(crate) struct Init {
 /// How the store is locked: by a key file, unless a passphrase is asked for.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Unlock {
-    /// Read the passphrase from this file (- for stdin)
+    /// Read the passphrase from this file instead of asking for it (- for stdin)
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Protect a new home by a passphrase that is asked for on the terminal
+    /// Lock a new home by a passphrase, asked for on the terminal, instead of by a key file in the home
     #[arg(long, conflicts_with = "passphrase_file")]
     pub(crate) passphrase: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Up {
-    /// Where the API listens [default: 127.0.0.1:7463, or any free port when that is taken]
+    /// Where programs on this machine reach the node: the API's address and port [default: 127.0.0.1:7463, or any free port when that is taken]
     #[arg(long, value_name = "ADDR", value_parser = crate::settings::parse_addr)]
     pub(crate) api: Option<SocketAddr>,
-    /// A multiaddr to listen on, such as /ip4/0.0.0.0/udp/7464/quic-v1; may be repeated
+    /// Where other devices reach the node, such as /ip4/0.0.0.0/udp/7464/quic-v1; may be repeated
+    /// [default: any free port of every address]
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) listen: Vec<String>,
     /// How far the network reaches [default: lan]
     #[arg(long)]
     pub(crate) network: Option<Network>,
-    /// A multiaddr of a node to connect to at start; may be repeated
+    /// A device to connect to at start, such as /ip4/192.0.2.7/udp/7464/quic-v1; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) bootstrap: Vec<String>,
     #[command(flatten)]
@@ -131,7 +146,7 @@ pub(crate) enum Network {
     Solo,
     /// Devices on the local network
     Lan,
-    /// Devices anywhere
+    /// Devices anywhere that can be reached directly
     Wan,
 }
 
@@ -144,7 +159,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Peer {
-    /// List the devices that are near or known
+    /// List the devices that are near, or share a space with this one
     List,
 }
 
@@ -152,25 +167,25 @@ pub(crate) enum Peer {
 pub(crate) enum Space {
     /// Make a space
     Create {
-        /// Its name
+        /// Its name, such as garden
         name: String,
     },
     /// List the spaces
     List,
     /// Show one space
     Show {
-        /// Name, id or unique prefix of the id
+        /// The space: its name, its id, or the first characters of its id
         space: String,
     },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InviteRole {
-    /// Reads and writes
+    /// Reads and writes records
     Member,
-    /// Also invites and removes
+    /// Also invites others
     Admin,
-    /// Reads
+    /// Reads records
     Guest,
 }
 
@@ -186,21 +201,21 @@ impl InviteRole {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Invite {
-    /// Name, id or unique prefix of the id
+    /// The space: its name, its id, or the first characters of its id
     pub(crate) space: String,
     /// What the invited person may do
     #[arg(long, default_value = "member")]
     pub(crate) role: InviteRole,
-    /// How long the code lives, such as 90s, 15m or 2h
+    /// How long the code and the link are valid, such as 90s, 15m or 2h
     #[arg(long, default_value = "15m", value_parser = crate::words::parse_duration)]
     pub(crate) expires: Duration,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Join {
-    /// COVEY-XXXX-XXXX, or a covey:// link (- reads it from stdin)
+    /// The code COVEY-XXXX-XXXX, or the covey:// link (- reads it from stdin)
     pub(crate) code: String,
-    /// How long to look for the inviter and wait for the first sync
+    /// How long to look for the inviting device and wait for the records
     #[arg(long, default_value = "60s", value_parser = crate::words::parse_duration)]
     pub(crate) timeout: Duration,
 }
@@ -208,9 +223,9 @@ pub(crate) struct Join {
 /// Which collection.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Place {
-    /// Name, id or unique prefix of the id of the space
+    /// The space: its name, its id, or the first characters of its id
     pub(crate) space: String,
-    /// The collection's name
+    /// The collection: any name, such as plants; it comes into being with its first record
     pub(crate) collection: String,
 }
 
@@ -231,7 +246,7 @@ pub(crate) enum Record {
         /// The record's id; without it a new record is made
         #[arg(long)]
         id: Option<String>,
-        /// A JSON object (- reads it from stdin)
+        /// A JSON object, such as '{"name":"bean","bed":1}' (- reads it from stdin)
         #[arg(value_name = "JSON")]
         document: String,
     },
@@ -270,13 +285,13 @@ pub(crate) enum Record {
         #[arg(long, default_value = "ndjson")]
         format: Format,
     },
-    /// Print changes as they happen
+    /// Print changes as they happen, until Ctrl-C
     Watch {
-        /// Name, id or unique prefix of the id of the space
+        /// The space: its name, its id, or the first characters of its id
         space: String,
-        /// Only this collection
+        /// Only this collection's [default: all collections']
         collection: Option<String>,
-        /// Start after this position of the change feed, instead of now
+        /// Begin after this change, by the number that a watch ends with (0 for all), instead of now
         #[arg(long, value_name = "POSITION")]
         since: Option<u64>,
     },
@@ -291,7 +306,7 @@ pub(crate) struct Import {
     /// The form [default: csv for a file that ends in .csv, else ndjson]
     #[arg(long)]
     pub(crate) format: Option<Format>,
-    /// The field that holds the record's id
+    /// The field that holds the record's id; without it each new record gets an id
     #[arg(long, value_name = "FIELD")]
     pub(crate) id_field: Option<String>,
 }
@@ -302,12 +317,12 @@ pub(crate) enum Config {
     List,
     /// Print one setting
     Get {
-        /// Which
+        /// The setting's name, as `config list` prints it
         key: String,
     },
     /// Write one setting to the config file
     Set {
-        /// Which
+        /// The setting's name, as `config list` prints it
         key: String,
         /// The value; items of a list are separated by commas
         value: String,

@@ -233,6 +233,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         StatusCode::FORBIDDEN => Failure::not_allowed(detail),
         StatusCode::UNAUTHORIZED => Failure::failed(detail)
             .hint("api.json is not of the node that runs here; stop it and start it again"),
+        StatusCode::NOT_FOUND if detail.starts_with("there is no space") => {
+            Failure::failed(detail).hint("`covey space list` prints those that there are")
+        }
         _ => Failure::failed(detail),
     }
 }

@@ -48,7 +48,11 @@ fn parse_document(text: &str) -> Result<Box<RawValue>, Failure> {
             text.len()
         )));
     }
-    let fail = |error: serde_json::Error| Failure::failed("the document is not a JSON object").because(error);
+    let fail = |error: serde_json::Error| {
+        Failure::failed("the document is not a JSON object")
+            .because(error)
+            .hint("write it like this, in single quotes for the shell: '{\"name\":\"bean\",\"bed\":1}'")
+    };
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).map_err(fail)?;
     RawValue::from_string(text.to_owned()).map_err(fail)
 }
@@ -98,13 +102,20 @@ pub(super) async fn list(
     let query = with_query(place_path(place, &["records"]), &parameters);
     let chunks = pin!(client.download(&query).await?);
     let mut records = pin!(super::transfer::records(chunks));
+    let mut is_empty = true;
     while let Some(record) = records.next().await {
         let record = record?;
+        is_empty = false;
         if out.is_json() {
             out.document(&record)?;
         } else {
             out.line(&format!("{}  {}", visible(&record.id), json_visible(record.doc.get())))?;
         }
+    }
+    if is_empty {
+        let what =
+            if filter.is_some() { "No record here fulfils the condition" } else { "There are no records" };
+        out.hint(&format!("{what}: {}/{}.", visible(&place.space), visible(&place.collection)));
     }
     Ok(())
 }

