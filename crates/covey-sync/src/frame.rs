@@ -22,6 +22,8 @@ const MAX_AGENT_BYTES: usize = 128;
 /// Most tags in one offer: the spaces of a session, padded to a power of two.
 const MAX_TAGS: usize = 2 * MAX_SPACES_PER_SESSION;
 
+const _: () = assert!(MAX_TAGS * 16 + 16 <= crate::framing::MAX_STRANGER_FRAME_BYTES, "an offer always fits");
+
 /// The first message of each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

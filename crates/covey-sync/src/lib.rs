@@ -14,13 +14,16 @@
 //!    became known, say [`Input::Authorise`] (the peer may read now) and [`Input::Again`] (what could not be stored).
 //! 4. After each input take outputs from [`Session::poll_output`] until there is none; call
 //!    [`Session::handle`] with [`Input::Tick`] when the time of [`Session::poll_timeout`] has come.
-//! 5. On an error drop the stream; [`SessionError::is_misbehaviour`] says whether the peer is to blame.
+//! 5. While [`Session::owes`], send what [`Session::poll_owed`] gives, but only as fast as the stream takes it. Read no
+//!    frame longer than [`Session::max_frame_bytes`] allows.
+//! 6. On an error drop the stream; [`SessionError::is_misbehaviour`] says whether the peer is to blame.
 //!
 //! What a session does not know: keys, membership, signatures, storage. The driver checks signatures
 //! before it stores, and decides who may see a space.
 
 pub mod frame;
 pub mod framing;
+mod owed;
 mod session;
 mod space;
 

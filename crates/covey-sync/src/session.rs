@@ -7,10 +7,16 @@ use std::{
 };
 
 use covey_log::{Entry, EntryError};
-use covey_types::{Head, Heads, LogId, SpaceId, limits::MAX_SPACES_PER_SESSION, wire::DecodeError};
+use covey_types::{
+    Head, Heads, LogId, SpaceId,
+    limits::{MAX_SPACES_PER_SESSION, MAX_SYNC_FRAME_BYTES},
+    wire::DecodeError,
+};
 
 use crate::{
     frame::{CloseReason, Frame, Hello, Tag, VERSIONS},
+    framing::MAX_STRANGER_FRAME_BYTES,
+    owed::Owed,
     space::{Offer, PeerView, Rejection, SharedSpace},
 };
 
@@ -33,7 +39,8 @@ const ACK_TIMEOUT: Duration = Duration::from_mins(2);
 /// What a session needs to know from the start.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// How many bytes of entries the peer may have under way to here.
+    /// How many bytes of entries the peer may have under way to here; and as many at most go to the peer unacknowledged,
+    /// whatever window it grants, since they are held in memory until it reads.
     pub window_bytes: u32,
     /// Random, new for every session.
     pub nonce: [u8; 32],
@@ -201,8 +208,9 @@ pub struct Session {
     refused: BTreeSet<SpaceId>,
     /// Bytes of entries sent and not yet credited.
     in_flight: u64,
-    /// Bytes of entries that came and were not yet credited back.
-    owed: u64,
+    /// Bytes of entries that came and whose credit was not yet handed out by [`Session::poll_owed`].
+    taken: u64,
+    owed: Owed,
     /// The space of which entries are being loaded, and the one before.
     loading: Option<SpaceId>,
     last_loaded: Option<SpaceId>,
@@ -234,7 +242,8 @@ impl Session {
             early_heads: BTreeMap::new(),
             refused: BTreeSet::new(),
             in_flight: 0,
-            owed: 0,
+            taken: 0,
+            owed: Owed::default(),
             loading: None,
             last_loaded: None,
             last_ack: now,
@@ -266,6 +275,37 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Session::poll_owed`] has something to say.
+    pub fn owes(&self) -> bool {
+        !self.closed && !self.owed.is_empty()
+    }
+
+    /// A frame that answers what the peer sent: an acknowledgement, or a wish to have entries again. To be called only
+    /// when the stream takes a frame. What isn't fetched adds up, so that a peer that doesn't read costs no memory; nor
+    /// can it send more than the window, since its credit is here.
+    pub fn poll_owed(&mut self) -> Option<Vec<u8>> {
+        while !self.closed {
+            let (space, due) = self.owed.pop()?;
+            let place = self.my_place(space);
+            if due.again {
+                let lines = self.spaces.get_mut(&space).map(SharedSpace::wishes).unwrap_or_default();
+                if !lines.is_empty() {
+                    return Some(Frame::Again { space: place, lines }.encode());
+                }
+            } else {
+                self.taken = self.taken.saturating_sub(due.credit);
+                let credit = u32::try_from(due.credit).unwrap_or(u32::MAX);
+                return Some(Frame::Ack { space: place, lines: due.lines(), credit }.encode());
+            }
+        }
+        None
+    }
+
+    /// The longest frame that the peer may send now, bytes: little before it has shown that it's in a common space.
+    pub fn max_frame_bytes(&self) -> usize {
+        if self.matched.is_empty() { MAX_STRANGER_FRAME_BYTES } else { MAX_SYNC_FRAME_BYTES }
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn poll_timeout(&self) -> Option<Duration> {
         if self.closed {
@@ -289,7 +329,7 @@ impl Session {
 
     /// Bytes of entries under way, sent and taken: what the windows bound.
     pub const fn under_way(&self) -> (u64, u64) {
-        (self.in_flight, self.owed)
+        (self.in_flight, self.taken)
     }
 
     fn dispatch(&mut self, input: Input, now: Duration) -> Result<(), SessionError> {
@@ -339,6 +379,9 @@ impl Session {
     }
 
     fn take_frame(&mut self, payload: &[u8], now: Duration) -> Result<(), SessionError> {
+        if payload.len() > self.max_frame_bytes() {
+            return Err(SessionError::Protocol("it sent a long frame before it had shown a common space"));
+        }
         let frame = Frame::decode(payload)?;
         if self.peer.is_none() && !matches!(frame, Frame::Hello(_) | Frame::Close(_)) {
             return Err(SessionError::Protocol("it did not greet first"));
@@ -459,10 +502,8 @@ impl Session {
     }
 
     fn ask_again(&mut self, space: SpaceId) {
-        let Some(lines) = self.spaces.get_mut(&space).map(SharedSpace::wishes) else { return };
-        if !lines.is_empty() {
-            let frame = Frame::Again { space: self.my_place(space), lines };
-            self.send(&frame);
+        if self.spaces.get(&space).is_some_and(SharedSpace::has_wishes) {
+            self.owed.again(space);
         }
     }
 
@@ -500,29 +541,28 @@ impl Session {
 
     fn take_entries(&mut self, place: u32, packed: &[u8], bytes: usize) -> Result<(), SessionError> {
         let space = self.space_at(place)?;
-        let Some(shared) = self.spaces.get_mut(&space) else {
-            // Refused here after the peer sent it: it learns of that soon. Its window must not shrink for it.
-            let frame = Frame::Ack { space: self.my_place(space), lines: Vec::new(), credit: bytes as u32 };
-            self.send(&frame);
-            return Ok(());
-        };
-        self.owed += bytes as u64;
-        if self.owed > u64::from(self.config.window_bytes) + WINDOW_SLACK_BYTES {
+        self.taken += bytes as u64;
+        if self.taken > u64::from(self.config.window_bytes) + WINDOW_SLACK_BYTES {
             return Err(SessionError::Protocol("it sent more than the window that it was granted"));
         }
+        let Some(shared) = self.spaces.get_mut(&space) else {
+            // Refused here after the peer sent it: it learns of that soon. Its window must not shrink for it.
+            self.owed.ack(space, Vec::new(), bytes as u64);
+            return Ok(());
+        };
         let entries = shared.unpack(packed)?;
         self.outputs.push_back(Output::Ingest { space, entries, bytes: bytes as u32 });
         Ok(())
     }
 
     fn acknowledge(&mut self, space: SpaceId, durable: &[(LogId, Head)], rejected: &[Rejection], bytes: u32) {
-        self.owed = self.owed.saturating_sub(bytes.into());
-        let Some(shared) = self.spaces.get_mut(&space) else { return };
+        let Some(shared) = self.spaces.get_mut(&space) else {
+            return self.owed.ack(space, Vec::new(), bytes.into());
+        };
         durable.iter().for_each(|(log, head)| shared.advance(*log, *head));
         rejected.iter().for_each(|rejection| shared.stop(*rejection));
         let lines = shared.ack_lines(durable);
-        let frame = Frame::Ack { space: self.my_place(space), lines, credit: bytes };
-        self.send(&frame);
+        self.owed.ack(space, lines, bytes.into());
         self.outputs.push_back(Output::Changed(space));
     }
 
@@ -599,7 +639,7 @@ impl Session {
     }
 
     fn room(&self) -> usize {
-        let window = self.peer.as_ref().map_or(0, |peer| peer.window as usize);
+        let window = self.peer.as_ref().map_or(0, |peer| peer.window.min(self.config.window_bytes) as usize);
         window.saturating_sub(self.in_flight as usize)
     }
 

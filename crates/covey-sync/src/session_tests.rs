@@ -105,7 +105,8 @@ impl End {
 
     /// Carries out one output; `None` if there is nothing to do.
     fn step(&mut self, other: &mut VecDeque<Vec<u8>>) -> Option<()> {
-        let input = match self.session.poll_output()? {
+        let output = self.session.poll_output().or_else(|| self.session.poll_owed().map(Output::Send))?;
+        let input = match output {
             Output::Send(payload) => {
                 self.sent_bytes += payload.len();
                 other.push_back(payload);
@@ -375,6 +376,80 @@ fn more_than_the_window_is_refused() {
         refused |= pair.a.session.handle(Input::Frame(payload), NOW).is_err();
     }
     assert!(refused);
+}
+
+#[test]
+fn a_peer_that_never_reads_makes_no_answers_pile_up_and_gets_the_right_one_when_it_does() {
+    const ENTRIES: usize = 5000;
+    let mut pair = Pair::new(Store::default(), filled(&secret(2), ENTRIES, 100));
+    pair.run_until_matched();
+    let mut packer = SharedSpace::new(SPACE, pair.b.store.heads(), true);
+    let mut sent = 0;
+    for entry in pair.b.store.logs.values().flatten() {
+        let mut packed = Vec::new();
+        packer.pack(entry, &mut packed);
+        let payload = Frame::Entries { space: 0, packed: &packed }.encode();
+        sent += payload.len();
+        pair.a.session.handle(Input::Frame(payload), NOW).unwrap();
+        while let Some(output) = pair.a.session.poll_output() {
+            match output {
+                Output::Ingest { space, entries, bytes } => {
+                    let input = pair.a.ingest(space, entries, bytes);
+                    pair.a.session.handle(input, NOW).unwrap();
+                }
+                Output::Changed(_) => {}
+                other => panic!("nothing is to be sent: {other:?}"),
+            }
+        }
+    }
+    let (_, taken) = pair.a.session.under_way();
+    assert_eq!(taken, sent as u64, "what was not credited counts against the window");
+    let ack = pair.a.session.poll_owed().unwrap();
+    let line = crate::frame::AckLine { log: 0, seq: ENTRIES as u64 };
+    assert_eq!(Frame::decode(&ack).unwrap(), Frame::Ack { space: 0, lines: vec![line], credit: sent as u32 });
+    assert!(!pair.a.session.owes() && pair.a.session.poll_owed().is_none(), "one frame for all of it");
+    assert_eq!(pair.a.session.under_way(), (0, 0));
+}
+
+#[test]
+fn no_more_is_sent_unacknowledged_than_the_own_window_whatever_the_peer_grants() {
+    let mut pair = Pair::new(filled(&secret(1), 40, 1 << 20), Store::default());
+    let hello =
+        Hello { oldest: 1, newest: 1, capabilities: 0, window: u32::MAX, nonce: [0; 32], agent: "x".into() };
+    let frames =
+        [Frame::Hello(hello), Frame::Offer(vec![[2; 16]]), Frame::Heads { space: 0, heads: Vec::new() }];
+    pair.a.inbox.extend(frames.iter().map(Frame::encode));
+    let mut nobody = VecDeque::new();
+    while pair.a.step(&mut nobody).is_some() || Pair::consume(&mut pair.a, 2).unwrap() {}
+    let (in_flight, _) = pair.a.session.under_way();
+    assert!(in_flight > 0 && in_flight <= u64::from(MIN_WINDOW_BYTES) + WINDOW_SLACK_BYTES, "{in_flight}");
+}
+
+#[test]
+fn a_long_frame_is_refused_until_a_common_space_is_shown() {
+    let heads = |n: u64| {
+        let log = |n| LogId { device: secret(1).id(), incarnation: Incarnation(n) };
+        let head = Head { seq: 1, hash: EntryHash([4; 32]) };
+        let heads = (0..n).map(|n| crate::frame::HeadLine { log: log(n), head }).collect();
+        Frame::Heads { space: 0, heads }.encode()
+    };
+    assert!(heads(2000).len() > MAX_STRANGER_FRAME_BYTES);
+    let mut pair = Pair::new(Store::default(), Store::default());
+    pair.b.offers = Vec::new();
+    pair.run();
+    assert_eq!(pair.a.session.max_frame_bytes(), MAX_STRANGER_FRAME_BYTES);
+    let err = pair.a.session.handle(Input::Frame(heads(2000)), NOW).unwrap_err();
+    assert!(err.to_string().contains("long frame") && err.is_misbehaviour(), "{err}");
+
+    // A match is enough: the peer may tell its heads before this side has read its own.
+    let mut pair = Pair::new(Store::default(), Store::default());
+    pair.a.session.handle(Input::Offer(pair.a.offers.clone()), NOW).unwrap();
+    let hello =
+        Hello { oldest: 1, newest: 1, capabilities: 0, window: 8 << 20, nonce: [0; 32], agent: "x".into() };
+    for payload in [Frame::Hello(hello).encode(), Frame::Offer(vec![[2; 16]]).encode(), heads(2000)] {
+        pair.a.session.handle(Input::Frame(payload), NOW).unwrap();
+    }
+    assert_eq!(pair.a.session.max_frame_bytes(), MAX_SYNC_FRAME_BYTES);
 }
 
 impl Pair {

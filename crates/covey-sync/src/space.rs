@@ -266,6 +266,11 @@ impl SharedSpace {
         }
     }
 
+    /// Whether there are logs that could not be stored before.
+    pub(crate) fn has_wishes(&self) -> bool {
+        !self.unstored.is_empty()
+    }
+
     /// The logs that could not be stored before, and from where on they are missing.
     pub(crate) fn wishes(&mut self) -> Vec<AgainLine> {
         let line = |log: LogId| AgainLine { log, from: self.mine.head(&log).seq + 1 };

@@ -9,11 +9,14 @@ use std::{
 use covey_log::Entry;
 use covey_net::NetStream;
 use covey_space::keyring::TagSession;
-use covey_sync::{Deframer, Hello, Input, Offer, Output, Session, SessionConfig, framing};
+use covey_sync::{
+    Deframer, Hello, Input, Offer, Output, Session, SessionConfig,
+    framing::{self, MAX_STRANGER_FRAME_BYTES},
+};
 use covey_types::{DeviceId, Heads, SpaceId, keys::random_bytes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -30,11 +33,21 @@ const WINDOW_BYTES: u32 = 8 << 20;
 /// Frames that may wait for a session: with the largest frames that is 64 MB, with usual ones 4 MB.
 const FRAMES: usize = 16;
 
+/// Answers that wait for the writer. The session adds up what it owes meanwhile: a peer that doesn't read costs nothing.
+const ANSWERS: usize = 1;
+
 /// A peer that shares nothing is let go after this: long enough for a pairing to begin and end.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes read from a stream at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// What the reader has for the session.
+enum Incoming {
+    Frame(Vec<u8>),
+    /// A frame begins that is longer than a stranger's may be: how long may it be, now that all before it was handled?
+    Longer(oneshot::Sender<usize>),
+}
 
 /// One session and all that works for it.
 pub(super) struct Driver {
@@ -47,8 +60,10 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Message>,
     own_inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
-    frames: mpsc::Receiver<Result<Vec<u8>, SessionEnd>>,
+    frames: mpsc::Receiver<Result<Incoming, SessionEnd>>,
+    /// Bounded by what the session says: the window, and what there is once.
     outgoing: mpsc::UnboundedSender<Vec<u8>>,
+    answers: mpsc::Sender<Vec<u8>>,
     ingest: mpsc::UnboundedSender<(SpaceId, Vec<Entry>, u32)>,
     ends: mpsc::Receiver<SessionEnd>,
     end: mpsc::Sender<SessionEnd>,
@@ -60,7 +75,7 @@ impl Driver {
     pub(super) fn new(
         node: Node,
         peer: DeviceId,
-        stream: NetStream,
+        (stream, early): (NetStream, Vec<u8>),
         own_inbox: mpsc::Sender<Message>,
         inbox: mpsc::Receiver<Message>,
         shared: Arc<Shared>,
@@ -71,11 +86,12 @@ impl Driver {
         let (reader, writer) = tokio::io::split(stream);
         let (frame_sender, frames) = mpsc::channel(FRAMES);
         let (outgoing, to_write) = mpsc::unbounded_channel();
+        let (answers, to_answer) = mpsc::channel(ANSWERS);
         let (ingest, to_ingest) = mpsc::unbounded_channel();
         let (end, ends) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        tasks.spawn(read_frames(reader, frame_sender));
-        tasks.spawn(write_frames(writer, to_write));
+        tasks.spawn(read_frames(reader, early, frame_sender));
+        tasks.spawn(write_frames(writer, to_write, to_answer));
         let ingesting =
             ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end.clone());
         tasks.spawn(ingesting);
@@ -91,6 +107,7 @@ impl Driver {
             shared,
             frames,
             outgoing,
+            answers,
             ingest,
             ends,
             end,
@@ -99,6 +116,7 @@ impl Driver {
     }
 
     pub(super) async fn run(mut self) -> Result<(), SessionEnd> {
+        let answers = self.answers.clone();
         let mut stranger_at = tokio::time::Instant::now() + STRANGER_PATIENCE;
         loop {
             match self.carry_out() {
@@ -112,7 +130,16 @@ impl Driver {
                     let Some(frame) = frame else {
                         return Err(self.last_verdict(SessionEnd::Stream).await);
                     };
-                    self.feed(Input::Frame(frame?)).await?;
+                    match frame? {
+                        Incoming::Frame(payload) => self.feed(Input::Frame(payload)).await?,
+                        // A reader that has gone needs no answer.
+                        Incoming::Longer(reply) => drop(reply.send(self.session.max_frame_bytes())),
+                    }
+                }
+                Ok(place) = answers.reserve(), if self.session.owes() => {
+                    if let Some(payload) = self.session.poll_owed() {
+                        place.send(payload);
+                    }
                 }
                 message = self.inbox.recv() => {
                     self.take(message.ok_or(SessionEnd::Stream)?).await?;
@@ -305,39 +332,69 @@ async fn sleep_until(at: Option<Instant>) {
 
 async fn read_frames(
     mut reader: tokio::io::ReadHalf<NetStream>,
-    frames: mpsc::Sender<Result<Vec<u8>, SessionEnd>>,
+    early: Vec<u8>,
+    frames: mpsc::Sender<Result<Incoming, SessionEnd>>,
 ) {
-    let mut deframer = Deframer::default();
+    let mut deframer = Deframer::with_max(MAX_STRANGER_FRAME_BYTES);
+    deframer.push(&early);
+    drop(early);
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        let read = match reader.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(read) => read,
-        };
-        deframer.push(&buffer[..read]);
-        loop {
-            let frame = match deframer.next_frame() {
-                Ok(None) => break,
-                Ok(Some(payload)) => Ok(payload.to_vec()),
-                Err(err) => Err(err.into()),
-            };
-            let last = frame.is_err();
-            if frames.send(frame).await.is_err() || last {
-                return;
-            }
+        if hand_over(&mut deframer, &frames).await.is_none() {
+            return;
         }
+        match reader.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => deframer.push(&buffer[..read]),
+        }
+    }
+}
+
+/// Hands the frames that are whole to the session; `None` when there is nothing more to read.
+async fn hand_over(
+    deframer: &mut Deframer,
+    frames: &mpsc::Sender<Result<Incoming, SessionEnd>>,
+) -> Option<()> {
+    loop {
+        let oversized = match deframer.next_frame() {
+            Ok(None) => return Some(()),
+            Ok(Some(payload)) => {
+                let frame = Incoming::Frame(payload.to_vec());
+                frames.send(Ok(frame)).await.ok()?;
+                continue;
+            }
+            Err(oversized) => oversized,
+        };
+        // What came before may have shown that this is no stranger: only who has handled it knows.
+        let (reply, answer) = oneshot::channel();
+        frames.send(Ok(Incoming::Longer(reply))).await.ok()?;
+        let max = answer.await.ok()?;
+        if oversized.len > max {
+            let _ = frames.send(Err(oversized.into())).await;
+            return None;
+        }
+        deframer.set_max(max);
     }
 }
 
 async fn write_frames(
     mut writer: tokio::io::WriteHalf<NetStream>,
     mut payloads: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut answers: mpsc::Receiver<Vec<u8>>,
 ) {
-    while let Some(payload) = payloads.recv().await {
+    loop {
+        let payload = tokio::select! {
+            biased; // answers are small, few, and let the peer go on
+            Some(answer) = answers.recv() => answer,
+            payload = payloads.recv() => match payload {
+                Some(payload) => payload,
+                None => break,
+            },
+        };
         if writer.write_all(&framing::frame(&payload)).await.is_err() {
             return;
         }
-        if payloads.is_empty() && writer.flush().await.is_err() {
+        if payloads.is_empty() && answers.is_empty() && writer.flush().await.is_err() {
             return;
         }
     }

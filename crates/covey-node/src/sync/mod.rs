@@ -4,7 +4,8 @@
 //! happens when its peer still holds a dead connection for a living one. A session's task owns the state machine;
 //! beside it run a reader, a writer and a worker that ingests. What waits for the writer and the worker is
 //! bounded by the windows of the protocol; what waits for the session itself by [`INBOX`] and the
-//! driver's own limits.
+//! driver's own limits. Each session has one batch in the store's queue at a time, which is how peers take turns: one
+//! that floods this node waits for its own batches, the others for one of them.
 
 mod driver;
 mod ingest;
@@ -23,7 +24,7 @@ use covey_log::Entry;
 use covey_net::NetStream;
 use covey_sync::{Input, PeerView, framing};
 use covey_types::{DeviceId, SpaceId};
-use tokio::sync::mpsc;
+use tokio::{io::AsyncReadExt, sync::mpsc};
 
 use self::driver::Driver;
 pub(crate) use self::{
@@ -41,8 +42,16 @@ const INBOX: usize = 256;
 /// Entries larger than this are not pushed from memory but loaded when it's their turn.
 const PUSH_BYTES: usize = 16 << 10;
 
-/// A session younger than this is not given up for a stream that the peer opens: both opened at the same moment.
+/// A session younger than this is not given up at once for a stream that the peer opens: both may have opened one at the
+/// same moment.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// How long a peer gets then to give its own stream up for ours. One that was killed and came back doesn't know ours, and
+/// keeps its own.
+const TWIN_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Bytes that a peer may send on such a stream meanwhile: its greeting and its offers.
+const MAX_EARLY_BYTES: usize = 4 << 10;
 
 /// What the node says to a session.
 #[derive(Debug)]
@@ -205,13 +214,38 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
     let mut incoming = node.0.net.accept(PROTOCOL)?;
     Ok(async move {
         while let Some((peer, stream)) = incoming.next().await {
-            if node.device() < peer && node.0.sessions.is_fresh(peer) {
-                continue; // ours stands, and the peer has accepted it
-            }
             let node_of_session = node.clone();
-            node.spawn(async move { run(node_of_session, peer, stream).await });
+            node.spawn(async move {
+                if let Some(begun) = settle_twins(&node_of_session, peer, stream).await {
+                    run(node_of_session, peer, begun).await;
+                }
+            });
         }
     })
+}
+
+/// Decides on a stream of a peer to which this node has just opened one: `None` if the peer takes ours; otherwise the
+/// stream, and what came on it meanwhile.
+async fn settle_twins(node: &Node, peer: DeviceId, mut stream: NetStream) -> Option<(NetStream, Vec<u8>)> {
+    let mut early = Vec::new();
+    // The peer with the larger id gives its own stream up as soon as ours comes.
+    if node.device() > peer || !node.0.sessions.is_fresh(peer) {
+        return Some((stream, early));
+    }
+    let gone = async {
+        let mut buffer = [0; 1024];
+        while early.len() < MAX_EARLY_BYTES {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return true,
+                Ok(read) => early.extend_from_slice(&buffer[..read]),
+            }
+        }
+        false
+    };
+    match tokio::time::timeout(TWIN_PATIENCE, gone).await {
+        Ok(true) => None,
+        Ok(false) | Err(_) => Some((stream, early)),
+    }
 }
 
 /// Opens the stream to a connected peer and runs the session to its end, again and again while the connection lasts:
@@ -223,7 +257,7 @@ pub(crate) async fn open(node: Node, peer: DeviceId) {
     while !node.0.sessions.has(peer) {
         let started = Instant::now();
         match node.0.net.open(peer, PROTOCOL).await {
-            Ok(stream) => run(node.clone(), peer, stream).await,
+            Ok(stream) => run(node.clone(), peer, (stream, Vec::new())).await,
             Err(covey_net::OpenError::NotConnected(_)) => return,
             Err(err) => tracing::debug!(%peer, %err, "opening a sync stream"),
         }
@@ -250,7 +284,7 @@ impl Drop for Registered<'_> {
 }
 
 /// Runs one session to its end, and draws the conclusions.
-async fn run(node: Node, peer: DeviceId, stream: NetStream) {
+async fn run(node: Node, peer: DeviceId, stream: (NetStream, Vec<u8>)) {
     let id = node.0.sessions.next.fetch_add(1, Ordering::Relaxed);
     let (sender, inbox) = mpsc::channel(INBOX);
     let shared = Arc::new(Shared::default());

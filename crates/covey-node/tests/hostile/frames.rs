@@ -72,6 +72,13 @@ async fn frames_that_nobody_can_read_cost_the_peer_its_connection_and_the_node_n
         })
         .await;
     garden
+        .blames("a frame that is too long for a stranger, before any of it came", |peer| async move {
+            let (mut wire, _) = peer.greeted().await;
+            wire.raw(&100_000u32.to_le_bytes()).await;
+            wire
+        })
+        .await;
+    garden
         .blames("an unknown kind", |peer| async move {
             let (mut wire, _) = peer.greeted().await;
             wire.send(&[99, 1, 2, 3]).await;

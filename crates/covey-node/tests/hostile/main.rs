@@ -16,3 +16,4 @@ mod members;
 mod pairing;
 mod peer;
 mod strangers;
+mod twins;

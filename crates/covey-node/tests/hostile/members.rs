@@ -228,6 +228,29 @@ async fn heads_that_reach_beyond_all_numbers_break_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_members_long_frame_is_taken_however_early_it_comes() {
+    const LOGS: u64 = 2000;
+    let mut it = Attacked::by(Role::Member).await;
+    let head = Head { seq: 1, hash: EntryHash([1; 32]) };
+    let log = |n| LogId { device: it.eve.peer.id(), incarnation: Incarnation(n) };
+    let heads: Vec<(LogId, Head)> = (0..LOGS).map(|n| (log(n), head)).collect();
+    for _ in 0..5 {
+        let line = it.eve.line_in_haste(&heads).await;
+        eventually("the node takes note", || async {
+            it.garden.status().await.unwrap().sync[0].missing_here == LOGS
+        })
+        .await;
+        line.wire.finish().await;
+        eventually("the session ends", || async {
+            it.garden.status().await.unwrap().sync[0].missing_here == 0
+        })
+        .await;
+    }
+    nobody_blamed(&mut it.events);
+    it.ada.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_begins_log_after_log_is_stopped_and_hinders_nobody() {
     let mut it = Attacked::by(Role::Member).await;
     let before = it.entries().await;

@@ -39,13 +39,19 @@ async fn addresses(node: &Node) -> Vec<Multiaddr> {
     node.listen_addresses().await.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+fn secret(fits: impl Fn(DeviceId) -> bool) -> DeviceSecret {
+    std::iter::repeat_with(DeviceSecret::generate).find(|secret| fits(secret.id())).unwrap()
+}
+
 impl Peer {
     /// A new device with a smaller id than the node's, so that it is the one that opens the sync stream.
     pub(crate) async fn near(node: &Node) -> Self {
-        let device = node.identity().device;
-        let secret =
-            std::iter::repeat_with(DeviceSecret::generate).find(|secret| secret.id() < device).unwrap();
-        Self::with(secret, node).await
+        Self::with(secret(|id| id < node.identity().device), node).await
+    }
+
+    /// A new device with a larger id than the node's, to which the node opens the sync stream.
+    pub(crate) async fn called_by(node: &Node) -> Self {
+        Self::with(secret(|id| id > node.identity().device), node).await
     }
 
     pub(crate) async fn with(secret: DeviceSecret, node: &Node) -> Self {
@@ -69,8 +75,7 @@ impl Peer {
     }
 
     pub(crate) async fn open(&self, protocol: &'static str) -> Wire {
-        let stream = self.net.open(self.node, protocol).await.unwrap();
-        Wire { stream, deframer: Deframer::default() }
+        Wire::new(self.net.open(self.node, protocol).await.unwrap())
     }
 
     /// A sync stream on which both sides have greeted; the node's greeting.
@@ -90,6 +95,10 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    pub(crate) fn new(stream: NetStream) -> Self {
+        Self { stream, deframer: Deframer::default() }
+    }
+
     /// Sends bytes as they are. A node that has hung up already is no reason to stop.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
