@@ -13,6 +13,10 @@ use std::{
 use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 use covey_store::Unlock;
 
+/// The room on the disk that is left to this device's own changes unless [`NodeConfig`] says otherwise: twice what the
+/// store's write-ahead log may grow to before it's carried over.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 128 << 20;
+
 /// The names that a new identity gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -98,6 +102,9 @@ pub struct NodeConfig {
     pub limits: NetLimits,
     /// The clock.
     pub clock: WallClock,
+    /// While the disk has less room than this, bytes, nothing that others wrote is stored. What this device writes is,
+    /// as long as there is any.
+    pub min_free_bytes: u64,
 }
 
 impl NodeConfig {
@@ -113,6 +120,7 @@ impl NodeConfig {
             mdns: MdnsConfig::default(),
             limits: NetLimits::default(),
             clock: WallClock::default(),
+            min_free_bytes: DEFAULT_MIN_FREE_BYTES,
         }
     }
 }

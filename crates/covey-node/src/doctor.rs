@@ -10,6 +10,7 @@ const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
 /// Runs every check.
 pub(crate) async fn examine(node: &Node) -> Vec<Check> {
     let mut checks = vec![store(node).await, clock(node), listening(node).await];
+    checks.extend(room(node));
     checks.push(udp_buffers());
     checks.push(peers(node).await);
     for space in node.spaces() {
@@ -46,6 +47,26 @@ async fn store(node: &Node) -> Check {
             "look at the disk: the system's log names its errors; then restore the home from a backup",
         ),
     }
+}
+
+/// What is to be said when the disk has less room than is kept for this device's own changes.
+pub(crate) fn lack_of_room(node: &Node) -> Option<String> {
+    let (free, kept) = (node.0.store.free_bytes()?, node.0.config.min_free_bytes);
+    let mib = |bytes: u64| bytes >> 20;
+    (free < kept).then(|| {
+        format!(
+            "the disk has {} MiB left; below {} MiB nothing that others wrote is stored",
+            mib(free),
+            mib(kept)
+        )
+    })
+}
+
+/// Said only when there is too little: how much there is, the command tells by itself.
+fn room(node: &Node) -> Option<Check> {
+    let home = node.0.store.home().display();
+    lack_of_room(node)
+        .map(|lack| fail("room", lack, format!("free some room where {home} is; sync goes on by itself")))
 }
 
 fn clock(node: &Node) -> Check {

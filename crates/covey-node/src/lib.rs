@@ -44,7 +44,7 @@ pub mod status;
 mod sync;
 
 pub use collection::{Collection, Put, PutMany};
-pub use config::{NodeConfig, Profile, WallClock};
+pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, Profile, WallClock};
 pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 pub use covey_records::{Filter, FilterError};
 pub use covey_space::{ParseRoleError, Role};

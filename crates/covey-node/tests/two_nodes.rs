@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{PATIENCE, config, eventually, export, join, node};
-use covey_node::{Event, JoinError, Node, NodeError, Role, SyncState};
+use covey_node::{Event, JoinError, Node, NodeError, Role, Space, SyncState};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joiner_gets_everything_and_both_see_each_others_changes_live() {
@@ -369,4 +369,43 @@ async fn bad_documents_ids_and_names_are_refused_with_a_reason() {
     }
     assert_eq!(ada.space(&garden.id().to_string()[..12]).unwrap().id(), garden.id());
     ada.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_is_short_of_room_writes_its_own_takes_nothing_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let here = ada.create_space("garden").await.unwrap();
+    join(&here, &bob, Role::Member).await;
+    bob.shutdown().await;
+    // No disk has that much room.
+    let mut short = config(&home.path().join("bob"), "bob");
+    short.min_free_bytes = u64::MAX;
+    let bob = Node::open(short).await.unwrap();
+    let there = bob.space("garden").unwrap();
+    let put = |space: &Space, id: &'static str| {
+        let plants = space.collection("plants").unwrap();
+        async move { plants.put(Some(id), r#"{"n":1}"#).await.unwrap() }
+    };
+    put(&here, "from ada").await;
+    put(&there, "from bob").await;
+    eventually("bob's entries still go out", || async { export(&here, "plants").await.lines().count() == 2 })
+        .await;
+    eventually("bob says why nothing comes in", || async {
+        let line = there.status().await.unwrap().sync.remove(0);
+        line.state == SyncState::Behind && line.reason.is_some_and(|reason| reason.contains("the disk has"))
+    })
+    .await;
+    let room = bob.doctor().await.into_iter().find(|check| check.name == "room").unwrap();
+    assert!(!room.ok && room.remedy.is_some(), "{room:?}");
+    assert_eq!(export(&there, "plants").await, "from bob {\"n\":1}\n");
+    bob.shutdown().await;
+
+    let bob = Node::open(config(&home.path().join("bob"), "bob")).await.unwrap();
+    let there = bob.space("garden").unwrap();
+    eventually("with room, the rest comes", || async { export(&there, "plants").await.lines().count() == 2 })
+        .await;
+    assert!(bob.doctor().await.iter().all(|check| check.name != "room"));
+    ada.shutdown().await;
+    bob.shutdown().await;
 }

@@ -63,6 +63,12 @@ impl Home {
         self.folder.join("covey.db-wal")
     }
 
+    /// Bytes that this process may still write on the disk of the folder.
+    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Makes the folder, and those above it, if it isn't there.
     pub(crate) fn create(&self) -> Result<(), OpenError> {
         DirBuilder::new()

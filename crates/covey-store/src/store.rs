@@ -146,6 +146,12 @@ impl Store {
             .sum()
     }
 
+    /// Bytes that may still be written on the disk of the store; `None` if the system doesn't tell.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let free = self.0.home.free_bytes();
+        free.inspect_err(|err| tracing::debug!(%err, "how much room the disk has is not known")).ok()
+    }
+
     /// The folder of the store.
     pub fn home(&self) -> &Path {
         self.0.home.folder()

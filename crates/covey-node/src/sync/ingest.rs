@@ -1,6 +1,6 @@
 //! Storing what comes from peers, and telling everybody concerned.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use covey_log::Entry;
 use covey_sync::{Input, Rejection};
@@ -15,6 +15,9 @@ use crate::{
 
 /// Batches that are stored in one transaction when they come faster than the disk.
 const INGEST_BATCHES: usize = 16;
+
+/// How often it's looked whether the disk has room again.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Stores what comes, several batches in one transaction when they come faster than the disk.
 pub(super) async fn ingest_all(
@@ -46,6 +49,9 @@ pub(super) async fn ingest_all(
                 Err(_) => break,
             }
         }
+        if !has_room(&node, &batches, &shared).await {
+            return;
+        }
         // In a task of its own: a session that ends must not leave what it stored untold.
         let storing = node.0.tasks.spawn(ingest(node.clone(), peer, space, entries));
         let outcome = match storing.await {
@@ -73,6 +79,26 @@ pub(super) async fn ingest_all(
             return;
         }
     }
+}
+
+/// Waits until the disk has more room than is kept for this device's own changes; whether the session still lasts then.
+/// The peer's window is used up meanwhile, so it waits too.
+async fn has_room<T>(node: &Node, batches: &mpsc::UnboundedReceiver<T>, shared: &Shared) -> bool {
+    let mut told = false;
+    while let Some(lack) = crate::doctor::lack_of_room(node) {
+        if batches.is_closed() {
+            return false;
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("{lack}");
+        }
+        *lock(&shared.trouble) = Some(lack);
+        tokio::time::sleep(ROOM_INTERVAL).await;
+    }
+    if told {
+        *lock(&shared.trouble) = None;
+    }
+    true
 }
 
 /// Checks and stores entries, and tells everybody concerned.

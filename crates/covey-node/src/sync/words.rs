@@ -32,7 +32,11 @@ pub(crate) fn describe(node: &Node, space: &SpaceState, device: DeviceId, sessio
         None => (SyncState::Unreachable, Some(unreachable())),
         Some(view) => (state_of(view), reason_for(view, &name)),
     };
-    let reason = node.0.sessions.trouble(device).or(reason);
+    // Something goes wrong on this side: what is missing isn't moving.
+    let (state, reason) = match node.0.sessions.trouble(device) {
+        Some(trouble) if state == SyncState::Syncing => (SyncState::Behind, Some(trouble)),
+        trouble => (state, trouble.or(reason)),
+    };
     let view = view.unwrap_or_default();
     SyncStatus {
         peer: device,
