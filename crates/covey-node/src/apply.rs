@@ -3,7 +3,11 @@
 use covey_log::Header;
 use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
 use covey_store::{SpaceKey, StoreError, Tx};
-use covey_types::{LogId, limits::MAX_OPS_PER_ENTRY, wire::DecodeError};
+use covey_types::{
+    LogId,
+    limits::{MAX_OPS_PER_ENTRY, MAX_RECORD_BYTES},
+    wire::DecodeError,
+};
 
 use crate::devices::DeviceTable;
 
@@ -16,6 +20,26 @@ pub(crate) enum ApplyError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An entry of this device would make a record larger than [`MAX_MERGED_BYTES`].
+    #[error("a record of {len} bytes is longer than the limit of {MAX_MERGED_BYTES}")]
+    TooLarge {
+        /// Its length, bytes.
+        len: usize,
+    },
+}
+
+/// Longest record that this device may make by merging into what is there, bytes of document and merge state: four
+/// largest documents. Each change has its own limit, and without this one they would add up to records that nobody can
+/// hold. Those of others are merged whatever comes of it, since all replicas must come to the same.
+pub(crate) const MAX_MERGED_BYTES: usize = 4 * MAX_RECORD_BYTES;
+
+/// Who wrote the entry that is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// This device, just now: what goes too far can still be refused.
+    Here,
+    /// Somebody else, or this device before: the entry is part of the log.
+    Elsewhere,
 }
 
 /// Applies the operations of one entry, all or none.
@@ -25,6 +49,7 @@ pub(crate) fn apply(
     devices: &mut DeviceTable,
     header: &Header,
     plain: &[u8],
+    writer: Writer,
 ) -> Result<(), ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
     let ops = BodyReader::new(plain).take(MAX_OPS_PER_ENTRY + 1).collect::<Result<Vec<_>, _>>()?;
@@ -35,7 +60,7 @@ pub(crate) fn apply(
     let stamp = Stamp { hlc: header.hlc, device: header.log.device };
     for op in &ops {
         if let Some((collection, id)) = target(op) {
-            apply_one(tx, space, devices, op, collection, id, stamp, header.log)?;
+            apply_one(tx, space, devices, op, collection, id, stamp, header.log, writer)?;
         }
     }
     Ok(())
@@ -62,7 +87,8 @@ fn apply_one(
     id: &RecordId<'_>,
     stamp: Stamp,
     log: LogId,
-) -> Result<(), StoreError> {
+    writer: Writer,
+) -> Result<(), ApplyError> {
     let mut buffer = [0; 36];
     let id = id.text(&mut buffer);
     let collection = tx.ensure_collection(space, collection)?;
@@ -70,11 +96,15 @@ fn apply_one(
         && tx.record_state(collection, id)?.is_none()
     {
         let (doc, state) = fresh_put_parts(fields, stamp, devices);
-        return put(tx, collection, id, Some(&doc), &state);
+        return Ok(put(tx, collection, id, Some(&doc), &state)?);
     }
-    let mut record = load(tx, collection, id, devices)?;
+    let (mut record, before) = load(tx, collection, id, devices)?;
     if record.apply(op, stamp, log) {
         let (doc, state) = record.to_parts(devices);
+        let len = doc.as_ref().map_or(0, String::len) + state.len();
+        if writer == Writer::Here && len > MAX_MERGED_BYTES.max(before) {
+            return Err(ApplyError::TooLarge { len });
+        }
         put(tx, collection, id, doc.as_deref(), &state)?;
     }
     Ok(())
@@ -98,16 +128,16 @@ fn put(
     }
 }
 
-/// The merged state of a record; an empty one if there is none.
+/// The merged state of a record, and how many bytes it takes; an empty one if there is none.
 pub(crate) fn load(
     reader: &covey_store::Reader<'_>,
     collection: covey_store::CollectionKey,
     id: &str,
     devices: &impl Devices,
-) -> Result<Record, StoreError> {
-    match reader.record(collection, id)? {
-        None => Ok(Record::new()),
-        Some(row) => Record::from_parts(row.doc.as_deref(), &row.state, devices)
-            .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() }),
-    }
+) -> Result<(Record, usize), StoreError> {
+    let Some(row) = reader.record(collection, id)? else { return Ok((Record::new(), 0)) };
+    let len = row.doc.as_ref().map_or(0, String::len) + row.state.len();
+    let record = Record::from_parts(row.doc.as_deref(), &row.state, devices)
+        .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() })?;
+    Ok((record, len))
 }

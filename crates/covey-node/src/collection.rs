@@ -59,8 +59,8 @@ impl Collection {
     /// is new and gets one (a UUID of version 7). Answers when it's on disk.
     ///
     /// # Errors
-    /// [`NodeError::Invalid`] or [`NodeError::TooLarge`] for a bad document or id; [`NodeError::NotAllowed`] for
-    /// guests.
+    /// [`NodeError::Invalid`] or [`NodeError::TooLarge`] for a bad document or id, or if the record would become too large
+    /// with it; [`NodeError::NotAllowed`] for guests.
     pub async fn put(&self, id: Option<&str>, doc: &str) -> Result<Put, NodeError> {
         let id = id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
         let mut body = BodyWriter::new();
@@ -133,7 +133,7 @@ impl Collection {
         let (name, id) = (Arc::clone(&self.name), id.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
             let mut body = BodyWriter::new();
             let op = Op::Delete { collection: &name, id: RecordId::parse(&id)?, observed: record.observed() };
             body.push(&op)?;
@@ -190,7 +190,7 @@ impl Collection {
         let (name, id, counter) = (Arc::clone(&self.name), id.to_owned(), counter.to_owned());
         self.append(move |tx, engine, log| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
             let tally = record.tally(&counter, log).plus(delta);
             let tally =
                 tally.ok_or_else(|| NodeError::Invalid(format!("the counter {counter:?} is full")))?;
@@ -228,7 +228,7 @@ impl Collection {
         let (name, id, set) = (Arc::clone(&self.name), id.to_owned(), set.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
             let observed = record.additions(&set, &element);
             let mut body = BodyWriter::new();
             let id = RecordId::parse(&id)?;

@@ -21,7 +21,12 @@ use covey_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeError, apply, devices::DeviceTable, identity::Secrets};
+use crate::{
+    NodeError,
+    apply::{self, Writer},
+    devices::DeviceTable,
+    identity::Secrets,
+};
 
 /// Longest stored description of a space: its key ring may be long.
 const MAX_INFO_BYTES: usize = 1 << 20;
@@ -339,7 +344,7 @@ impl Engine {
         let entry = Entry::sign(&secrets.device, draft, seal(key, place, &plain));
         append(tx, log_key, &entry)?;
         let mut outcome = Ingested::default();
-        self.apply(tx, id, log_key, &entry, &plain, &mut outcome)?;
+        self.apply(tx, id, log_key, &entry, &plain, Writer::Here, &mut outcome)?;
         if let Some((_, _, reason)) = outcome.refused.pop() {
             return Err(NodeError::Internal(reason));
         }
@@ -435,10 +440,11 @@ impl Engine {
                 outcome.refused.push((log_id, seq, reason));
                 Ok(())
             }
-            Some(Ok(plain)) => self.apply(tx, id, log, entry, &plain, outcome),
+            Some(Ok(plain)) => self.apply(tx, id, log, entry, &plain, Writer::Elsewhere, outcome),
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one step of ingesting, split off for reading")]
     fn apply(
         &mut self,
         tx: &mut Tx<'_>,
@@ -446,6 +452,7 @@ impl Engine {
         log: LogKey,
         entry: &Entry,
         plain: &[u8],
+        writer: Writer,
         outcome: &mut Ingested,
     ) -> Result<(), NodeError> {
         if !entry.is_understood() {
@@ -471,13 +478,17 @@ impl Engine {
             Verdict::Allowed => {}
         }
         let space = state.key;
-        match apply::apply(tx, space, &mut self.devices, header, plain) {
+        match apply::apply(tx, space, &mut self.devices, header, plain, writer) {
             Ok(()) => Ok(()),
             Err(apply::ApplyError::Body(err)) => {
                 outcome.refused.push((header.log, header.seq, err.to_string()));
                 Ok(())
             }
             Err(apply::ApplyError::Store(err)) => Err(err.into()),
+            Err(apply::ApplyError::TooLarge { len }) => {
+                let what = "a record, merged with this change,";
+                Err(NodeError::TooLarge { what, len, max: apply::MAX_MERGED_BYTES })
+            }
         }
     }
 

@@ -409,3 +409,28 @@ async fn a_node_whose_disk_is_short_of_room_writes_its_own_takes_nothing_and_say
     ada.shutdown().await;
     bob.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_add_up_to_too_large_a_record_are_refused_and_smaller_ones_still_work() {
+    let home = tempfile::tempdir().unwrap();
+    let ada = node(home.path(), "ada").await;
+    let garden = ada.create_space("garden").await.unwrap();
+    let plants = garden.collection("plants").unwrap();
+    let put = async |field: usize, len: usize| {
+        let doc = format!(r#"{{"field{field}":"{}"}}"#, "x".repeat(len));
+        plants.put(Some("fern"), &doc).await
+    };
+    for field in 0..4 {
+        put(field, 1_000_000).await.unwrap();
+    }
+    let (entries, before) = (garden.status().await.unwrap().entries, plants.get("fern").await.unwrap());
+    let err = put(4, 1_000_000).await.unwrap_err();
+    assert!(matches!(err, NodeError::TooLarge { max, .. } if max == 4 << 20), "{err}");
+    assert!(err.to_string().contains("merged"), "{err}");
+    assert_eq!(garden.status().await.unwrap().entries, entries, "nothing of it is written");
+    assert!(before.is_some() && plants.get("fern").await.unwrap() == before);
+    put(0, 10).await.unwrap();
+    put(4, 900_000).await.unwrap();
+    assert!(plants.delete("fern").await.unwrap());
+    ada.shutdown().await;
+}

@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use covey_log::{Entry, EpochKey, Kind};
-use covey_node::{Event, Node, Role, WallClock};
+use covey_node::{Event, Node, NodeError, Role, WallClock};
+use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::{AddMember, Device, DeviceCert, KemSecret, MembershipOp, ops};
 use covey_types::{
     DeviceId, DeviceSecret, EntryHash, Head, Hlc, Incarnation, LogId, UserSecret, keys::random_bytes,
@@ -223,6 +224,34 @@ async fn heads_that_reach_beyond_all_numbers_break_nothing() {
     let entry = it.eve.put("b", "2");
     assert_eq!(line.deliver(&[entry]).await, Answer::Acknowledged(vec![(0, 1)]), "the session lives");
     assert_eq!(it.plants().await.lines().count(), 2);
+    nobody_blamed(&mut it.events);
+    it.ada.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_others_make_too_large_is_merged_all_the_same_and_can_be_made_smaller_here() {
+    let mut it = Attacked::by(Role::Member).await;
+    let plants = it.garden.collection("plants").unwrap();
+    let big = "x".repeat(1_000_000);
+    let mut entries = Vec::new();
+    for field in 0..6 {
+        let mut body = BodyWriter::new();
+        let (name, value) = (format!("field{field}"), format!("{big:?}"));
+        let id = RecordId::parse("fern").unwrap();
+        body.push(&Op::Put { collection: "plants", id, fields: vec![(&name, &value)] }).unwrap();
+        let draft = it.eve.draft(Kind::RECORDS);
+        entries.push(it.eve.sign(draft, &body.finish()));
+    }
+    let mut line = it.eve.line().await;
+    for entry in entries {
+        let seq = entry.header.seq;
+        assert_eq!(line.deliver(&[entry]).await, Answer::Acknowledged(vec![(0, seq)]));
+    }
+    assert!(plants.get("fern").await.unwrap().is_some_and(|doc| doc.len() > 6_000_000));
+    let grown = plants.put(Some("fern"), r#"{"more":1}"#).await;
+    assert!(matches!(grown, Err(NodeError::TooLarge { .. })), "{grown:?}");
+    plants.put(Some("fern"), r#"{"field0":0}"#).await.unwrap();
+    assert!(plants.get("fern").await.unwrap().is_some_and(|doc| doc.contains(r#""field0":0"#)));
     nobody_blamed(&mut it.events);
     it.ada.shutdown().await;
 }
