@@ -12,6 +12,9 @@ use crate::{Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, pairin
 /// Changes that are read at once for a watcher.
 const WATCH_BATCH: usize = 256;
 
+/// Bytes of documents that are read at once for a watcher, beside the last one: what one that is slow holds in memory.
+const WATCH_BYTES: usize = 1 << 20;
+
 /// One space of a node. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
 pub struct Space {
@@ -149,6 +152,16 @@ impl Space {
         since: u64,
         limit: usize,
     ) -> Result<Vec<Change>, NodeError> {
+        self.changes_within(collection, since, limit, usize::MAX).await
+    }
+
+    async fn changes_within(
+        &self,
+        collection: Option<&str>,
+        since: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Change>, NodeError> {
         let key = self.node.engine().space(self.id)?.key;
         let collection = collection.map(str::to_owned);
         let read = move |reader: &covey_store::Reader<'_>| {
@@ -159,7 +172,7 @@ impl Space {
                     found => found,
                 },
             };
-            reader.changes(key, wanted, since, limit)
+            reader.changes_within(key, wanted, since, limit, max_bytes)
         };
         let change = |row: covey_store::Change| Change {
             position: row.position,
@@ -205,7 +218,8 @@ impl Watch {
                 return Ok(change);
             }
             self.positions.borrow_and_update();
-            let changes = self.space.changes(self.collection.as_deref(), self.since, WATCH_BATCH).await?;
+            let collection = self.collection.as_deref();
+            let changes = self.space.changes_within(collection, self.since, WATCH_BATCH, WATCH_BYTES).await?;
             if changes.is_empty() {
                 self.positions.changed().await.map_err(|_| NodeError::Closing)?;
             }

@@ -434,3 +434,22 @@ async fn changes_that_add_up_to_too_large_a_record_are_refused_and_smaller_ones_
     assert!(plants.delete("fern").await.unwrap());
     ada.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_gets_every_large_record_though_it_holds_few_at_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    let ada = node(home.path(), "ada").await;
+    let garden = ada.create_space("garden").await.unwrap();
+    let plants = garden.collection("plants").unwrap();
+    let doc = format!(r#"{{"v":"{}"}}"#, "x".repeat(700_000));
+    for n in 0..7 {
+        plants.put(Some(&n.to_string()), &doc).await.unwrap();
+    }
+    let mut watch = plants.watch(Some(0));
+    for n in 0..7 {
+        let change = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
+        assert_eq!((change.id, change.doc.as_ref()), (n.to_string(), Some(&doc)));
+        assert!(format!("{watch:?}").len() < 3_000_000, "two are over the limit already");
+    }
+    ada.shutdown().await;
+}

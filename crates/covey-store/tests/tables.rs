@@ -197,6 +197,9 @@ fn records_and_their_feed_show_the_newest_versions() {
             assert_eq!(r.changes(space, None, 0, 9)?, [bed.clone(), a.clone(), gone.clone(), b.clone()]);
             assert_eq!(r.changes(space, None, 3, 2)?, [a.clone(), gone.clone()]);
             assert_eq!(r.changes(space, Some(plants), 0, 9)?, [a, gone, b]);
+            let of = |max_bytes| r.changes_within(space, None, 0, 9, max_bytes).map(|found| found.len());
+            // Documents of 2 and 7 bytes; what is deleted has none.
+            assert_eq!([of(0)?, of(1)?, of(3)?, of(9)?, of(10)?], [0, 1, 2, 2, 4]);
             assert_eq!(r.changes(space, Some(beds), 0, 9)?, [bed]);
             assert_eq!(r.changes(space, None, u64::MAX, 9)?, []);
             assert_eq!(r.list(plants, None, None, 9)?, [("a".into(), r#"{"n":2}"#.into())]);

@@ -112,9 +112,22 @@ impl Reader<'_> {
         since: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
+        self.changes_within(space, collection, since, limit, usize::MAX)
+    }
+
+    /// As [`Reader::changes`]; ends with the change whose document brings those read to `max_bytes`.
+    pub fn changes_within(
+        &self,
+        space: SpaceKey,
+        collection: Option<CollectionKey>,
+        since: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Change>, StoreError> {
         let mut collections = self.collections(space)?;
         collections.retain(|row| collection.is_none_or(|wanted| wanted == row.key));
-        self.merge(&collections, since, limit).map_err(|err| self.failed("read the changes", err))
+        let merged = self.merge(&collections, since, limit, max_bytes);
+        merged.map_err(|err| self.failed("read the changes", err))
     }
 
     /// The feeds of these collections as one: each is in the order of positions already.
@@ -123,6 +136,7 @@ impl Reader<'_> {
         collections: &[CollectionRow],
         since: u64,
         limit: usize,
+        max_bytes: usize,
     ) -> rusqlite::Result<Vec<Change>> {
         let sql = "SELECT position, id, json(doc) FROM records INDEXED BY records_by_change
                    WHERE collection = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
@@ -141,12 +155,15 @@ impl Reader<'_> {
                 next.push(Reverse((row.get::<_, u64>(0)?, feed)));
             }
         }
-        let mut changes = Vec::new();
+        let (mut changes, mut bytes) = (Vec::new(), 0);
         while changes.len() < limit
+            && bytes < max_bytes
             && let Some(Reverse((_, feed))) = next.pop()
         {
             let row = feeds[feed].get().ok_or_else(|| malformed(0, "the row that was there is gone"))?;
-            changes.push(change(row, &collections[feed])?);
+            let change = change(row, &collections[feed])?;
+            bytes += change.doc.as_ref().map_or(0, String::len);
+            changes.push(change);
             if let Some(row) = feeds[feed].next()? {
                 next.push(Reverse((row.get(0)?, feed)));
             }
