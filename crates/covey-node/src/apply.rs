@@ -42,7 +42,8 @@ pub(crate) enum Writer {
     Elsewhere,
 }
 
-/// Applies the operations of one entry, all or none.
+/// Applies the operations of one entry, all or none; how many of them a newer version has written, which can only be
+/// kept. Applying an entry once more changes nothing but what was not understood before.
 pub(crate) fn apply(
     tx: &mut Tx<'_>,
     space: SpaceKey,
@@ -50,7 +51,7 @@ pub(crate) fn apply(
     header: &Header,
     plain: &[u8],
     writer: Writer,
-) -> Result<(), ApplyError> {
+) -> Result<usize, ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
     let ops = BodyReader::new(plain).take(MAX_OPS_PER_ENTRY + 1).collect::<Result<Vec<_>, _>>()?;
     if ops.len() > MAX_OPS_PER_ENTRY {
@@ -58,12 +59,16 @@ pub(crate) fn apply(
         return Err(ApplyError::Body(err));
     }
     let stamp = Stamp { hlc: header.hlc, device: header.log.device };
+    let mut unknown = 0;
     for op in &ops {
-        if let Some((collection, id)) = target(op) {
-            apply_one(tx, space, devices, op, collection, id, stamp, header.log, writer)?;
+        match target(op) {
+            Some((collection, id)) => {
+                apply_one(tx, space, devices, op, collection, id, stamp, header.log, writer)?;
+            }
+            None => unknown += 1,
         }
     }
-    Ok(())
+    Ok(unknown)
 }
 
 fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> {

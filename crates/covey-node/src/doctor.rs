@@ -170,8 +170,9 @@ async fn held(node: &Node, space: SpaceId) -> Vec<Check> {
             )];
         }
     };
-    let newer = held.iter().filter(|row| row.reason == HoldReason::Unknown as u32).count();
-    let waiting = held.len() - newer;
+    let of = |reason: HoldReason| held.iter().filter(|row| row.reason == reason as u32).count();
+    let (newer, in_part) = (of(HoldReason::Unknown), of(HoldReason::PartlyUnknown));
+    let waiting = held.len() - newer - in_part;
     let waits = if waiting == 0 {
         pass("held", format!("{name}: every change that came is applied"))
     } else {
@@ -179,12 +180,12 @@ async fn held(node: &Node, space: SpaceId) -> Vec<Check> {
         let detail = format!("{name}: {waiting}, dated in the future or by authors that are not known yet");
         fail("held", detail, "compare the clocks of your devices; what waits is applied when its time comes")
     };
-    let unknown = newer as u64 + unknown_acts;
-    let version = if unknown == 0 {
+    let version = if newer as u64 + in_part as u64 + unknown_acts == 0 {
         pass("version", format!("{name}: this version of Covey understands all of it"))
     } else {
-        let detail =
-            format!("{name}: a newer version of Covey wrote {newer} entries and {unknown_acts} acts");
+        let detail = format!(
+            "{name}: a newer version of Covey wrote {newer} entries, parts of {in_part} others and {unknown_acts} acts"
+        );
         fail("version", detail, "update Covey on this device; they are kept until then")
     };
     vec![waits, version]

@@ -55,6 +55,8 @@ pub(crate) enum HoldReason {
     Key = 3,
     /// It was written by a later version: kept, forwarded, and looked at again by the next version here.
     Unknown = 4,
+    /// It is applied, but for operations that a later version wrote: looked at again like those.
+    PartlyUnknown = 5,
 }
 
 /// One space in memory.
@@ -479,7 +481,8 @@ impl Engine {
         }
         let space = state.key;
         match apply::apply(tx, space, &mut self.devices, header, plain, writer) {
-            Ok(()) => Ok(()),
+            Ok(0) => Ok(()),
+            Ok(_) => Ok(tx.hold(log, header.seq, HoldReason::PartlyUnknown as u32, u64::MAX >> 1)?),
             Err(apply::ApplyError::Body(err)) => {
                 outcome.refused.push((header.log, header.seq, err.to_string()));
                 Ok(())
@@ -540,6 +543,7 @@ impl Engine {
             let due = |row: &covey_store::HeldRow| {
                 row.reason == reason as u32 && (reason != HoldReason::Future || row.until_ms <= wall_ms)
                     || past_is_due && row.reason == HoldReason::Past as u32
+                    || reason == HoldReason::Unknown && row.reason == HoldReason::PartlyUnknown as u32
             };
             let held: Vec<_> = tx.held(self.space(id)?.key)?.into_iter().filter(due).collect();
             let mut round = Ingested::default();

@@ -79,6 +79,27 @@ async fn entries_of_later_versions_are_kept_and_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_of_later_versions_are_kept_and_told_of_and_the_rest_of_their_entry_counts() {
+    let mut it = Attacked::by(Role::Member).await;
+    // An operation is its kind, its length and its payload.
+    let unknown = [100, 3, 1, 2, 3];
+    let draft = it.eve.draft(Kind::RECORDS);
+    let entry = it.eve.sign(draft, &[&unknown, put_body("a", "1").as_slice(), &unknown].concat());
+    assert_eq!(it.eve.line().await.deliver(&[entry]).await, Answer::Acknowledged(vec![(0, 1)]));
+    it.ada.shutdown().await;
+    for _ in 0..2 {
+        // At each start it's tried again, and remembered again.
+        let ada = Node::open(config(&it.home.path().join("ada"), "ada")).await.unwrap();
+        assert_eq!(export(&ada.space("garden").unwrap(), "plants").await, "a {\"v\":\"1\"}\n");
+        let checks = ada.doctor().await;
+        let check = |name| checks.iter().find(|check| check.name == name).unwrap();
+        assert!(!check("version").ok && check("version").detail.contains("parts of 1 others"));
+        assert!(check("held").ok, "{}", check("held").detail);
+        ada.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_nobody_can_open_are_kept_and_not_applied() {
     let mut it = Attacked::by(Role::Member).await;
     let other = EpochKey::generate();
