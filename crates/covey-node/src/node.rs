@@ -465,3 +465,7 @@ async fn release_held(node: Node) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -155,7 +155,8 @@ async fn another_entry_at_a_place_that_is_taken_changes_nothing() {
     let before = it.entries().await;
     it.eve.head = Head::EMPTY;
     let other = it.eve.put("a", "another history");
-    it.eve.line().await.deliver(&[other]).await;
+    let answer = it.eve.line().await.deliver(&[other]).await;
+    assert_eq!(answer, Answer::Acknowledged(vec![]), "what is here is no acknowledgement of something else");
     assert_eq!((it.entries().await, it.plants().await.as_str()), (before, "a {\"v\":\"1\"}\n"));
     it.ada.shutdown().await;
 }

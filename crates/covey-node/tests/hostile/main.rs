@@ -11,6 +11,7 @@ mod common;
 mod disk;
 mod entries;
 mod frames;
+mod graph;
 mod member;
 mod members;
 mod pairing;

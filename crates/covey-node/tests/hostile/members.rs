@@ -31,7 +31,7 @@ fn movable() -> (Arc<AtomicU64>, WallClock) {
 
 impl Attacked {
     /// Delivers entries that have to be stored whatever is in them, and then a good one that has to be applied.
-    async fn stores_all_and_applies_the_last(&mut self, strange: Vec<Entry>) {
+    pub(crate) async fn stores_all_and_applies_the_last(&mut self, strange: Vec<Entry>) {
         let before = self.entries().await;
         let expected = before + strange.len() as u64 + 1;
         let last = self.eve.put("good", "1");
@@ -48,7 +48,7 @@ impl Attacked {
     }
 
     /// Whoever joins later gets every entry that is here, understood or not, and applies the same.
-    async fn forwards_all(self) {
+    pub(crate) async fn forwards_all(self) {
         let bob = node(self.home.path(), "bob").await;
         let there = join(&self.garden, &bob, Role::Member).await;
         let here = self.entries().await;

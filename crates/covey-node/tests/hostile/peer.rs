@@ -24,6 +24,7 @@ pub(crate) const HEADS: u8 = 2;
 pub(crate) const ENTRIES: u8 = 3;
 pub(crate) const ACK: u8 = 4;
 pub(crate) const CLOSE: u8 = 6;
+pub(crate) const AGAIN: u8 = 7;
 
 /// A device of its own, connected to a node.
 pub(crate) struct Peer {

@@ -1,0 +1,77 @@
+//! What a node keeps in memory is what is on disk, and whom it takes for a stranger.
+
+use covey_space::KeyRing;
+use covey_types::DeviceSecret;
+
+use super::*;
+use crate::{NetworkMode, Profile};
+
+async fn solo(home: &std::path::Path) -> Node {
+    let mut config = NodeConfig::new(home);
+    config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+    config.network = NetworkMode::Solo;
+    Node::open(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_failed_change_did_to_the_memory_is_seen_by_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let node = solo(home.path()).await;
+    let (one, two) = (node.0.secrets.clone(), node.0.secrets.clone());
+    let refused = node.write(move |tx, engine| {
+        engine.found_space(tx, &one, "garden", 1)?;
+        Err::<(), _>(NodeError::Invalid("no".into()))
+    });
+    assert!(matches!(refused.await, Err(NodeError::Invalid(_))));
+    assert!(node.spaces().is_empty());
+    let panicked = node.write(move |tx, engine| {
+        engine.found_space(tx, &two, "garden", 1)?;
+        assert!(engine.spaces.is_empty(), "this panics in the middle of a change");
+        Ok(())
+    });
+    assert!(panicked.await.is_err());
+    assert!(node.spaces().is_empty());
+    node.create_space("garden").await.unwrap();
+    assert_eq!(node.spaces().len(), 1);
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_later_welcome_replaces_the_keys_only_of_a_space_that_nobody_has_proved_yet() {
+    let home = tempfile::tempdir().unwrap();
+    let node = solo(home.path()).await;
+    let (wrong, right) = (KeyRing::generate(), KeyRing::generate());
+    let (liar, friend) = (DeviceSecret::generate().id(), DeviceSecret::generate().id());
+    let enter = async |id: SpaceId, keys: &KeyRing, from| {
+        let keys = keys.clone();
+        node.write(move |tx, engine| engine.enter_space(tx, id, "garden", keys, from)).await.unwrap();
+        let engine = node.engine();
+        let info = &engine.space(id).unwrap().info;
+        (info.keys.current().id(), info.inviter)
+    };
+    let unproved = SpaceId([5; 32]);
+    assert_eq!(enter(unproved, &wrong, liar).await, (wrong.current().id(), Some(liar)));
+    assert_eq!(enter(unproved, &right, friend).await, (right.current().id(), Some(friend)));
+    let own = node.create_space("shed").await.unwrap().id();
+    let keys = node.engine().space(own).unwrap().info.keys.current().id();
+    assert_eq!(enter(own, &wrong, liar).await, (keys, None));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_none_any_more_once_there_is_a_space_in_common_with_somebody() {
+    let home = tempfile::tempdir().unwrap();
+    let node = solo(home.path()).await;
+    let (friend, other) = (DeviceSecret::generate().id(), DeviceSecret::generate().id());
+    let shunned = || [friend, other].map(|device| node.0.peers.is_shunned(&node, device));
+    node.0.peers.is_a_stranger(friend);
+    node.0.peers.is_a_stranger(other);
+    assert_eq!(shunned(), [true, true]);
+    let enter = node
+        .write(move |tx, engine| engine.enter_space(tx, SpaceId([5; 32]), "g", KeyRing::generate(), friend));
+    enter.await.unwrap();
+    assert_eq!(shunned(), [false, true]);
+    node.space_added(SpaceId([5; 32]));
+    assert_eq!(shunned(), [false, false]);
+    node.shutdown().await;
+}
