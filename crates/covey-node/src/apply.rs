@@ -2,7 +2,7 @@
 
 use covey_log::Header;
 use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
-use covey_store::{SpaceKey, StoreError, Tx};
+use covey_store::{RecordRow, SpaceKey, StoreError, Tx};
 use covey_types::{
     LogId,
     limits::{MAX_OPS_PER_ENTRY, MAX_RECORD_BYTES},
@@ -97,52 +97,58 @@ fn apply_one(
     let mut buffer = [0; 36];
     let id = id.text(&mut buffer);
     let collection = tx.ensure_collection(space, collection)?;
-    if let Op::Put { fields, .. } = op
-        && tx.record_state(collection, id)?.is_none()
-    {
+    if let Op::Put { fields, .. } = op {
+        // Most records are new: then one statement is all.
         let (doc, state) = fresh_put_parts(fields, stamp, devices);
-        return Ok(put(tx, collection, id, Some(&doc), &state)?);
-    }
-    let (mut record, before) = load(tx, collection, id, devices)?;
-    if record.apply(op, stamp, log) {
-        let (doc, state) = record.to_parts(devices);
-        let len = doc.as_ref().map_or(0, String::len) + state.len();
-        if writer == Writer::Here && len > MAX_MERGED_BYTES.max(before) {
-            return Err(ApplyError::TooLarge { len });
+        let inserted = tx.insert_record(collection, id, Some(&doc), &state);
+        if left_out(inserted)?.is_none_or(|position| position.is_some()) {
+            return Ok(());
         }
-        put(tx, collection, id, doc.as_deref(), &state)?;
     }
+    let row = tx.record(collection, id)?;
+    let mut record = merged(row.as_ref(), devices)?;
+    if !record.apply(op, stamp, log) {
+        return Ok(());
+    }
+    let (doc, state) = record.to_parts(devices);
+    let size = |doc: Option<&str>, state: &[u8]| doc.map_or(0, str::len) + state.len();
+    let len = size(doc.as_deref(), &state);
+    let before = row.as_ref().map_or(0, |row| size(row.doc.as_deref(), &row.state));
+    if writer == Writer::Here && len > MAX_MERGED_BYTES.max(before) {
+        return Err(ApplyError::TooLarge { len });
+    }
+    let doc = doc.as_deref();
+    left_out(match row {
+        None => tx.put_record(collection, id, doc, &state),
+        Some(old) => tx.replace_record(collection, id, old.position, old.doc.is_some(), doc, &state),
+    })?;
     Ok(())
 }
 
-/// Writes a row. A document that SQLite can't read, though the records crate could, is left out here as on every other
-/// replica: one record of a hostile member must not stop the log.
-fn put(
-    tx: &mut Tx<'_>,
-    collection: covey_store::CollectionKey,
-    id: &str,
-    doc: Option<&str>,
-    state: &[u8],
-) -> Result<(), StoreError> {
-    match tx.put_record(collection, id, doc, state) {
+/// What came of writing a row. A document that SQLite can't read, though the records crate could, is left out here as on
+/// every other replica: one record of a hostile member must not stop the log.
+fn left_out<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match written {
         Err(err @ StoreError::BadDocument { .. }) => {
             tracing::warn!(%err, "a record is left out");
-            Ok(())
+            Ok(None)
         }
-        other => other.map(drop),
+        other => other.map(Some),
     }
 }
 
-/// The merged state of a record, and how many bytes it takes; an empty one if there is none.
+/// The merged state of a record; an empty one if there is none.
 pub(crate) fn load(
     reader: &covey_store::Reader<'_>,
     collection: covey_store::CollectionKey,
     id: &str,
     devices: &impl Devices,
-) -> Result<(Record, usize), StoreError> {
-    let Some(row) = reader.record(collection, id)? else { return Ok((Record::new(), 0)) };
-    let len = row.doc.as_ref().map_or(0, String::len) + row.state.len();
-    let record = Record::from_parts(row.doc.as_deref(), &row.state, devices)
-        .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() })?;
-    Ok((record, len))
+) -> Result<Record, StoreError> {
+    merged(reader.record(collection, id)?.as_ref(), devices)
+}
+
+fn merged(row: Option<&RecordRow>, devices: &impl Devices) -> Result<Record, StoreError> {
+    let Some(row) = row else { return Ok(Record::new()) };
+    Record::from_parts(row.doc.as_deref(), &row.state, devices)
+        .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() })
 }

@@ -1,6 +1,11 @@
 //! [`Collection`]: the records of one kind in a space.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+};
 
 use covey_log::{Entry, Kind};
 use covey_records::{BodyWriter, Filter, Op, RecordId, json};
@@ -15,6 +20,10 @@ const BATCH_RECORDS: usize = 1000;
 
 /// Plain bytes in one entry of a bulk write: well under the largest entry, and small to hold in memory.
 const BATCH_BYTES: usize = 512 << 10;
+
+/// Entries of a bulk write that are in the store's queue at once: the writing thread finds the next one there, and small
+/// ones share a commit. More would only hold more memory.
+const APPENDS_IN_FLIGHT: usize = 3;
 
 /// A collection of a space. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
@@ -70,7 +79,8 @@ impl Collection {
         Ok(Put { id, hlc: entry.header.hlc })
     }
 
-    /// Writes many records, in as few entries as fit. Each entry is all or nothing; those before a failure stay.
+    /// Writes many records, in as few entries as fit, in the order of the rows. Each entry is all or nothing. Those before
+    /// a failure stay, and so may the few that were under way behind it.
     ///
     /// # Errors
     /// As [`Collection::put`]; a bad row is named by its place, and nothing is written then.
@@ -79,13 +89,33 @@ impl Collection {
         let bodies = tokio::task::spawn_blocking(move || encode_rows(&name, &rows))
             .await
             .map_err(|err| NodeError::Internal(err.to_string()))??;
-        let mut done = PutMany::default();
-        for (records, plain) in bodies {
-            self.append(move |_, _, _| Ok(plain)).await?;
-            done.records += records;
-            done.entries += 1;
+        let mut under_way = VecDeque::with_capacity(APPENDS_IN_FLIGHT);
+        let (mut done, mut failed) = (PutMany::default(), None);
+        let mut bodies = bodies.into_iter();
+        loop {
+            while failed.is_none()
+                && under_way.len() < APPENDS_IN_FLIGHT
+                && let Some((records, plain)) = bodies.next()
+            {
+                let mut append = Box::pin(self.append(move |_, _, _| Ok(plain)));
+                // Asked once, it stands in the store's queue: in the order of the rows, the last of which wins.
+                let early = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
+                under_way.push_back((records, append, early));
+            }
+            let Some((records, append, early)) = under_way.pop_front() else { break };
+            let written = match early {
+                Poll::Ready(written) => written,
+                Poll::Pending => append.await,
+            };
+            match written {
+                Ok(_) => {
+                    done.records += records;
+                    done.entries += 1;
+                }
+                Err(err) => failed = failed.or(Some(err)),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     async fn append(
@@ -133,7 +163,7 @@ impl Collection {
         let (name, id) = (Arc::clone(&self.name), id.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = apply::load(tx, collection, &id, &engine.devices)?;
             let mut body = BodyWriter::new();
             let op = Op::Delete { collection: &name, id: RecordId::parse(&id)?, observed: record.observed() };
             body.push(&op)?;
@@ -190,7 +220,7 @@ impl Collection {
         let (name, id, counter) = (Arc::clone(&self.name), id.to_owned(), counter.to_owned());
         self.append(move |tx, engine, log| {
             let collection = tx.ensure_collection(space, &name)?;
-            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = apply::load(tx, collection, &id, &engine.devices)?;
             let tally = record.tally(&counter, log).plus(delta);
             let tally =
                 tally.ok_or_else(|| NodeError::Invalid(format!("the counter {counter:?} is full")))?;
@@ -228,7 +258,7 @@ impl Collection {
         let (name, id, set) = (Arc::clone(&self.name), id.to_owned(), set.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let (record, _) = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = apply::load(tx, collection, &id, &engine.devices)?;
             let observed = record.additions(&set, &element);
             let mut body = BodyWriter::new();
             let id = RecordId::parse(&id)?;

@@ -453,3 +453,18 @@ async fn a_watcher_gets_every_large_record_though_it_holds_few_at_a_time() {
     }
     ada.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_rows_about_one_record_the_last_one_wins_however_many_entries_they_take() {
+    let home = tempfile::tempdir().unwrap();
+    let ada = node(home.path(), "ada").await;
+    let garden = ada.create_space("garden").await.unwrap();
+    let plants = garden.collection("plants").unwrap();
+    let rows = (0..12_000).map(|n| (Some(format!("p{}", n % 3)), format!(r#"{{"n":{n}}}"#))).collect();
+    let written = plants.put_many(rows).await.unwrap();
+    assert_eq!((written.records, written.entries), (12_000, 12));
+    let last = [(0, 11_997), (1, 11_998), (2, 11_999)];
+    let expected: String = last.map(|(p, n)| format!("p{p} {{\"n\":{n}}}\n")).concat();
+    assert_eq!(export(&garden, "plants").await, expected);
+    ada.shutdown().await;
+}

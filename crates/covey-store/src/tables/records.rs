@@ -212,41 +212,58 @@ impl Tx<'_> {
         doc: Option<&str>,
         state: &[u8],
     ) -> Result<u64, StoreError> {
-        let position = self.memory().position.get() + 1;
-        let sql = "INSERT INTO records(position, collection, id, doc, state)
-                   VALUES(?1, ?2, ?3, jsonb(?4), ?5) ON CONFLICT(collection, id) DO NOTHING";
-        let params = (position, collection.0, id, doc, state);
-        let was_live = match self.change_record(id, sql, params)? {
-            0 => self.replace_record(position, collection, id, doc, state)?,
-            _ => false,
-        };
-        self.memory().position.set(position);
-        let delta = i64::from(doc.is_some()) - i64::from(was_live);
-        if delta != 0 {
-            *self.memory().live.borrow_mut().entry(collection).or_default() += delta;
+        if let Some(position) = self.insert_record(collection, id, doc, state)? {
+            return Ok(position);
         }
-        Ok(position)
+        let sql = "SELECT position, doc IS NOT NULL FROM records WHERE collection = ?1 AND id = ?2";
+        let old = self.row("find a record", sql, (collection.0, id), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (position, live) = old.ok_or_else(|| missing(id))?;
+        self.replace_record(collection, id, position, live, doc, state)
     }
 
-    /// Replaces a record that is there; whether it had a document.
-    fn replace_record(
-        &self,
-        position: u64,
+    /// As [`Tx::put_record`] for a record that there never was; `None`, and nothing done, if there was.
+    pub fn insert_record(
+        &mut self,
         collection: CollectionKey,
         id: &str,
         doc: Option<&str>,
         state: &[u8],
-    ) -> Result<bool, StoreError> {
-        let sql = "SELECT position, doc IS NOT NULL FROM records WHERE collection = ?1 AND id = ?2";
-        let old = self.row("find a record", sql, (collection.0, id), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (old, was_live): (u64, bool) = old.ok_or_else(|| StoreError::Missing {
-            doing: "store a record",
-            what: "record",
-            key: id.into(),
-        })?;
+    ) -> Result<Option<u64>, StoreError> {
+        let position = self.memory().position.get() + 1;
+        let sql = "INSERT INTO records(position, collection, id, doc, state)
+                   VALUES(?1, ?2, ?3, jsonb(?4), ?5) ON CONFLICT(collection, id) DO NOTHING";
+        let inserted = self.change_record(id, sql, (position, collection.0, id, doc, state))? > 0;
+        if inserted {
+            self.moved(collection, position, i64::from(doc.is_some()));
+        }
+        Ok(inserted.then_some(position))
+    }
+
+    /// As [`Tx::put_record`] for a record that was just read: its position and whether it had a document are known.
+    pub fn replace_record(
+        &mut self,
+        collection: CollectionKey,
+        id: &str,
+        old_position: u64,
+        was_live: bool,
+        doc: Option<&str>,
+        state: &[u8],
+    ) -> Result<u64, StoreError> {
+        let position = self.memory().position.get() + 1;
         let sql = "UPDATE records SET position = ?2, doc = jsonb(?3), state = ?4 WHERE position = ?1";
-        self.change_record(id, sql, (old, position, doc, state))?;
-        Ok(was_live)
+        if self.change_record(id, sql, (old_position, position, doc, state))? == 0 {
+            return Err(missing(id));
+        }
+        self.moved(collection, position, i64::from(doc.is_some()) - i64::from(was_live));
+        Ok(position)
+    }
+
+    /// Notes the newest change, and by how many records a collection has grown with it.
+    fn moved(&self, collection: CollectionKey, position: u64, grown: i64) {
+        self.memory().position.set(position);
+        if grown != 0 {
+            *self.memory().live.borrow_mut().entry(collection).or_default() += grown;
+        }
     }
 
     fn change_record(&self, id: &str, sql: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
@@ -258,4 +275,8 @@ impl Tx<'_> {
             other => other,
         })
     }
+}
+
+fn missing(id: &str) -> StoreError {
+    StoreError::Missing { doing: "store a record", what: "record", key: id.into() }
 }
