@@ -1,0 +1,130 @@
+//! Entries and answers to the peer: no more of them than its window and its reading allow.
+
+use std::time::Duration;
+
+use covey_log::Entry;
+use covey_types::{Head, LogId, SpaceId};
+
+use super::{BATCH_BYTES, MIN_WINDOW_BYTES, Output, Session};
+use crate::{
+    frame::Frame,
+    space::{Rejection, SharedSpace},
+};
+
+impl Session {
+    pub(super) fn acknowledge(
+        &mut self,
+        space: SpaceId,
+        durable: &[(LogId, Head)],
+        rejected: &[Rejection],
+        bytes: u32,
+    ) {
+        let Some(shared) = self.spaces.get_mut(&space) else {
+            return self.owed.ack(space, Vec::new(), bytes.into());
+        };
+        durable.iter().for_each(|(log, head)| shared.advance(*log, *head));
+        rejected.iter().for_each(|rejection| shared.stop(*rejection));
+        let lines = shared.ack_lines(durable);
+        self.owed.ack(space, lines, bytes.into());
+        self.outputs.push_back(Output::Changed(space));
+    }
+
+    /// Sends an entry that was just stored, if it's all that the peer lacks of its log.
+    pub(super) fn push(&mut self, space: SpaceId, entry: &Entry, now: Duration) {
+        let room = self.room();
+        let Some(shared) = self.spaces.get_mut(&space) else { return };
+        let fits = entry.body.len() < room;
+        let next = self.loading != Some(space) && shared.lacks_next(entry);
+        shared.advance(entry.header.log, entry.head());
+        if next && fits {
+            let mut packed = Vec::with_capacity(entry.body.len() + 128);
+            shared.pack(entry, &mut packed);
+            self.send_entries(space, &packed, now);
+        }
+        self.outputs.push_back(Output::Changed(space));
+    }
+
+    pub(super) fn send_loaded(&mut self, space: SpaceId, entries: &[Entry], now: Duration) {
+        self.loading = None;
+        let Some(shared) = self.spaces.get_mut(&space) else { return };
+        let mut frames = Vec::new();
+        let mut packed = Vec::new();
+        for entry in entries {
+            if !shared.lacks_next(entry) {
+                continue; // it came from the peer meanwhile
+            }
+            if !packed.is_empty() && packed.len() + entry.body.len() > BATCH_BYTES {
+                frames.push(std::mem::take(&mut packed));
+            }
+            shared.pack(entry, &mut packed);
+        }
+        if !packed.is_empty() {
+            frames.push(packed);
+        }
+        for packed in frames {
+            self.send_entries(space, &packed, now);
+        }
+        self.outputs.push_back(Output::Changed(space));
+    }
+
+    pub(super) fn send_entries(&mut self, space: SpaceId, packed: &[u8], now: Duration) {
+        let payload = Frame::Entries { space: self.my_place(space), packed }.encode();
+        if self.in_flight == 0 {
+            self.last_ack = now;
+        }
+        self.in_flight += payload.len() as u64;
+        self.outputs.push_back(Output::Send(payload));
+    }
+
+    pub(super) fn room(&self) -> usize {
+        let window = self.peer.as_ref().map_or(0, |peer| peer.window.min(self.config.window_bytes) as usize);
+        window.saturating_sub(self.in_flight as usize)
+    }
+
+    /// Asks for entries wherever there's a backlog and room to send it.
+    pub(super) fn pump(&mut self) {
+        if self.closed
+            || self.loading.is_some()
+            || self.room() < MIN_WINDOW_BYTES as usize / 2 && self.in_flight > 0
+        {
+            return;
+        }
+        // One load at a time, each space in turn: a large backlog in one does not starve the others.
+        let after = self.last_loaded;
+        let turn = |id: &SpaceId| (after.is_some_and(|last| *id <= last), *id);
+        let next = self
+            .spaces
+            .values()
+            .filter(|shared| shared.has_backlog())
+            .map(|shared| shared.id)
+            .min_by_key(turn);
+        if let Some(space) = next {
+            let wants = self.spaces.get(&space).map(SharedSpace::backlog).unwrap_or_default();
+            self.loading = Some(space);
+            self.last_loaded = Some(space);
+            let max_bytes = self.room().clamp(1, BATCH_BYTES);
+            self.outputs.push_back(Output::Load { space, wants, max_bytes });
+        }
+    }
+
+    /// A frame that answers what the peer sent: an acknowledgement, or a wish to have entries again. To be called only
+    /// when the stream takes a frame. What isn't fetched adds up, so that a peer that doesn't read costs no memory; nor
+    /// can it send more than the window, since its credit is here.
+    pub fn poll_owed(&mut self) -> Option<Vec<u8>> {
+        while !self.closed {
+            let (space, due) = self.owed.pop()?;
+            let place = self.my_place(space);
+            if due.again {
+                let lines = self.spaces.get_mut(&space).map(SharedSpace::wishes).unwrap_or_default();
+                if !lines.is_empty() {
+                    return Some(Frame::Again { space: place, lines }.encode());
+                }
+            } else {
+                self.taken = self.taken.saturating_sub(due.credit);
+                let credit = u32::try_from(due.credit).unwrap_or(u32::MAX);
+                return Some(Frame::Ack { space: place, lines: due.lines(), credit }.encode());
+            }
+        }
+        None
+    }
+}
