@@ -22,7 +22,7 @@ use crate::{events::Transport, interfaces::socket_address, task::Task};
 
 /// Connections get this long to be closed, and sockets to drain. The word that a connection is closed goes
 /// out at once, so that waiting longer helps nobody.
-const CLOSE_WITHIN: Duration = Duration::from_millis(250);
+const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 /// The goodbye on the LAN takes 150 ms; this is for a machine that is very busy.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether a port is free again.

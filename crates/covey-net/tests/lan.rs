@@ -119,8 +119,12 @@ fn nodes_on_a_lan_find_each_other_and_see_a_goodbye_at_once() {
     assert_eq!(b.told("discovered", SOON), format!("{} 0", a.me));
     std::io::Write::write_all(b.stdin.as_mut().unwrap(), b"announce\n").unwrap();
     assert_eq!(a.told("discovered", SOON), format!("{} 7", b.me));
+    let began = Instant::now();
     b.leave();
     assert_eq!(a.told("lost", Duration::from_millis(1500)), b.me);
+    b.process.wait().unwrap();
+    // A fifth of a second, and room for a busy machine.
+    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
 }
 
 /// Both see each other, connect, and see each other leave, all over one version of IP.
