@@ -7,6 +7,8 @@
 //! Both sides bound what a stranger can guess: [`Invitations`] counts an inviter's wrong guesses, and
 //! [`search`] what a joiner lets others check.
 
+mod admission;
+mod joining;
 mod search;
 
 use std::{
@@ -15,24 +17,20 @@ use std::{
     time::Duration,
 };
 
-use covey_log::Kind;
-use covey_net::{Multiaddr, NetStream};
-use covey_pair::{
-    Code, CodeError, Invitations, InviteError, Inviter, InviterOutcome, Joiner, JoinerOutcome, Link,
-    LinkError, PairError, Refusal, Terms,
-};
-use covey_space::{JoinRequest, Role, Welcome};
+use covey_net::NetStream;
+use covey_pair::{CodeError, Invitations, InviteError, Link, LinkError, PairError, Refusal, Terms};
+use covey_space::Role;
 use covey_types::{
-    DeviceId, SpaceId,
+    DeviceId,
     limits::{MAX_INVITE_MS, MAX_PAIR_MESSAGE_BYTES},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Semaphore,
-    time::{Instant, timeout_at},
 };
 
-use crate::{Invitation, Joined, Node, NodeError, Space, engine};
+pub(crate) use self::{admission::accept, joining::join};
+use crate::{Invitation, NodeError, Space, engine};
 
 /// The stream's protocol.
 const PROTOCOL: &str = "/covey/pair/1";
@@ -226,33 +224,6 @@ impl Pairing {
     }
 }
 
-/// Accepts the streams of devices that want to join.
-pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::NetError> {
-    let mut incoming = node.0.net.accept(PROTOCOL)?;
-    Ok(async move {
-        while let Some((joiner, mut stream)) = incoming.next().await {
-            let node_of_task = node.clone();
-            node.spawn(async move {
-                let Some(_turn) = node_of_task.0.pairing.turn(joiner) else {
-                    let _ = send(&mut stream, &Inviter::refusal(Refusal::Busy)).await;
-                    return;
-                };
-                let paired =
-                    tokio::time::timeout(PAIRING_TIMEOUT, answer(&node_of_task, joiner, &mut stream)).await;
-                match paired {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Failure::Broken(reason))) => tracing::warn!(%joiner, reason, "a pairing failed"),
-                    Ok(Err(Failure::Misbehaved(reason))) => {
-                        let peers = &node_of_task.0.peers;
-                        peers.misbehaved(&node_of_task, joiner, format!("pairing: {reason}")).await;
-                    }
-                    Err(_) => tracing::warn!(%joiner, "a pairing took too long"),
-                }
-            });
-        }
-    })
-}
-
 /// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -277,260 +248,6 @@ impl From<PairError> for Failure {
                 Self::Misbehaved(err.to_string())
             }
             other => Self::Broken(other.to_string()),
-        }
-    }
-}
-
-/// The inviter's side of one pairing.
-async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result<(), Failure> {
-    let mut inviter = Inviter::new(node.device(), joiner);
-    loop {
-        let message = receive(stream).await?;
-        let step = {
-            let mut invitations = node.0.pairing.invitations();
-            inviter.handle(&message, &mut invitations, node.now_ms())?
-        };
-        if let Some(message) = step.send {
-            send(stream, &message).await?;
-        }
-        match step.outcome {
-            None => {}
-            Some(InviterOutcome::Request { terms, request, .. }) => {
-                let reply = match admit(node, joiner, terms, &request).await {
-                    Ok((welcome, terms)) => inviter.accept(&welcome, terms)?,
-                    Err(err) => {
-                        tracing::error!(%joiner, %err, "could not let a device in");
-                        inviter.decline()?
-                    }
-                };
-                send(stream, &reply).await?;
-            }
-            Some(InviterOutcome::WrongGuess { burnt, .. }) => {
-                let consequence = if burnt { "the code is burnt" } else { "the code stays open" };
-                return Err(Failure::Broken(format!("it guessed a code wrongly; {consequence}")));
-            }
-            Some(InviterOutcome::Refused(refusal)) => {
-                tracing::debug!(%joiner, %refusal, "refused a pairing");
-                return Ok(());
-            }
-            Some(InviterOutcome::Finished) => return Ok(()),
-        }
-    }
-}
-
-/// Writes the joiner into the space and makes its welcome; the terms say the role that it has now.
-///
-/// A member that comes again keeps the higher of its role and the one that it is invited to.
-async fn admit(
-    node: &Node,
-    joiner: DeviceId,
-    terms: Terms,
-    request: &[u8],
-) -> Result<(Vec<u8>, Terms), NodeError> {
-    let request = JoinRequest::decode(request).map_err(|err| NodeError::Invalid(err.to_string()))?;
-    if request.device.cert.device != joiner {
-        return Err(NodeError::Invalid("the certificate is of another device than the one that asks".into()));
-    }
-    let invited = Role::from_u8(terms.role).ok_or_else(|| NodeError::Internal("an unknown role".into()))?;
-    let (secrets, now, id) = (node.0.secrets.clone(), node.now_ms(), terms.space);
-    let (already, raised) = {
-        let engine = node.engine();
-        let membership = &engine.space(id)?.membership;
-        let same_user = membership.user_of(joiner) == Some(request.device.cert.user);
-        (membership.has_device(joiner), same_user && membership.role_of(joiner) < Some(invited))
-    };
-    if !already || raised {
-        let JoinRequest { user_name, device } = request;
-        let name = user_name.clone();
-        let entry = node
-            .write(move |tx, engine| {
-                engine.append_own(tx, &secrets, id, Kind::MEMBERSHIP, now, |_, engine, _| {
-                    engine.invitation_body(id, device.cert.user, &user_name, invited, &device)
-                })
-            })
-            .await?;
-        node.published(id, &[entry]);
-        node.0.sessions.membership_changed(node, id);
-        tracing::info!(space = %id, %joiner, role = %invited, raised, "let a device in");
-        if !already {
-            node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
-        }
-    }
-    let addresses = node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect();
-    let engine = node.engine();
-    let state = engine.space(id)?;
-    let role = state.membership.role_of(joiner).unwrap_or(invited);
-    let welcome = Welcome {
-        space: id,
-        name: state.name().to_owned(),
-        role,
-        keys: state.info.keys.clone(),
-        inviter_name: node.0.secrets.profile.user_name.clone(),
-        inviter: node.0.secrets.certified(),
-        addresses,
-    };
-    Ok((welcome.encode(), Terms { role: role.to_u8(), ..terms }))
-}
-
-/// Joins by a code or a link, and waits for the first full sync.
-pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<Joined, NodeError> {
-    let started = Instant::now();
-    let deadline = started + timeout;
-    if node.0.config.network == crate::NetworkMode::Solo {
-        return Err(JoinError::Solo.into());
-    }
-    let text = text.trim();
-    let (space, inviter) = if text.starts_with("covey:") {
-        join_by_link(node, text, deadline).await?
-    } else {
-        search::join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
-    };
-    node.space_added(space);
-    first_sync(node, space, inviter, started, deadline).await
-}
-
-async fn join_by_link(node: &Node, text: &str, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
-    let link: Link = text.parse().map_err(JoinError::Link)?;
-    if link.expires_at_ms <= node.now_ms() {
-        return Err(JoinError::LinkExpired.into());
-    }
-    let addresses: Vec<Multiaddr> = link.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-    let _asking = node.0.pairing.asking(link.inviter);
-    let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses)).await;
-    match connected {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
-        Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
-    }
-    match ask(node, &link.code, link.inviter, &search::Guesses::default()).await {
-        Answer::Joined(space) => Ok((space, link.inviter)),
-        Answer::Refused { refusal, .. } => Err(JoinError::Refused(refusal).into()),
-        Answer::Broken { reason, .. } => Err(JoinError::Broken { peer: link.inviter, reason }.into()),
-        Answer::NotKept(err) => Err(err),
-    }
-}
-
-/// What came of asking a device to be let in. `confirmed`: it got a Confirm, and with it one guess.
-enum Answer {
-    /// The space is kept, durably.
-    Joined(SpaceId),
-    Refused {
-        refusal: Refusal,
-        confirmed: bool,
-    },
-    Broken {
-        reason: String,
-        confirmed: bool,
-    },
-    /// It is the inviter and let us in, but what it sent could not be kept.
-    NotKept(NodeError),
-}
-
-/// The joiner's side of one pairing.
-async fn ask(node: &Node, code: &Code, inviter: DeviceId, guesses: &search::Guesses) -> Answer {
-    let mut confirmed = false;
-    let talk = talk(node, code, inviter, guesses, &mut confirmed);
-    let reason = match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
-        Ok(Ok(Ok(space))) => return Answer::Joined(space),
-        Ok(Ok(Err(refusal))) => return Answer::Refused { refusal, confirmed },
-        Ok(Err(Talk::NotKept(err))) => return Answer::NotKept(err),
-        Ok(Err(Talk::Broken(reason))) => reason,
-        Err(_) => format!("no answer within {} s", PAIRING_TIMEOUT.as_secs()),
-    };
-    Answer::Broken { reason, confirmed }
-}
-
-/// Why asking a device came to no answer.
-enum Talk {
-    Broken(String),
-    NotKept(NodeError),
-}
-
-impl<E: ToString> From<E> for Talk {
-    fn from(err: E) -> Self {
-        Self::Broken(err.to_string())
-    }
-}
-
-async fn talk(
-    node: &Node,
-    code: &Code,
-    inviter: DeviceId,
-    guesses: &search::Guesses,
-    confirmed: &mut bool,
-) -> Result<Result<SpaceId, Refusal>, Talk> {
-    let mut stream = node.0.net.open(inviter, PROTOCOL).await?;
-    let request = JoinRequest {
-        user_name: node.0.secrets.profile.user_name.clone(),
-        device: node.0.secrets.certified(),
-    };
-    let (mut joiner, first) = Joiner::start(code, node.device(), inviter, request.encode())?;
-    send(&mut stream, &first).await?;
-    loop {
-        let message = receive(&mut stream).await?;
-        let step = joiner.handle(&message)?;
-        match step.outcome {
-            None => {}
-            Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
-            Some(JoinerOutcome::Welcome { welcome, terms }) => {
-                let space = enter(node, inviter, &welcome, terms).await.map_err(Talk::NotKept)?;
-                if let Some(done) = step.send {
-                    // The inviter knows already that this device is in; its thanks may be lost.
-                    let _ = send(&mut stream, &done).await;
-                    let _ = stream.shutdown().await;
-                }
-                return Ok(Ok(space));
-            }
-        }
-        if let Some(confirm) = step.send {
-            // Counted before it's sent: whatever becomes of it, it may have arrived.
-            if !guesses.take() {
-                return Err(Talk::Broken("as many devices as may claim the code already".into()));
-            }
-            *confirmed = true;
-            send(&mut stream, &confirm).await?;
-        }
-    }
-}
-
-/// Keeps a welcome.
-async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> Result<SpaceId, NodeError> {
-    let welcome = Welcome::decode(welcome).map_err(|err| NodeError::Invalid(err.to_string()))?;
-    if welcome.space != terms.space
-        || welcome.role.to_u8() != terms.role
-        || welcome.inviter.cert.device != inviter
-    {
-        return Err(NodeError::Invalid("the welcome contradicts what was agreed".into()));
-    }
-    node.0.peers.remember(node, inviter, &welcome.addresses);
-    let Welcome { space, name, keys, .. } = welcome;
-    node.write(move |tx, engine| engine.enter_space(tx, space, &name, keys, inviter)).await?;
-    Ok(space)
-}
-
-/// Waits until this device has everything that the inviter had.
-async fn first_sync(
-    node: &Node,
-    space: SpaceId,
-    inviter: DeviceId,
-    started: Instant,
-    deadline: Instant,
-) -> Result<Joined, NodeError> {
-    let mut events = node.events();
-    loop {
-        let is_member = node.engine().space(space)?.membership.role_of(node.device()).is_some();
-        let view = node.0.sessions.view(inviter, space);
-        if is_member && view.is_some_and(|view| view.heads_known && view.missing_here == 0) {
-            let space = Space::new(node.clone(), space);
-            let records = space.status().await?.records;
-            return Ok(Joined { space, records });
-        }
-        // The view also moves without an event: look at it now and then.
-        let look_again = (Instant::now() + Duration::from_millis(20)).min(deadline);
-        let _ = timeout_at(look_again, events.recv()).await;
-        if Instant::now() >= deadline {
-            let name = Space::new(node.clone(), space).name();
-            return Err(JoinError::NotSynced { space: name, waited: started.elapsed() }.into());
         }
     }
 }

@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Answer, JoinError, ask};
+use super::{
+    JoinError,
+    joining::{Answer, ask},
+};
 use crate::{Node, NodeError};
 
 /// How often a joiner looks for devices that it has not asked yet, or that are due again.

@@ -1,0 +1,178 @@
+//! The joiner's side: asking to be let in, and the first full sync.
+
+use std::time::Duration;
+
+use covey_net::Multiaddr;
+use covey_pair::{Code, Joiner, JoinerOutcome, Link, Refusal, Terms};
+use covey_space::{JoinRequest, Welcome};
+use covey_types::{DeviceId, SpaceId};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout_at},
+};
+
+use super::{JoinError, PAIRING_TIMEOUT, PROTOCOL, receive, search, send};
+use crate::{Joined, Node, NodeError, Space};
+
+/// Joins by a code or a link, and waits for the first full sync.
+pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<Joined, NodeError> {
+    let started = Instant::now();
+    let deadline = started + timeout;
+    if node.0.config.network == crate::NetworkMode::Solo {
+        return Err(JoinError::Solo.into());
+    }
+    let text = text.trim();
+    let (space, inviter) = if text.starts_with("covey:") {
+        join_by_link(node, text, deadline).await?
+    } else {
+        search::join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
+    };
+    node.space_added(space);
+    first_sync(node, space, inviter, started, deadline).await
+}
+
+async fn join_by_link(node: &Node, text: &str, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
+    let link: Link = text.parse().map_err(JoinError::Link)?;
+    if link.expires_at_ms <= node.now_ms() {
+        return Err(JoinError::LinkExpired.into());
+    }
+    let addresses: Vec<Multiaddr> = link.addresses.iter().filter_map(|text| text.parse().ok()).collect();
+    let _asking = node.0.pairing.asking(link.inviter);
+    let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses)).await;
+    match connected {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
+        Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
+    }
+    match ask(node, &link.code, link.inviter, &search::Guesses::default()).await {
+        Answer::Joined(space) => Ok((space, link.inviter)),
+        Answer::Refused { refusal, .. } => Err(JoinError::Refused(refusal).into()),
+        Answer::Broken { reason, .. } => Err(JoinError::Broken { peer: link.inviter, reason }.into()),
+        Answer::NotKept(err) => Err(err),
+    }
+}
+
+/// What came of asking a device to be let in. `confirmed`: it got a Confirm, and with it one guess.
+pub(super) enum Answer {
+    /// The space is kept, durably.
+    Joined(SpaceId),
+    Refused {
+        refusal: Refusal,
+        confirmed: bool,
+    },
+    Broken {
+        reason: String,
+        confirmed: bool,
+    },
+    /// It is the inviter and let us in, but what it sent could not be kept.
+    NotKept(NodeError),
+}
+
+/// The joiner's side of one pairing.
+pub(super) async fn ask(node: &Node, code: &Code, inviter: DeviceId, guesses: &search::Guesses) -> Answer {
+    let mut confirmed = false;
+    let talk = talk(node, code, inviter, guesses, &mut confirmed);
+    let reason = match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
+        Ok(Ok(Ok(space))) => return Answer::Joined(space),
+        Ok(Ok(Err(refusal))) => return Answer::Refused { refusal, confirmed },
+        Ok(Err(Talk::NotKept(err))) => return Answer::NotKept(err),
+        Ok(Err(Talk::Broken(reason))) => reason,
+        Err(_) => format!("no answer within {} s", PAIRING_TIMEOUT.as_secs()),
+    };
+    Answer::Broken { reason, confirmed }
+}
+
+/// Why asking a device came to no answer.
+enum Talk {
+    Broken(String),
+    NotKept(NodeError),
+}
+
+impl<E: ToString> From<E> for Talk {
+    fn from(err: E) -> Self {
+        Self::Broken(err.to_string())
+    }
+}
+
+async fn talk(
+    node: &Node,
+    code: &Code,
+    inviter: DeviceId,
+    guesses: &search::Guesses,
+    confirmed: &mut bool,
+) -> Result<Result<SpaceId, Refusal>, Talk> {
+    let mut stream = node.0.net.open(inviter, PROTOCOL).await?;
+    let request = JoinRequest {
+        user_name: node.0.secrets.profile.user_name.clone(),
+        device: node.0.secrets.certified(),
+    };
+    let (mut joiner, first) = Joiner::start(code, node.device(), inviter, request.encode())?;
+    send(&mut stream, &first).await?;
+    loop {
+        let message = receive(&mut stream).await?;
+        let step = joiner.handle(&message)?;
+        match step.outcome {
+            None => {}
+            Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
+            Some(JoinerOutcome::Welcome { welcome, terms }) => {
+                let space = enter(node, inviter, &welcome, terms).await.map_err(Talk::NotKept)?;
+                if let Some(done) = step.send {
+                    // The inviter knows already that this device is in; its thanks may be lost.
+                    let _ = send(&mut stream, &done).await;
+                    let _ = stream.shutdown().await;
+                }
+                return Ok(Ok(space));
+            }
+        }
+        if let Some(confirm) = step.send {
+            // Counted before it's sent: whatever becomes of it, it may have arrived.
+            if !guesses.take() {
+                return Err(Talk::Broken("as many devices as may claim the code already".into()));
+            }
+            *confirmed = true;
+            send(&mut stream, &confirm).await?;
+        }
+    }
+}
+
+/// Keeps a welcome.
+async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> Result<SpaceId, NodeError> {
+    let welcome = Welcome::decode(welcome).map_err(|err| NodeError::Invalid(err.to_string()))?;
+    if welcome.space != terms.space
+        || welcome.role.to_u8() != terms.role
+        || welcome.inviter.cert.device != inviter
+    {
+        return Err(NodeError::Invalid("the welcome contradicts what was agreed".into()));
+    }
+    node.0.peers.remember(node, inviter, &welcome.addresses);
+    let Welcome { space, name, keys, .. } = welcome;
+    node.write(move |tx, engine| engine.enter_space(tx, space, &name, keys, inviter)).await?;
+    Ok(space)
+}
+
+/// Waits until this device has everything that the inviter had.
+async fn first_sync(
+    node: &Node,
+    space: SpaceId,
+    inviter: DeviceId,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Joined, NodeError> {
+    let mut events = node.events();
+    loop {
+        let is_member = node.engine().space(space)?.membership.role_of(node.device()).is_some();
+        let view = node.0.sessions.view(inviter, space);
+        if is_member && view.is_some_and(|view| view.heads_known && view.missing_here == 0) {
+            let space = Space::new(node.clone(), space);
+            let records = space.status().await?.records;
+            return Ok(Joined { space, records });
+        }
+        // The view also moves without an event: look at it now and then.
+        let look_again = (Instant::now() + Duration::from_millis(20)).min(deadline);
+        let _ = timeout_at(look_again, events.recv()).await;
+        if Instant::now() >= deadline {
+            let name = Space::new(node.clone(), space).name();
+            return Err(JoinError::NotSynced { space: name, waited: started.elapsed() }.into());
+        }
+    }
+}
