@@ -144,6 +144,7 @@ fn standing(sync: &[crate::SyncStatus]) -> String {
     let all = count(sync.len(), "other device", "other devices");
     match (sync.len(), away) {
         (0, _) => "no other device has it yet".to_owned(),
+        (number, _) if number == good => format!("in sync with {all}"),
         (_, 0) => format!("in sync with {good} of {all}"),
         (_, away) => format!("in sync with {good} of {all}; {away} can't be reached now, and will catch up"),
     }
