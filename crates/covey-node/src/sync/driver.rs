@@ -9,18 +9,17 @@ use std::{
 use covey_log::Entry;
 use covey_net::NetStream;
 use covey_space::keyring::TagSession;
-use covey_sync::{
-    Deframer, Hello, Input, Offer, Output, Session, SessionConfig,
-    framing::{self, MAX_STRANGER_FRAME_BYTES},
-};
+use covey_sync::{Hello, Input, Offer, Output, Session, SessionConfig};
 use covey_types::{DeviceId, Heads, SpaceId, keys::random_bytes};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Message, SessionEnd, Shared, ingest::ingest_all, lock, words::state_of};
+use super::{
+    Message, SessionEnd, Shared,
+    ingest::ingest_all,
+    lock,
+    wire::{ANSWERS, FRAMES, Incoming, read_frames, write_frames},
+    words::state_of,
+};
 use crate::{
     Event, Node, NodeError,
     engine::{self, SpaceState},
@@ -30,24 +29,8 @@ use crate::{
 /// How many bytes of entries a peer may have under way to here: at 100 ms of round trip 80 MB/s.
 const WINDOW_BYTES: u32 = 8 << 20;
 
-/// Frames that may wait for a session: with the largest frames that is 64 MB, with usual ones 4 MB.
-const FRAMES: usize = 16;
-
-/// Answers that wait for the writer. The session adds up what it owes meanwhile: a peer that doesn't read costs nothing.
-const ANSWERS: usize = 1;
-
 /// A peer that shares nothing is let go after this: long enough for a pairing to begin and end.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
-
-/// Bytes read from a stream at once.
-const READ_BYTES: usize = 64 << 10;
-
-/// What the reader has for the session.
-enum Incoming {
-    Frame(Vec<u8>),
-    /// A frame begins that is longer than a stranger's may be: how long may it be, now that all before it was handled?
-    Longer(oneshot::Sender<usize>),
-}
 
 /// One session and all that works for it.
 pub(super) struct Driver {
@@ -328,76 +311,4 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-async fn read_frames(
-    mut reader: tokio::io::ReadHalf<NetStream>,
-    early: Vec<u8>,
-    frames: mpsc::Sender<Result<Incoming, SessionEnd>>,
-) {
-    let mut deframer = Deframer::with_max(MAX_STRANGER_FRAME_BYTES);
-    deframer.push(&early);
-    drop(early);
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        if hand_over(&mut deframer, &frames).await.is_none() {
-            return;
-        }
-        match reader.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(read) => deframer.push(&buffer[..read]),
-        }
-    }
-}
-
-/// Hands the frames that are whole to the session; `None` when there is nothing more to read.
-async fn hand_over(
-    deframer: &mut Deframer,
-    frames: &mpsc::Sender<Result<Incoming, SessionEnd>>,
-) -> Option<()> {
-    loop {
-        let oversized = match deframer.next_frame() {
-            Ok(None) => return Some(()),
-            Ok(Some(payload)) => {
-                let frame = Incoming::Frame(payload.to_vec());
-                frames.send(Ok(frame)).await.ok()?;
-                continue;
-            }
-            Err(oversized) => oversized,
-        };
-        // What came before may have shown that this is no stranger: only who has handled it knows.
-        let (reply, answer) = oneshot::channel();
-        frames.send(Ok(Incoming::Longer(reply))).await.ok()?;
-        let max = answer.await.ok()?;
-        if oversized.len > max {
-            let _ = frames.send(Err(oversized.into())).await;
-            return None;
-        }
-        deframer.set_max(max);
-    }
-}
-
-async fn write_frames(
-    mut writer: tokio::io::WriteHalf<NetStream>,
-    mut payloads: mpsc::UnboundedReceiver<Vec<u8>>,
-    mut answers: mpsc::Receiver<Vec<u8>>,
-) {
-    loop {
-        let payload = tokio::select! {
-            biased; // answers are small, few, and let the peer go on
-            Some(answer) = answers.recv() => answer,
-            payload = payloads.recv() => match payload {
-                Some(payload) => payload,
-                None => break,
-            },
-        };
-        if writer.write_all(&framing::frame(&payload)).await.is_err() {
-            return;
-        }
-        if payloads.is_empty() && answers.is_empty() && writer.flush().await.is_err() {
-            return;
-        }
-    }
-    // The session is over; what was said last still goes out.
-    let _ = writer.shutdown().await;
 }

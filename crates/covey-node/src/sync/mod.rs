@@ -9,6 +9,7 @@
 
 mod driver;
 mod ingest;
+mod wire;
 mod words;
 
 use std::{

@@ -74,7 +74,7 @@ async fn entries_of_later_versions_are_kept_and_forwarded() {
     }
     it.stores_all_and_applies_the_last(entries).await;
     let version = it.ada.doctor().await.into_iter().find(|check| check.name == "version").unwrap();
-    assert!(!version.ok && version.detail.starts_with("4 entries"), "{}", version.detail);
+    assert!(!version.ok && version.detail.contains("wrote 4 entries"), "{}", version.detail);
     it.forwards_all().await;
 }
 
