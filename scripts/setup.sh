@@ -32,6 +32,9 @@ compiles_c() { have cc && have g++ && echo '#include <stdlib.h>' | cc -E - >/dev
 has_perl() { have perl && perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 >/dev/null 2>&1; }
 has_certificates() { [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ]; }
 
+# The tests signal processes with the program: the shell's own `kill` is no use to them.
+has_procps() { type -P kill >/dev/null && have sysctl; }
+
 missing_packages() {
     { compiles_c && have make; } || echo build-essential
     have pkg-config || echo pkg-config
@@ -39,6 +42,7 @@ missing_packages() {
     have git || echo git
     have curl || echo curl
     has_certificates || echo ca-certificates
+    if [ "$purpose" = test ]; then has_procps || echo procps; fi
     # Tests in network namespaces need root. Without it they skip, and need no tools.
     if [ "$purpose" = test ] && [ "$(id -u)" = 0 ]; then
         have ip || echo iproute2
