@@ -130,11 +130,15 @@ impl Collection {
     ) -> Result<Arc<Entry>, NodeError> {
         let node = self.node();
         let (secrets, space, now) = (node.0.secrets.clone(), self.space.id(), node.now_ms());
-        let entry = node
-            .write(move |tx, engine| engine.append_own(tx, &secrets, space, Kind::RECORDS, now, body))
-            .await?;
-        node.published(space, std::slice::from_ref(&entry));
-        Ok(entry)
+        let writer = node.clone();
+        let write = async move {
+            let entry = writer
+                .write(move |tx, engine| engine.append_own(tx, &secrets, space, Kind::RECORDS, now, body))
+                .await?;
+            writer.published(space, std::slice::from_ref(&entry));
+            Ok(entry)
+        };
+        node.to_its_end(write).await
     }
 
     /// The document of a record as JSON text; `None` if there is none.

@@ -1,20 +1,18 @@
 //! [`Node`]: a running node, and how it's opened and closed.
 
 mod report;
+mod writing;
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use covey_log::Entry;
 use covey_net::{Net, NetConfig, NetError};
 use covey_space::ops::is_display_name;
-use covey_store::{Store, StoreError, Tx, WriteError};
+use covey_store::{Store, StoreError, WriteError};
 use covey_types::{DeviceId, Head, LogId, SpaceId};
 use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -100,20 +98,6 @@ pub struct Joined {
     pub space: Space,
     /// Its records after the first full sync.
     pub records: u64,
-}
-
-/// Marks the memory as stale unless the transaction that it belongs to is known to have been committed.
-struct Unconfirmed {
-    stale: Arc<AtomicBool>,
-    armed: bool,
-}
-
-impl Drop for Unconfirmed {
-    fn drop(&mut self) {
-        if self.armed {
-            self.stale.store(true, Ordering::Release);
-        }
-    }
 }
 
 /// Makes a home with an identity, without starting a node. A home that has one keeps it.
@@ -228,53 +212,6 @@ impl Node {
         self.0.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes store and memory together; answers when the change is on disk.
-    pub(crate) async fn write<R: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Tx<'_>, &mut Engine) -> Result<R, NodeError> + Send + 'static,
-    ) -> Result<R, NodeError> {
-        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
-        let written = self.0.store.write(move |tx| {
-            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
-            if stale.swap(false, Ordering::AcqRel) {
-                engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))?;
-            }
-            let guard = Unconfirmed { stale, armed: true };
-            let result = change(tx, &mut engine)?;
-            Ok::<_, NodeError>((result, guard))
-        });
-        let failed = match written.await {
-            Ok((result, mut guard)) => {
-                guard.armed = false;
-                return Ok(result);
-            }
-            Err(WriteError::Refused(err)) => err,
-            Err(WriteError::DiskFull) => NodeError::DiskFull { home: self.0.config.home.clone() },
-            Err(WriteError::Closed) => return Err(NodeError::Closing),
-            Err(WriteError::Commit(err)) => NodeError::Commit(err),
-            Err(err) => NodeError::Internal(err.to_string()),
-        };
-        self.refresh().await;
-        Err(failed)
-    }
-
-    /// Reads the memory afresh if a transaction failed after it had moved: readers must not see what never was.
-    async fn refresh(&self) {
-        if !self.0.stale.load(Ordering::Acquire) {
-            return;
-        }
-        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
-        // In the writer's queue, so that it sees what is committed and nothing moves meanwhile.
-        let read = self.0.store.write(move |tx| {
-            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
-            stale.store(false, Ordering::Release);
-            engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))
-        });
-        if let Err(err) = read.await {
-            tracing::warn!(%err, "reading the memory afresh; the next write does it");
-        }
-    }
-
     /// Makes a space; this device's user owns it.
     ///
     /// # Errors
@@ -285,11 +222,16 @@ impl Node {
             return Err(NodeError::Invalid(format!("{name:?} can't be the name of a space: {rule}")));
         }
         let (secrets, name, now) = (self.0.secrets.clone(), name.to_owned(), self.now_ms());
-        let (id, entry) = self.write(move |tx, engine| engine.found_space(tx, &secrets, &name, now)).await?;
-        tracing::info!(space = %id, "made a space");
-        self.space_added(id);
-        self.published(id, &[entry]);
-        Ok(Space::new(self.clone(), id))
+        let node = self.clone();
+        let found = async move {
+            let (id, entry) =
+                node.write(move |tx, engine| engine.found_space(tx, &secrets, &name, now)).await?;
+            tracing::info!(space = %id, "made a space");
+            node.space_added(id);
+            node.published(id, &[entry]);
+            Ok(Space::new(node, id))
+        };
+        self.to_its_end(found).await
     }
 
     /// Tells everybody concerned of a space that is new here.

@@ -337,3 +337,24 @@ async fn entries_from_the_future_are_held_and_their_device_is_named() {
     ada.shutdown().await;
     bob.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_caller_went_away_is_told_to_the_others_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let here = ada.create_space("garden").await.unwrap();
+    let there = join(&here, &bob, Role::Member).await;
+    let plants = here.collection("plants").unwrap();
+    let mut events = ada.events();
+    {
+        let mut put = std::pin::pin!(plants.put(Some("bean"), r#"{"row":1}"#));
+        // Once, and then never again: the write stands in the store's queue by then.
+        let first = std::future::poll_fn(|cx| std::task::Poll::Ready(put.as_mut().poll(cx))).await;
+        assert!(first.is_pending(), "nothing is on disk at once");
+    }
+    let told = async { while !matches!(events.recv().await.unwrap(), Event::RecordsChanged { .. }) {} };
+    tokio::time::timeout(PATIENCE, told).await.expect("the watchers are told");
+    eventually("the other device has it", || async { !export(&there, "plants").await.is_empty() }).await;
+    ada.shutdown().await;
+    bob.shutdown().await;
+}

@@ -1,0 +1,91 @@
+//! How a node changes its store and its memory: together, and to the end.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use covey_store::{Tx, WriteError};
+
+use crate::{Node, NodeError, engine::Engine};
+
+/// Marks the memory as stale unless the transaction that it belongs to is known to have been committed.
+struct Unconfirmed {
+    stale: Arc<AtomicBool>,
+    armed: bool,
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        if self.armed {
+            self.stale.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Node {
+    /// Changes store and memory together; answers when the change is on disk.
+    pub(crate) async fn write<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>, &mut Engine) -> Result<R, NodeError> + Send + 'static,
+    ) -> Result<R, NodeError> {
+        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
+        let written = self.0.store.write(move |tx| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            if stale.swap(false, Ordering::AcqRel) {
+                engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))?;
+            }
+            let guard = Unconfirmed { stale, armed: true };
+            let result = change(tx, &mut engine)?;
+            Ok::<_, NodeError>((result, guard))
+        });
+        let failed = match written.await {
+            Ok((result, mut guard)) => {
+                guard.armed = false;
+                return Ok(result);
+            }
+            Err(WriteError::Refused(err)) => err,
+            Err(WriteError::DiskFull) => NodeError::DiskFull { home: self.0.config.home.clone() },
+            Err(WriteError::Closed) => return Err(NodeError::Closing),
+            Err(WriteError::Commit(err)) => NodeError::Commit(err),
+            Err(err) => NodeError::Internal(err.to_string()),
+        };
+        self.refresh().await;
+        Err(failed)
+    }
+
+    /// Reads the memory afresh if a transaction failed after it had moved: readers must not see what never was.
+    async fn refresh(&self) {
+        if !self.0.stale.load(Ordering::Acquire) {
+            return;
+        }
+        let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
+        // In the writer's queue, so that it sees what is committed and nothing moves meanwhile.
+        let read = self.0.store.write(move |tx| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            stale.store(false, Ordering::Release);
+            engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))
+        });
+        if let Err(err) = read.await {
+            tracing::warn!(%err, "reading the memory afresh; the next write does it");
+        }
+    }
+
+    /// Runs a change to its end, once it has been asked for the first time: whoever asked may be gone before it's on disk,
+    /// and it must be told to everybody concerned all the same. It stands in the store's queue after the first poll.
+    pub(crate) async fn to_its_end<R: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<R, NodeError>> + Send + 'static,
+    ) -> Result<R, NodeError> {
+        let mut change = Box::pin(change);
+        if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx))).await {
+            return done;
+        }
+        let ending = self.0.tasks.spawn(change);
+        ending.await.unwrap_or_else(|err| Err(NodeError::Internal(err.to_string())))
+    }
+}
