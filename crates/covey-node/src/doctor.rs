@@ -2,7 +2,7 @@
 
 use covey_types::{ByteSize, SpaceId};
 
-use crate::{Check, NetworkMode, Node, SyncState, engine::HoldReason};
+use crate::{Check, NetworkMode, Node, Space, SyncState, engine::HoldReason};
 
 /// A wall clock before this (2025-01-01) is surely wrong.
 const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
@@ -14,12 +14,26 @@ pub(crate) async fn examine(node: &Node) -> Vec<Check> {
     checks.push(udp_buffers());
     checks.push(peers(node).await);
     for space in node.spaces() {
+        let name = label(node, &space);
         if let Ok(status) = space.status().await {
-            checks.push(sync(&status));
+            checks.push(sync(&name, &status));
         }
-        checks.extend(held(node, space.id()).await);
+        checks.extend(held(node, space.id(), name).await);
     }
     checks
+}
+
+/// The name of a space, with the beginning of its id where another one has the same name.
+fn label(node: &Node, space: &Space) -> String {
+    /// Characters of the id: as many as tables show.
+    const SHOWN: usize = 10;
+    let name = space.name();
+    let namesakes = node.engine().spaces.values().filter(|other| other.name() == name).count();
+    if namesakes < 2 {
+        return name;
+    }
+    let id: String = space.id().to_string().chars().take(SHOWN).collect();
+    format!("{name} ({id})")
 }
 
 fn pass(name: &'static str, detail: impl Into<String>) -> Check {
@@ -123,7 +137,7 @@ async fn peers(node: &Node) -> Check {
     pass("peers", format!("{known} known here, and {connected} connected"))
 }
 
-fn sync(status: &crate::SpaceStatus) -> Check {
+fn sync(name: &str, status: &crate::SpaceStatus) -> Check {
     let bad: Vec<String> = status
         .sync
         .iter()
@@ -131,10 +145,10 @@ fn sync(status: &crate::SpaceStatus) -> Check {
         .filter_map(|line| line.reason.clone())
         .collect();
     if bad.is_empty() {
-        return pass("sync", format!("{}: {}", status.name, standing(&status.sync)));
+        return pass("sync", format!("{name}: {}", standing(&status.sync)));
     }
     let remedy = format!("`covey space show {}` tells each device's state and the people to ask", status.id);
-    fail("sync", format!("{}: {}", status.name, bad.join("; ")), remedy)
+    fail("sync", format!("{name}: {}", bad.join("; ")), remedy)
 }
 
 /// How a space stands with the devices that it has no trouble with.
@@ -155,12 +169,9 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-async fn held(node: &Node, space: SpaceId) -> Vec<Check> {
-    let state = node
-        .engine()
-        .space(space)
-        .map(|state| (state.key, state.name().to_owned(), state.membership.unknown_ops()));
-    let Ok((key, name, unknown_acts)) = state else { return Vec::new() };
+async fn held(node: &Node, space: SpaceId, name: String) -> Vec<Check> {
+    let state = node.engine().space(space).map(|state| (state.key, state.membership.unknown_ops()));
+    let Ok((key, unknown_acts)) = state else { return Vec::new() };
     let held = match node.0.store.read(move |reader| reader.held(key)).await {
         Ok(held) => held,
         Err(err) => {

@@ -112,9 +112,9 @@ pub enum JoinError {
     Refused(Refusal),
     /// Nobody knows the code.
     #[error(
-        "nobody answered to this code within {} s; {asked} devices were asked. Is the inviting node running, and on the \
+        "nobody answered to this code within {} s; {asked} device{} asked. Is the inviting node running, and on the \
          same network? A link from `covey invite` works across networks.",
-        waited.as_secs()
+        waited.as_secs(), if *asked == 1 { " was" } else { "s were" }
     )]
     NobodyAnswered {
         /// How long was waited.
@@ -126,10 +126,15 @@ pub enum JoinError {
     #[error("the inviting device could not be reached at the addresses in the link: {0}")]
     Unreachable(String),
     /// Joined, but the inviter went away before everything was there.
-    #[error("joined {space:?}, but the first sync did not finish within {} s; it goes on by itself", waited.as_secs())]
+    #[error(
+        "joined {space:?}, but the first sync did not finish within {} s: {reason}. It goes on by itself.",
+        waited.as_secs()
+    )]
     NotSynced {
         /// The space's name.
         space: String,
+        /// What it waits for.
+        reason: String,
         /// How long was waited.
         waited: Duration,
     },

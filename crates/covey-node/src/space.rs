@@ -1,13 +1,18 @@
 //! [`Space`]: one space of a node.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use covey_records::ops::RecordId;
 use covey_space::Role;
-use covey_types::{SpaceId, limits::MAX_NAME_BYTES};
+use covey_types::{DeviceId, SpaceId, limits::MAX_NAME_BYTES};
 use tokio::sync::watch;
 
-use crate::{Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, pairing, sync::describe};
+use crate::{
+    Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, engine::SpaceState, pairing, sync::describe,
+};
 
 /// Changes that are read at once for a watcher.
 const WATCH_BATCH: usize = 256;
@@ -94,11 +99,10 @@ impl Space {
         let engine = self.node.engine();
         let space = engine.space(self.id)?;
         let me = self.node.device();
-        let sync: Vec<SyncStatus> = space
-            .membership
-            .devices()
-            .filter(|(device, _)| *device != me)
-            .map(|(device, _)| describe(&self.node, space, device, connected.contains(&device)))
+        let sync: Vec<SyncStatus> = self
+            .others(space, &connected)
+            .into_iter()
+            .map(|device| describe(&self.node, space, device, connected.contains(&device)))
             .collect();
         Ok(SpaceStatus {
             id: self.id,
@@ -109,6 +113,20 @@ impl Space {
             records: collections.iter().map(|collection| collection.live).sum(),
             sync,
         })
+    }
+
+    /// The other devices that have it. Before the first sync has told who they are: who let this one in, and those that
+    /// have said that they share it.
+    fn others(&self, space: &SpaceState, connected: &BTreeSet<DeviceId>) -> BTreeSet<DeviceId> {
+        let me = self.node.device();
+        let mut others: BTreeSet<_> = space.membership.devices().map(|(device, _)| device).collect();
+        if !space.membership.is_founded() {
+            others.extend(space.info.inviter);
+            let shares = |device: &DeviceId| self.node.0.sessions.view(*device, space.id).is_some();
+            others.extend(connected.iter().copied().filter(shares));
+        }
+        others.remove(&me);
+        others
     }
 
     /// Opens a way in for one device. The code is for reading aloud, the link for sending.

@@ -78,6 +78,33 @@ async fn a_node_whose_disk_is_short_of_room_writes_its_own_takes_nothing_and_say
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_joins_with_a_disk_short_of_room_is_told_so_and_by_whom_it_was_let_in() {
+    let home = tempfile::tempdir().unwrap();
+    let ada = node(home.path(), "ada").await;
+    let here = ada.create_space("garden").await.unwrap();
+    let mut short = config(&home.path().join("bob"), "bob");
+    short.min_free_bytes = u64::MAX;
+    let bob = Node::open(short).await.unwrap();
+    let link = here.invite(Role::Member, PATIENCE).await.unwrap().link;
+    let err = bob.join(&link, std::time::Duration::from_secs(3)).await.unwrap_err().to_string();
+    assert!(err.contains("the disk has") && err.contains("goes on by itself"), "{err}");
+
+    let there = bob.space("garden").unwrap();
+    let line = there.status().await.unwrap().sync.remove(0);
+    assert_eq!((line.peer, line.state), (ada.identity().device, SyncState::Behind));
+    assert!(line.reason.is_some_and(|reason| reason.contains("the disk has")));
+    let sync = bob.doctor().await.into_iter().find(|check| check.name == "sync").unwrap();
+    assert!(!sync.ok && sync.detail.contains("the disk has"), "{sync:?}");
+    bob.shutdown().await;
+
+    let bob = node(home.path(), "bob").await;
+    let there = bob.space("garden").unwrap();
+    eventually("with room, the space comes", || async { there.role() == Some(Role::Member) }).await;
+    ada.shutdown().await;
+    bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_that_add_up_to_too_large_a_record_are_refused_and_smaller_ones_still_work() {
     let home = tempfile::tempdir().unwrap();
     let ada = node(home.path(), "ada").await;

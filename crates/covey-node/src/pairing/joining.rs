@@ -171,8 +171,16 @@ async fn first_sync(
         let look_again = (Instant::now() + Duration::from_millis(20)).min(deadline);
         let _ = timeout_at(look_again, events.recv()).await;
         if Instant::now() >= deadline {
-            let name = Space::new(node.clone(), space).name();
-            return Err(JoinError::NotSynced { space: name, waited: started.elapsed() }.into());
+            return Err(not_synced(node, space, inviter, started.elapsed()).into());
         }
     }
+}
+
+fn not_synced(node: &Node, space: SpaceId, inviter: DeviceId, waited: Duration) -> JoinError {
+    let is_connected = node.0.sessions.has(inviter);
+    let reason = node.0.sessions.trouble(inviter).unwrap_or_else(|| {
+        let state = if is_connected { "still sends" } else { "can't be reached just now" };
+        format!("the device that let this one in {state}")
+    });
+    JoinError::NotSynced { space: Space::new(node.clone(), space).name(), reason, waited }
 }

@@ -138,7 +138,8 @@ impl Sessions {
         lock(&lock(&self.live).get(&peer)?.shared.views).get(&space).copied()
     }
 
-    fn trouble(&self, peer: DeviceId) -> Option<String> {
+    /// What goes wrong on this side with what a peer sends, in words.
+    pub(crate) fn trouble(&self, peer: DeviceId) -> Option<String> {
         lock(&lock(&self.live).get(&peer)?.shared.trouble).clone()
     }
 

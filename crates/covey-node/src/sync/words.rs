@@ -21,7 +21,11 @@ pub(super) fn state_of(view: PeerView) -> SyncState {
 
 /// How a space stands with one of its devices, in words.
 pub(crate) fn describe(node: &Node, space: &SpaceState, device: DeviceId, session: bool) -> SyncStatus {
-    let name = space.membership.device_name(device).unwrap_or("the device").to_owned();
+    let name = match space.membership.device_name(device) {
+        Some(name) => name.to_owned(),
+        None if space.info.inviter == Some(device) => "the device that let this one in".to_owned(),
+        None => format!("a device that is not known yet ({device})"),
+    };
     let view = node.0.sessions.view(device, space.id);
     let unreachable = || match node.0.peers.last_seen(device) {
         Some(ago) => format!("{name} is not reachable; it was connected {} ago", ago_text(ago)),
@@ -56,7 +60,17 @@ fn reason_for(view: PeerView, name: &str) -> Option<String> {
             view.forked_logs
         )),
         _ if !view.heads_known => Some(format!("finding out what {name} has")),
-        _ => Some(format!("{} entries to come, {} to go", view.missing_here, view.missing_there)),
+        _ => Some(format!("in touch with {name}: {}", under_way(view.missing_here, view.missing_there))),
+    }
+}
+
+/// What is still to be sent, and by whom: `1 entry to come, 2 to go`.
+fn under_way(to_come: u64, to_go: u64) -> String {
+    let entries = |number: u64| format!("{number} {}", if number == 1 { "entry" } else { "entries" });
+    match (to_come, to_go) {
+        (to_come, 0) => format!("{} to come", entries(to_come)),
+        (0, to_go) => format!("{} to go", entries(to_go)),
+        (to_come, to_go) => format!("{} to come, {to_go} to go", entries(to_come)),
     }
 }
 
@@ -65,5 +79,22 @@ fn ago_text(ago: Duration) -> String {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_that_is_under_way_names_the_device_and_what_is_missing() {
+        let say = |missing_here, missing_there| {
+            let view = PeerView { missing_here, missing_there, heads_known: true, ..PeerView::default() };
+            reason_for(view, "phone")
+        };
+        assert_eq!(say(3, 1).as_deref(), Some("in touch with phone: 3 entries to come, 1 to go"));
+        assert_eq!(say(0, 1).as_deref(), Some("in touch with phone: 1 entry to go"));
+        assert_eq!(say(1, 0).as_deref(), Some("in touch with phone: 1 entry to come"));
+        assert_eq!(say(0, 0), None);
     }
 }
