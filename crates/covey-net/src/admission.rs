@@ -14,7 +14,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     convert::Infallible,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 use crate::config::NetLimits;
 
-/// One address may begin handshakes in a row, ...
+/// One address (of IPv6: one network) may begin handshakes in a row, ...
 const HANDSHAKE_BURST: u32 = 32;
 /// ... and after that one each: a household or an office behind one address comes back within seconds, and a
 /// flood costs us at most eight signatures a second for each address it has.
@@ -146,7 +146,9 @@ impl Behaviour {
                 return true;
             }
         }
-        let due = self.rates.entry(ip).or_insert(now);
+        // A member's address has a rate of its own, whoever its neighbours are.
+        let key = if self.member_ips.contains(&ip) { ip } else { network_of(ip) };
+        let due = self.rates.entry(key).or_insert(now);
         let next = (*due).max(now) + HANDSHAKE_EVERY;
         let ok = next <= now + HANDSHAKE_EVERY * HANDSHAKE_BURST;
         if ok {
@@ -184,6 +186,14 @@ impl Behaviour {
         self.established.remove(&id);
         self.incoming.remove(&id);
         self.outgoing.remove(&id);
+    }
+}
+
+/// What has a rate: an IPv4 address; of IPv6 the network (/64), in which whoever has one address has them all.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -366,6 +376,24 @@ mod tests {
         assert_eq!(begun, HANDSHAKE_BURST);
         assert_eq!(behaviour.knock(id(7), Some(ip(1)), start + HANDSHAKE_EVERY), Ok(()));
         assert!(behaviour.knock(id(8), Some(ip(1)), start + HANDSHAKE_EVERY).is_err());
+    }
+
+    #[test]
+    fn of_an_ipv6_network_all_addresses_share_one_rate_but_a_members() {
+        let (mut behaviour, member, now) = (Behaviour::new(LIMITS), PeerId::random(), Instant::now());
+        behaviour.prefer([member].into());
+        behaviour.met(&member, &"/ip6/fd77::99/udp/1/quic-v1".parse().unwrap());
+        let knock = |behaviour: &mut Behaviour, ip: String| {
+            let known = behaviour.knock(id(1), Some(ip.parse().unwrap()), now);
+            behaviour.ended(id(1));
+            known
+        };
+        for n in 0..HANDSHAKE_BURST {
+            assert_eq!(knock(&mut behaviour, format!("fd77::1:{n:x}")), Ok(()));
+        }
+        assert!(knock(&mut behaviour, "fd77::2:1".into()).is_err());
+        assert_eq!(knock(&mut behaviour, "fd77:0:0:1::1".into()), Ok(()), "another network");
+        assert_eq!(knock(&mut behaviour, "fd77::99".into()), Ok(()), "a member is met there");
     }
 
     #[test]
