@@ -40,6 +40,7 @@ async fn node() {
                 NetEvent::Lost { device } => println!("\n# lost {device}"),
                 NetEvent::Connected { device, address, .. } => println!("\n# connected {device} {address}"),
                 NetEvent::Disconnected { device, .. } => println!("\n# disconnected {device}"),
+                NetEvent::Listening(address) => println!("\n# listening {address}"),
                 NetEvent::InterfacesChanged => println!("\n# interfaces"),
                 _ => {}
             },
@@ -121,10 +122,10 @@ fn nodes_on_a_lan_find_each_other_and_see_a_goodbye_at_once() {
     assert_eq!(a.told("discovered", SOON), format!("{} 7", b.me));
     let began = Instant::now();
     b.leave();
-    assert_eq!(a.told("lost", Duration::from_millis(1500)), b.me);
+    assert_eq!(a.told("lost", SOON), b.me);
     b.process.wait().unwrap();
-    // A fifth of a second, and room for a busy machine.
-    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+    // A fifth of a second, and much room for a busy machine; without the goodbye it would be a minute and more.
+    assert!(began.elapsed() < Duration::from_millis(2100), "{:?}", began.elapsed());
 }
 
 /// Both see each other, connect, and see each other leave, all over one version of IP.
@@ -174,7 +175,8 @@ fn an_interface_that_comes_later_is_used() {
         let Some(lan) = Lan::speaking(ip, 2).unwrap() else { return };
         lan.set_interface(0, false).unwrap();
         let (a, b) = (node_on(&lan, 0, "find"), node_on(&lan, 1, "find"));
-        std::thread::sleep(Duration::from_millis(300));
+        // On loopback, which is all there is.
+        let _ = a.told("listening", SOON);
         lan.set_interface(0, true).unwrap();
         let _ = a.told("discovered", 3 * SOON);
         assert_eq!(b.told("discovered", 3 * SOON), format!("{} 0", a.me));

@@ -109,7 +109,8 @@ async fn a_dial_under_way_does_not_hold_up_a_shutdown_and_the_port_can_be_had_ag
         }
     );
     assert!(seen < ended, "the other end was told first: {seen:?}, {ended:?}");
-    assert!(ended < Duration::from_millis(700), "{ended:?}");
+    // At once: the dial to the deaf one would have gone on for many times that.
+    assert!(ended < Duration::from_millis(2100), "{ended:?}");
     assert!(matches!(dial.await.unwrap(), Err(ConnectError::Shutdown)));
 
     let addr = b.addrs[0].to_string();
