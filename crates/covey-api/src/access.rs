@@ -54,6 +54,8 @@ pub(crate) struct Access {
     token: blake3::Hash,
     /// `host:port`, lower case.
     hosts: Vec<String>,
+    /// The port, if the user opened it on all addresses of the machine.
+    open_port: Option<u16>,
     cookie: String,
     links: Mutex<VecDeque<(blake3::Hash, Instant)>>,
     browsers: Mutex<VecDeque<blake3::Hash>>,
@@ -85,6 +87,7 @@ impl Access {
         Self {
             token: hash(token.expose()),
             hosts,
+            open_port: addr.ip().is_unspecified().then_some(port),
             // Cookies don't know ports: two nodes on one machine must not overwrite each other's.
             cookie: format!("covey_{port}"),
             links: Mutex::default(),
@@ -115,7 +118,14 @@ impl Access {
 
     fn is_own_host(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        self.hosts.contains(&host)
+        self.hosts.contains(&host) || self.is_open_at(&host)
+    }
+
+    /// Whether the API is open at all addresses and this is an address. A page that rebinds its own name can't send this:
+    /// its `Host` is a name.
+    fn is_open_at(&self, host: &str) -> bool {
+        let addr = host.parse::<SocketAddr>();
+        addr.is_ok_and(|addr| self.open_port == Some(addr.port()) && !addr.ip().is_unspecified())
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {
@@ -257,6 +267,20 @@ mod tests {
             assert_eq!(place(&[("host", host)]), Err(StatusCode::FORBIDDEN), "{host}");
         }
         assert_eq!(place(&[]), Err(StatusCode::FORBIDDEN));
+    }
+
+    #[test]
+    fn open_to_the_network_it_answers_to_addresses_and_never_to_foreign_names() {
+        let access = Access::new(&Token::generate(), ([0, 0, 0, 0], 7463).into(), &[]);
+        for host in ["127.0.0.1:7463", "localhost:7463", "192.168.1.5:7463", "[fd00::5]:7463"] {
+            assert!(access.is_own_host(host), "{host}");
+        }
+        for host in ["evil.example:7463", "192.168.1.5:80", "192.168.1.5", "0.0.0.0:7463"] {
+            assert!(!access.is_own_host(host), "{host}");
+        }
+        assert!(access.is_own_origin("http://192.168.1.5:7463"));
+        let (usual, _) = self::access();
+        assert!(!usual.is_own_host("192.168.1.5:7463"));
     }
 
     #[test]

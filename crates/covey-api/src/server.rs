@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -82,7 +82,7 @@ impl Server {
         self.addr
     }
 
-    /// `http://ADDRESS`.
+    /// `http://ADDRESS`, as this machine reaches it.
     pub fn url(&self) -> String {
         url(self.addr)
     }
@@ -106,8 +106,14 @@ impl Server {
     }
 }
 
+/// Where a client on this machine finds the API: nobody can connect to "any address".
 fn url(addr: SocketAddr) -> String {
-    format!("http://{addr}")
+    let ip: IpAddr = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
 pub(crate) fn web_link(addr: SocketAddr, access: &Access) -> String {
