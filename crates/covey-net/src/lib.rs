@@ -64,6 +64,7 @@ pub use config::{MdnsConfig, NetConfig, NetLimits, NetworkMode, default_listen};
 pub use errors::{ConnectError, NetError, OpenError, PublishError};
 pub use events::{NetEvent, Path, PeerInfo, PeerState, Source, Transport};
 pub use libp2p::Multiaddr;
+pub use listening::try_listening;
 pub use sockets::{UdpBufferReport, udp_buffer_report};
 pub use stream::{Incoming, NetStream};
 

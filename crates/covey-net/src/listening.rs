@@ -1,14 +1,34 @@
 //! The task's part of listening: opening the sockets, and telling at which addresses.
 
+use std::net::{TcpListener, UdpSocket};
+
 use libp2p::Multiaddr;
 use tokio::time::Instant;
 
 use crate::{
     errors::NetError,
-    interfaces::presentable,
+    events::Transport,
+    interfaces::{presentable, socket_address},
     shutdown,
     task::{Task, send},
 };
+
+/// Opens and closes a socket at each of these addresses, as far as they say which: whether [`crate::start`] could listen
+/// there.
+///
+/// # Errors
+/// [`NetError::Listen`] for the first at which it couldn't.
+pub fn try_listening(addresses: &[Multiaddr]) -> Result<(), NetError> {
+    for address in addresses {
+        let tried = match socket_address(address) {
+            Some((socket, Transport::Quic)) => UdpSocket::bind(socket).map(drop),
+            Some((socket, Transport::Tcp)) => TcpListener::bind(socket).map(drop),
+            None => Ok(()),
+        };
+        tried.map_err(|error| NetError::Listen { address: address.clone(), reason: error.to_string() })?;
+    }
+    Ok(())
+}
 
 impl Task {
     /// Opens the listening sockets. Addresses given by hand must all work; of the default ones, one.

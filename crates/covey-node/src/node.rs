@@ -143,6 +143,10 @@ impl Node {
     pub async fn open(config: NodeConfig) -> Result<Self, OpenError> {
         let listen = parse_addresses(&config.listen)?;
         let bootstrap = parse_addresses(&config.bootstrap)?;
+        if !crate::exists(&config.home) && config.network != crate::NetworkMode::Solo {
+            // A port that is taken should not cost the making of an identity.
+            covey_net::try_listening(&listen)?;
+        }
         let (store, secrets) = open_store(&config).await?;
         let engine = store.read(Engine::load).await?;
         let (net, net_events) = covey_net::start(NetConfig {
