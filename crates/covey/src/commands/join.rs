@@ -36,6 +36,11 @@ pub(super) async fn join(client: &Client, join: &Join, args: &Args, out: &Out) -
     };
     let timeout = join.timeout.max(Duration::from_secs(1));
     let mut wait = Wait::new(&code, timeout, settings::command_for(args, "doctor"));
+    if out.shows_hints() {
+        // Before the join is asked for: the space may be here by the time of the first look.
+        let before: StatusDto = client.get("status").await?;
+        wait.before = before.spaces.into_iter().map(|space| space.id).collect();
+    }
     let request = JoinRequest { code, timeout_s: Some(timeout.as_secs()) };
     let joined: JoinedDto = tokio::select! {
         joined = client.post("join", &request) => joined?,
@@ -56,8 +61,8 @@ struct Wait {
     by_link: bool,
     timeout: Duration,
     doctor: String,
-    /// Spaces that were here before, once they are known.
-    before: Option<BTreeSet<String>>,
+    /// Spaces that were here before.
+    before: BTreeSet<String>,
     found: BTreeSet<String>,
     /// When to say next that it goes on.
     still_at: Duration,
@@ -70,7 +75,7 @@ impl Wait {
             by_link: code.contains("://"),
             timeout,
             doctor,
-            before: None,
+            before: BTreeSet::new(),
             found: BTreeSet::new(),
             still_at: LONG,
             let_in: false,
@@ -107,11 +112,9 @@ impl Wait {
 
     /// What there is to say after this time that has not been said.
     fn news(&mut self, status: &StatusDto, waited: Duration) -> Vec<String> {
-        let spaces: BTreeSet<_> = status.spaces.iter().map(|space| space.id.clone()).collect();
-        let before = self.before.get_or_insert_with(|| spaces.clone());
         let mut lines = Vec::new();
         if !self.let_in
-            && let Some(space) = status.spaces.iter().find(|space| !before.contains(&space.id))
+            && let Some(space) = status.spaces.iter().find(|space| !self.before.contains(&space.id))
         {
             self.let_in = true;
             lines.push(format!("Let into {}; its records are coming.", visible(&space.name)));
@@ -189,6 +192,7 @@ mod tests {
     #[test]
     fn a_wait_says_each_thing_once_and_after_a_while_what_to_check() {
         let mut wait = Wait::new("COVEY-AAAA-AAAA", Duration::from_mins(1), "covey doctor".into());
+        wait.before.insert("old".into());
         let mut after = |seconds, spaces: &[&str], peers: &[(&str, &str)]| {
             wait.news(&status(spaces, peers), Duration::from_secs(seconds)).join("\n")
         };
@@ -205,5 +209,14 @@ mod tests {
 
         assert!(after(26, &["old", "new"], &near).starts_with("Let into new"));
         assert_eq!(after(59, &["old", "new"], &near), "");
+    }
+
+    #[test]
+    fn a_space_that_is_here_at_the_first_look_is_the_joined_one_however_long_its_records_take() {
+        let mut wait = Wait::new("COVEY-AAAA-AAAA", Duration::from_mins(1), "covey doctor".into());
+        let near = status(&["new"], &[("near", "connected")]);
+        let said = wait.news(&near, Duration::ZERO).join("\n");
+        assert!(said.starts_with("Let into new"), "{said}");
+        assert_eq!(wait.news(&near, 2 * LONG).join("\n"), "", "nothing of a code that nobody knows");
     }
 }
