@@ -14,6 +14,10 @@ covey=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/release/covey}")
 name=$(basename "$covey")
 [ "$name" = covey ] || { echo "tour: the command has to be called covey, not $name" >&2; exit 1; }
 
+# What an older binary prints is not what the sources do.
+newer=$(find crates Cargo.toml Cargo.lock -name '*.rs' -newer "$covey" -print -quit -o -name 'Cargo.*' -newer "$covey" -print -quit)
+[ -z "$newer" ] || { echo "tour: $covey is older than $newer; run make build first" >&2; exit 1; }
+
 # How long anything may take before the tour gives up; on an idle machine nothing takes more than two.
 PATIENCE_S=30
 # A person takes this long from one command to the next, or thereabouts; it shows in the times printed.

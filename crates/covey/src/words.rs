@@ -60,9 +60,14 @@ pub(crate) fn validity(rfc3339: &str) -> String {
 fn validity_from(rfc3339: &str, now: &Zoned) -> String {
     let Ok(end) = rfc3339.parse::<Timestamp>() else { return rfc3339.to_owned() };
     let end = end.to_zoned(now.time_zone().clone());
-    let days = if end.date() == now.date() { "%H:%M" } else { "%H:%M on %A, %-d %B" };
-    let until = end.strftime(days);
-    match u64::try_from(end.timestamp().as_second() - now.timestamp().as_second()) {
+    let left = u64::try_from(end.timestamp().as_second() - now.timestamp().as_second());
+    let until = end.strftime(match left {
+        // The minute alone may be the one that it is now.
+        Ok(..60) => "%H:%M:%S",
+        _ if end.date() == now.date() => "%H:%M",
+        _ => "%H:%M on %A, %-d %B",
+    });
+    match left {
         // Half a minute up, so that fifteen minutes that were just started are called that.
         Ok(left) if left >= 90 => format!("for {}, until {until}", span(left + 30)),
         Ok(left) => format!("for {}, until {until}", span(left)),
@@ -112,7 +117,7 @@ mod tests {
         let end = "2026-09-21T14:13:20Z";
         let said = |at| validity_from(end, &now(at));
         assert_eq!(said("2026-09-21T13:58:21Z"), "for 15 minutes, until 16:13");
-        assert_eq!(said("2026-09-21T14:12:35Z"), "for 45 seconds, until 16:13");
+        assert_eq!(said("2026-09-21T14:12:35Z"), "for 45 seconds, until 16:13:20");
         assert_eq!(said("2026-09-20T21:59:00Z"), "for 16 hours, until 16:13 on Monday, 21 September");
         assert_eq!(said("2026-09-21T14:13:21Z"), "no longer: it ended at 16:13");
         assert_eq!(validity_from("soon", &now(end)), "soon");
