@@ -3,7 +3,10 @@
 //! Where the node is and by which token it knows us stands in `HOME/api.json`. The token is sent only while
 //! the process that wrote the file is alive: a stranger that got its port must not get its token.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use covey_api::dto::{ApiFile, ProblemDto};
@@ -50,7 +53,13 @@ impl Client {
     pub(crate) fn new(args: &Args) -> Result<Self, Failure> {
         let (home, _) = settings::home(args)?;
         let up = settings::command_for(args, "up");
-        let file = read_api_file(&home).map_err(|problem| no_node(&problem, &up))?;
+        let file = read_api_file(&home).map_err(|problem| match problem {
+            NoApi::Absent(why) => no_node(&why, &up),
+            // There may well be a node: it's another user's, or the disk is broken.
+            NoApi::Unreadable { path, error } => Failure::failed(format!("{} can't be read", path.display()))
+                .because(error)
+                .hint("a node's home is for its user alone; name your own with --home, or be that user"),
+        })?;
         let Some(place) = file.api.strip_prefix("http://").map(str::to_owned) else {
             return Err(no_node(&format!("{} has no address", home.join(API_FILE).display()), &up));
         };
@@ -87,8 +96,8 @@ impl Client {
         chunks: impl Stream<Item = Bytes> + Send + 'static,
     ) -> Result<T, Failure> {
         let body = StreamBody::new(chunks.map(|chunk| Ok(Frame::data(chunk)))).boxed_unsync();
-        let answer = self.send(Method::POST, path, Some(NDJSON), body).await?;
-        decode(answer).await
+        let answer = self.send(Method::POST, path, Some(NDJSON), body).await;
+        decode(answer.map_err(Failure::in_a_file)?).await
     }
 
     /// Asks for a stream of JSON lines.
@@ -182,17 +191,37 @@ fn no_node(problem: &str, up: &str) -> Failure {
     Failure::no_node(format!("no node is running: {problem}")).hint(format!("start one: {up}"))
 }
 
+/// Why a home doesn't tell of a node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoApi {
+    /// None runs.
+    #[error("{0}")]
+    Absent(String),
+    /// Whether one runs can't be seen.
+    #[error("{} can't be read: {error}", path.display())]
+    Unreadable {
+        /// The file that would say so.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
 /// What `api.json` says, if the node that wrote it may still be there.
-pub(crate) fn read_api_file(home: &Path) -> Result<ApiFile, String> {
+pub(crate) fn read_api_file(home: &Path) -> Result<ApiFile, NoApi> {
     let path = home.join(API_FILE);
-    let text = Zeroizing::new(std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no {}", path.display()),
-        _ => format!("{} can't be read: {error}", path.display()),
-    })?);
+    let shown = path.display();
+    let text = Zeroizing::new(match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(NoApi::Absent(format!("there is no {shown}")));
+        }
+        Err(error) => return Err(NoApi::Unreadable { path, error }),
+    });
     let file: ApiFile =
-        serde_json::from_str(&text).map_err(|error| format!("{} is damaged: {error}", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| NoApi::Absent(format!("{shown} is damaged: {error}")))?;
     if !is_alive(file.pid) {
-        return Err(format!("the process {} that wrote {} is gone", file.pid, path.display()));
+        return Err(NoApi::Absent(format!("the process {} that wrote {shown} is gone", file.pid)));
     }
     Ok(file)
 }
@@ -230,6 +259,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let problem: Option<ProblemDto> = serde_json::from_slice(body).ok();
     let detail = problem.map_or_else(|| format!("the node answered {status}"), |problem| problem.detail);
     match status {
+        StatusCode::BAD_REQUEST => Failure::usage(detail),
         StatusCode::FORBIDDEN => Failure::not_allowed(detail),
         StatusCode::UNAUTHORIZED => Failure::failed(detail)
             .hint("api.json is not of the node that runs here; stop it and start it again"),
@@ -288,11 +318,11 @@ mod tests {
     #[test]
     fn a_file_of_a_dead_node_is_not_believed() {
         let home = tempfile::tempdir().unwrap();
-        assert!(read_api_file(home.path()).err().unwrap().contains("there is no"));
+        assert!(read_api_file(home.path()).err().unwrap().to_string().contains("there is no"));
         let path = home.path().join(API_FILE);
         std::fs::write(&path, r#"{"api":"http://127.0.0.1:1","token":"t","pid":4194305}"#).unwrap();
-        assert!(read_api_file(home.path()).err().unwrap().contains("is gone"));
+        assert!(read_api_file(home.path()).err().unwrap().to_string().contains("is gone"));
         std::fs::write(&path, "{").unwrap();
-        assert!(read_api_file(home.path()).err().unwrap().contains("damaged"));
+        assert!(read_api_file(home.path()).err().unwrap().to_string().contains("damaged"));
     }
 }

@@ -133,3 +133,27 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     io::Write::write_all(&mut file, bytes)?;
     file.sync_all()
 }
+
+/// The same; where the disk has no room for a second file, an old one is overwritten where it stands. For what is of no
+/// use after a crash anyway.
+pub(crate) fn write_private_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match write_private(path, bytes) {
+        Err(error) if is_full(&error) => overwrite(path, bytes).map_err(|_| error),
+        written => written,
+    }
+}
+
+/// Whether there was no room on the disk.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Not emptied first: the room that it has would be gone.
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
+}

@@ -10,6 +10,7 @@ enum Exit {
     /// The reader of our output went away: not an error worth a word.
     Quiet = 0,
     Failed = 1,
+    Usage = 2,
     NoNode = 3,
     NotAllowed = 4,
     Interrupted = 130,
@@ -32,6 +33,19 @@ impl Failure {
     /// It failed: exit code 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
+    }
+
+    /// What was typed can't be meant: exit code 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// What is wrong stands in a file and not on the command line: exit code 1.
+    pub(crate) fn in_a_file(mut self) -> Self {
+        if self.exit == Exit::Usage {
+            self.exit = Exit::Failed;
+        }
+        self
     }
 
     /// No node is running: exit code 3.

@@ -34,7 +34,7 @@ pub(crate) struct Key {
 }
 
 /// All settings but the home, which says where the file is.
-pub(crate) const KEYS: [Key; 7] = [
+pub(crate) const KEYS: [Key; 8] = [
     Key { name: "api", env: "COVEY_API", is_list: false, check: |text| parse_addr(text).map(drop) },
     Key { name: "listen", env: "COVEY_LISTEN", is_list: true, check: check_multiaddr },
     Key {
@@ -47,6 +47,7 @@ pub(crate) const KEYS: [Key; 7] = [
     Key { name: "log", env: "COVEY_LOG", is_list: false, check: check_log },
     Key { name: "name", env: "COVEY_NAME", is_list: false, check: check_name },
     Key { name: "device", env: "COVEY_DEVICE", is_list: false, check: check_name },
+    Key { name: "min_free", env: "COVEY_MIN_FREE", is_list: false, check: |text| parse_size(text).map(drop) },
 ];
 
 impl Key {
@@ -54,7 +55,7 @@ impl Key {
     pub(crate) fn named(name: &str) -> Result<Self, Failure> {
         KEYS.into_iter().find(|key| key.name == name).ok_or_else(|| {
             let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-            Failure::failed(format!("there is no setting {name:?}"))
+            Failure::usage(format!("there is no setting {name:?}"))
                 .hint(format!("the settings are {}", names.join(", ")))
         })
     }
@@ -79,6 +80,10 @@ pub(crate) enum Source {
     Default,
     File(PathBuf),
     Env(&'static str),
+    /// The identity in the home, which was made with it.
+    Identity,
+    /// The same, which can't be read without the passphrase.
+    LockedIdentity,
     Flag(&'static str),
 }
 
@@ -87,6 +92,8 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Identity => f.write_str("identity"),
+            Self::LockedIdentity => f.write_str("identity, locked by a passphrase or in use"),
             Self::Env(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
         }
@@ -175,6 +182,17 @@ impl Settings {
         std::iter::once(&self.home).chain(&self.settings)
     }
 
+    /// Puts the names of the identity that the home has in the place of those for a new one.
+    pub(crate) fn identity_is(&mut self, names: Option<(String, String)>) {
+        let source = if names.is_some() { Source::Identity } else { Source::LockedIdentity };
+        let (user, device) = names.unwrap_or_default();
+        for (name, value) in [("name", user), ("device", device)] {
+            let setting = self.settings.iter_mut().find(|setting| setting.name == name);
+            let setting = setting.expect("every key is resolved");
+            (setting.values, setting.source) = (vec![value], source.clone());
+        }
+    }
+
     fn of(&self, name: &str) -> &Setting {
         self.settings.iter().find(|setting| setting.name == name).expect("every key is resolved")
     }
@@ -199,6 +217,11 @@ impl Settings {
     /// Multiaddrs to connect to at start.
     pub(crate) fn bootstrap(&self) -> Vec<String> {
         self.of("bootstrap").values.clone()
+    }
+
+    /// The room on the disk that is left to this device's own changes, bytes.
+    pub(crate) fn min_free(&self) -> u64 {
+        parse_size(self.of("min_free").first()).expect("values are checked when they are resolved")
     }
 
     /// The filter of the log.
@@ -228,7 +251,8 @@ fn resolve(key: Key, file: &ConfigFile, args: &Args, up: Option<&Up>) -> Result<
         (default(key.name), Source::Default)
     };
     key.check(&values).map_err(|why| {
-        Failure::failed(format!("the setting {} from {source} is not valid: {why}", key.name))
+        let message = format!("the setting {} from {source} is not valid: {why}", key.name);
+        if let Source::Flag(_) = source { Failure::usage(message) } else { Failure::failed(message) }
     })?;
     Ok(Setting { name: key.name, values, is_list: key.is_list, source })
 }
@@ -259,6 +283,7 @@ fn default(name: &str) -> Vec<String> {
         "log" => one("warn"),
         "name" => vec![guessed_user()],
         "device" => vec![guessed_device()],
+        "min_free" => vec![size_text(covey_node::DEFAULT_MIN_FREE_BYTES)],
         _ => Vec::new(),
     }
 }
@@ -297,6 +322,27 @@ pub(crate) fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     }
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
     text.parse().map_err(|_| format!("{text:?} is not an address with a port, such as {DEFAULT_API}"))
+}
+
+/// Units of sizes, by how far they shift.
+const SIZES: [(&str, u32); 5] = [("", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+
+/// Reads `128MiB`, or bytes without a unit.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let shift = SIZES.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, shift)| *shift);
+    let bytes =
+        number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("{text:?} is not a size, such as 128MiB or 2GiB"))
+}
+
+/// The same, written so that it can be read again.
+fn size_text(bytes: u64) -> String {
+    let is_whole = |shift: u32| bytes >> shift > 0 && bytes >> shift << shift == bytes;
+    let unit = SIZES.iter().rev().find(|(_, shift)| is_whole(*shift));
+    let (unit, shift) = unit.unwrap_or(&SIZES[0]);
+    format!("{}{unit}", bytes >> shift)
 }
 
 fn check_multiaddr(text: &str) -> Result<(), String> {
@@ -396,6 +442,17 @@ mod tests {
         assert_eq!(parse_addr("localhost:1").unwrap().to_string(), "127.0.0.1:1");
         assert_eq!(parse_addr("[::1]:80").unwrap().to_string(), "[::1]:80");
         assert!(parse_addr("nowhere").is_err());
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_bytes() {
+        for (text, bytes) in [("128MiB", 128 << 20), ("2 GiB", 2 << 30), ("0", 0), ("4096", 4096)] {
+            assert_eq!(parse_size(text), Ok(bytes));
+        }
+        for text in ["", "MiB", "-1", "128MB", "99999999999TiB", "1.5GiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        assert_eq!(size_text(covey_node::DEFAULT_MIN_FREE_BYTES), "128MiB");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{args, diag::Failure};
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// How the store of this home is to be unlocked. Asks on the terminal when it must.
-pub(crate) fn unlock(home: &Path, args: &args::Unlock) -> Result<Unlock, Failure> {
+pub(crate) async fn unlock(home: &Path, args: &args::Unlock) -> Result<Unlock, Failure> {
     let exists = covey_node::exists(home);
     if let Some(file) = &args.passphrase_file {
         return from_file(file).map(Unlock::Passphrase);
@@ -35,15 +35,50 @@ pub(crate) fn unlock(home: &Path, args: &args::Unlock) -> Result<Unlock, Failure
             format!("the home {} needs a passphrase, and there is no terminal to ask on", home.display());
         return Err(Failure::failed(message).hint("name a file that holds it: --passphrase-file FILE"));
     }
-    let _silence = Silence::begin();
-    let passphrase = ask("Passphrase: ")?;
-    if !exists && ask("Once more:  ")? != passphrase {
-        return Err(Failure::failed("the two passphrases differ").hint("nothing was made; try again"));
-    }
+    let passphrase = ask_on_terminal(!exists).await?;
     if passphrase.is_empty() {
         return Err(Failure::failed("the passphrase is empty").hint("type one, or leave --passphrase out"));
     }
     Ok(Unlock::Passphrase(passphrase))
+}
+
+/// Asks, twice for a new home. A signal to end is heeded meanwhile, and the terminal is left as it was then too.
+async fn ask_on_terminal(twice: bool) -> Result<Zeroizing<String>, Failure> {
+    let _silence = Silence::begin();
+    let asked = tokio::task::spawn_blocking(move || {
+        let passphrase = ask("Passphrase: ")?;
+        if twice && ask("Once more:  ")? != passphrase {
+            return Err(Failure::failed("the two passphrases differ").hint("nothing was made; try again"));
+        }
+        Ok(passphrase)
+    });
+    tokio::select! {
+        asked = asked => asked.unwrap_or_else(|error| {
+            Err(Failure::failed("the passphrase could not be asked for").because(error))
+        }),
+        () = told_to_end() => Err(Failure::interrupted()),
+    }
+}
+
+/// Returns when the process is told to end (SIGTERM, or SIGINT from elsewhere than the terminal).
+#[cfg(unix)]
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Then a signal ends the process by itself.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() {
+    std::future::pending().await
 }
 
 /// The terminal without echo, and with Ctrl-C as a key like others, from before the first prompt is shown until

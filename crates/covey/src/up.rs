@@ -1,10 +1,6 @@
 //! `covey up`: the node, in the foreground, until it is told to stop.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use covey_api::{
     ApiConfig, Server, Token,
@@ -12,32 +8,37 @@ use covey_api::{
 };
 use covey_node::{Node, NodeConfig, Role};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tracing_subscriber::EnvFilter;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     args::{Args, Up},
     client::API_FILE,
     commands, config,
     diag::Failure,
-    output::{Out, Tone},
+    output::{Out, Tone, visible},
     settings::{self, Settings},
     unlock,
 };
+
+/// How often a file that found no room on the disk is tried again: soon enough for who has just freed some.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the node until SIGINT or SIGTERM.
 pub(crate) async fn run(args: &Args, up: &Up, out: &Out) -> Result<(), Failure> {
     let settings = Settings::load(args, Some(up))?;
     start_log(settings.log())?;
-    let mut signals = Signals::new()?;
     let listener = bind(&settings).await?;
-    let config = node_config(&settings, up)?;
+    // It may ask for a passphrase, and heeds signals by itself meanwhile.
+    let config = node_config(&settings, up).await?;
+    let mut signals = Signals::new()?;
     let opened = tokio::select! {
         opened = Node::open(config) => opened,
         () = signals.stop() => return Ok(()),
     };
     let node = opened.map_err(commands::open_failure)?;
+    warn_of_names(up, &node, out);
     let served = serve(&node, listener, &settings);
     let result = match served {
         Ok(serving) => {
@@ -55,6 +56,23 @@ pub(crate) async fn run(args: &Args, up: &Up, out: &Out) -> Result<(), Failure> 
         () = node.shutdown() => result,
         // Asked a second time: the store is made for being cut off at any moment.
         () = signals.stop() => Err(Failure::interrupted()),
+    }
+}
+
+/// An identity keeps its names: new ones on the command line would otherwise be dropped without a word.
+fn warn_of_names(up: &Up, node: &Node, out: &Out) {
+    let identity = node.identity();
+    let asked = [
+        ("--name", &up.profile.name, &identity.user_name),
+        ("--device", &up.profile.device, &identity.device_name),
+    ];
+    for (flag, asked, kept) in asked {
+        if asked.as_ref().is_some_and(|asked| asked.trim() != kept) {
+            out.hint(&format!(
+                "This home has an identity already, so that {flag} changes nothing: it stays {}.",
+                visible(kept)
+            ));
+        }
     }
 }
 
@@ -94,14 +112,15 @@ fn bind_failure(addr: SocketAddr, error: io::Error) -> Failure {
     failure
 }
 
-fn node_config(settings: &Settings, up: &Up) -> Result<NodeConfig, Failure> {
+async fn node_config(settings: &Settings, up: &Up) -> Result<NodeConfig, Failure> {
     let home = settings::home_path(settings);
     let mut config = NodeConfig::new(home);
-    config.unlock = unlock::unlock(home, &up.profile.unlock)?;
+    config.unlock = unlock::unlock(home, &up.profile.unlock).await?;
     config.profile = (!covey_node::exists(home)).then(|| commands::profile(settings));
     config.network = settings.network();
     config.listen = settings.listen();
     config.bootstrap = settings.bootstrap();
+    config.min_free_bytes = settings.min_free();
     Ok(config)
 }
 
@@ -109,6 +128,8 @@ fn node_config(settings: &Settings, up: &Up) -> Result<NodeConfig, Failure> {
 struct Serving {
     server: Server,
     file: PathBuf,
+    /// What writes the file once the disk has room for it.
+    late: Option<JoinHandle<()>>,
 }
 
 fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serving, Failure> {
@@ -120,36 +141,57 @@ fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serv
         tracing::warn!(addr = %server.addr(), "the API is open to other machines, and not encrypted");
     }
     let file = settings::home_path(settings).join(API_FILE);
-    write_api_file(&file, &server, &token).map_err(|error| {
-        Failure::failed(format!("{} could not be written", file.display())).because(error)
-    })?;
-    Ok(Serving { server, file })
+    let contents = api_file(&server, &token)?;
+    let late = match config::write_private_over(&file, &contents) {
+        Ok(()) => None,
+        Err(error) if config::is_full(&error) => Some(tokio::spawn(write_late(file.clone(), contents))),
+        Err(error) => {
+            let message = format!("{} could not be written", file.display());
+            return Err(Failure::failed(message).because(error));
+        }
+    };
+    Ok(Serving { server, file, late })
 }
 
-fn write_api_file(path: &Path, server: &Server, token: &Token) -> io::Result<()> {
+fn api_file(server: &Server, token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut contents =
-        ApiFile { api: reachable_url(server), token: token.expose().to_owned(), pid: std::process::id() };
-    let mut text = serde_json::to_vec(&contents).map_err(io::Error::other)?;
-    let written = config::write_private(path, &text);
+        ApiFile { api: server.url(), token: token.expose().to_owned(), pid: std::process::id() };
+    let text = serde_json::to_vec(&contents).map(Zeroizing::new);
     contents.token.zeroize();
-    text.zeroize();
-    written
+    text.map_err(|error| Failure::failed("the file of the API could not be put together").because(error))
 }
 
-/// Clients on this machine can't connect to "any address".
-fn reachable_url(server: &Server) -> String {
-    let addr = server.addr();
-    match addr {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("http://127.0.0.1:{}", addr.port()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("http://[::1]:{}", addr.port()),
-        _ => server.url(),
+/// On a full disk the node serves the others all the same; the file by which commands find it comes once there is room.
+async fn write_late(file: PathBuf, contents: Zeroizing<Vec<u8>>) {
+    let shown = file.display();
+    tracing::error!(
+        "the disk is full: {shown} can't be written, and commands won't find this node until some room is freed"
+    );
+    loop {
+        tokio::time::sleep(ROOM_INTERVAL).await;
+        match config::write_private_over(&file, &contents) {
+            Ok(()) => {
+                return tracing::warn!(
+                    "there is room again: {shown} is written, and commands find this node"
+                );
+            }
+            Err(error) if config::is_full(&error) => {}
+            Err(error) => return tracing::error!(%error, "{shown} could not be written"),
+        }
     }
 }
 
 impl Serving {
     /// Removes the file first, so that nobody new comes, then lets the others end.
     async fn stop(self, signals: &mut Signals) {
-        if let Err(error) = std::fs::remove_file(&self.file) {
+        if let Some(late) = self.late {
+            late.abort();
+            // Ended or aborted: it writes no more.
+            let _ = late.await;
+        }
+        if let Err(error) = std::fs::remove_file(&self.file)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(file = %self.file.display(), %error, "the file of the API could not be removed");
         }
         tokio::select! {
@@ -165,7 +207,7 @@ async fn tell(node: &Node, server: &Server, settings: &Settings, out: &Out) -> R
     if out.is_json() {
         return out.document(&json!({
             "event": "ready",
-            "api": reachable_url(server),
+            "api": server.url(),
             "web": server.web_link(),
             "peer_id": identity.peer_id,
             "listen": listen,
@@ -190,7 +232,7 @@ fn readable(
         let text = label(if i == 0 { "Listens on" } else { "" });
         lines.push(format!("  {text} {}", commands::status::place(address)));
     }
-    lines.push(format!("  {} {}", label("API"), reachable_url(server)));
+    lines.push(format!("  {} {}", label("API"), server.url()));
     lines.push(format!("  {} {}", label("Page"), server.web_link()));
     lines.push(format!("\n{}", out.paint(Tone::Strong, "Next, in another terminal")));
     lines.extend(typed_steps(steps, settings, out));

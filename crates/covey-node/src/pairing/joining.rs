@@ -18,21 +18,26 @@ use crate::{Joined, Node, NodeError, Space};
 pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<Joined, NodeError> {
     let started = Instant::now();
     let deadline = started + timeout;
-    if node.0.config.network == crate::NetworkMode::Solo {
-        return Err(JoinError::Solo.into());
-    }
     let text = text.trim();
     let (space, inviter) = if text.starts_with("covey:") {
-        join_by_link(node, text, deadline).await?
+        let link: Link = text.parse().map_err(JoinError::Link)?;
+        needs_network(node)?;
+        join_by_link(node, link, deadline).await?
     } else {
-        search::join_by_code(node, &text.parse().map_err(JoinError::Code)?, started, deadline).await?
+        let code: Code = text.parse().map_err(JoinError::Code)?;
+        needs_network(node)?;
+        search::join_by_code(node, &code, started, deadline).await?
     };
     node.space_added(space);
     first_sync(node, space, inviter, started, deadline).await
 }
 
-async fn join_by_link(node: &Node, text: &str, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
-    let link: Link = text.parse().map_err(JoinError::Link)?;
+/// Asked once the code or the link could be read: a slip in it is the first thing to be told.
+fn needs_network(node: &Node) -> Result<(), JoinError> {
+    if node.0.config.network == crate::NetworkMode::Solo { Err(JoinError::Solo) } else { Ok(()) }
+}
+
+async fn join_by_link(node: &Node, link: Link, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
     if link.expires_at_ms <= node.now_ms() {
         return Err(JoinError::LinkExpired.into());
     }

@@ -27,6 +27,10 @@ pub(super) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
     match ask_node(args).await {
         Ok(more) => {
             checks.push(pass("node", "a node is running and answers".to_owned()));
+            // What the node says about the room tells more than what is seen from outside.
+            if more.iter().any(|check| check.name == "room") {
+                checks.retain(|check| check.name != "disk");
+            }
             checks.extend(more);
         }
         Err(detail) => {

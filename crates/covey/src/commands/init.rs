@@ -30,7 +30,7 @@ pub(super) async fn run(args: &Args, init: &args::Init, out: &Out) -> Result<(),
             .hint(format!("start its node: {}", settings::command(&settings.home, "up"))));
     }
     let mut config = NodeConfig::new(home);
-    config.unlock = unlock::unlock(home, &init.unlock)?;
+    config.unlock = unlock::unlock(home, &init.unlock).await?;
     config.profile = Some(profile(&settings));
     let identity = covey_node::init(&config).await.map_err(open_failure)?;
     let identity = covey_api::identity(identity);
@@ -64,5 +64,12 @@ pub(crate) fn intro(identity: &IdentityDto, out: &Out) -> String {
 
 /// Why a node could not be opened. The errors name the next step themselves where there is one.
 pub(crate) fn open_failure(error: OpenError) -> Failure {
-    Failure::failed(error.to_string()).because(error)
+    let text = error.to_string();
+    match error {
+        OpenError::Address { .. } => Failure::usage(text),
+        OpenError::Net(_) => Failure::failed(text)
+            .because(error)
+            .hint("if another program has this port, choose one with --listen, or leave --listen out"),
+        _ => Failure::failed(text).because(error),
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
         Command::Record(command) => record(args, command, out).await,
         Command::Demo(demo) => crate::demo::run(args, demo, out).await,
-        Command::Config(command) => config::run(args, command, out),
+        Command::Config(command) => config::run(args, command, out).await,
         Command::Web => web(&Client::new(args)?, out).await,
         Command::Completions { shell } => completions(*shell, out),
         Command::Version => version(out),

@@ -43,13 +43,13 @@ pub(super) fn stdin_text(what: &str) -> Result<String, Failure> {
 fn parse_document(text: &str) -> Result<Box<RawValue>, Failure> {
     let text = text.trim();
     if text.len() > MAX_RECORD_BYTES {
-        return Err(Failure::failed(format!(
+        return Err(Failure::usage(format!(
             "the document of {} bytes is longer than the limit of {MAX_RECORD_BYTES} bytes",
             text.len()
         )));
     }
     let fail = |error: serde_json::Error| {
-        Failure::failed("the document is not a JSON object")
+        Failure::usage("the document is not a JSON object")
             .because(error)
             .hint("write it like this, in single quotes for the shell: '{\"name\":\"bean\",\"bed\":1}'")
     };

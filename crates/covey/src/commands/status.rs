@@ -70,11 +70,17 @@ pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> 
     out.table(&["NAME", "YOU", "PEOPLE", "RECORDS", "ENTRIES", "SYNC", "ID"], &rows)?;
     for space in spaces {
         for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
-            let line = format!("  {}: {}", visible(&space.name), sync_sentence(sync, peers));
+            let line = format!("  {}: {}", visible(&label(space, spaces)), sync_sentence(sync, peers));
             out.line(&out.paint(Tone::Look, &line))?;
         }
     }
     Ok(())
+}
+
+/// The name of a space, with the beginning of its id where another one has the same name.
+fn label(space: &SpaceDto, all: &[SpaceDto]) -> String {
+    let namesakes = all.iter().filter(|other| other.name == space.name).count();
+    if namesakes < 2 { space.name.clone() } else { format!("{} ({})", space.name, short(&space.id)) }
 }
 
 fn space_row(space: &SpaceDto) -> Vec<String> {
@@ -100,11 +106,11 @@ fn space_row(space: &SpaceDto) -> Vec<String> {
 pub(super) fn sync_sentence(sync: &SyncDto, peers: &[PeerDto]) -> String {
     let peer = peers.iter().find(|peer| peer.peer_id == sync.peer_id);
     let name = peer.and_then(|peer| peer.name.clone()).unwrap_or_else(|| short(&sync.peer_id));
-    // The node's own sentence names the device and says more than the state.
-    let mut text = match &sync.reason {
-        Some(reason) => visible(reason).into_owned(),
-        None => format!("{} is {}", visible(&name), sync.state.replace('_', " ")),
-    };
+    // The node's own sentence names the device and says more than the state and the numbers.
+    if let Some(reason) = &sync.reason {
+        return visible(reason).into_owned();
+    }
+    let mut text = format!("{} is {}", visible(&name), sync.state.replace('_', " "));
     if sync.missing_there > 0 {
         let _ = write!(text, ", lacks {}", count(sync.missing_there, "entry", "entries"));
     }
@@ -142,5 +148,37 @@ pub(super) fn short(id: &str) -> String {
     match id.strip_prefix("12D3KooW") {
         Some(rest) => format!("..{}", &rest[rest.len().saturating_sub(8)..]),
         None => id.chars().take(10).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sync(reason: Option<&str>) -> SyncDto {
+        let line = serde_json::json!({"peer_id": "12D3KooWabcdefghijkl", "state": "syncing", "missing_here": 3,
+            "missing_there": 1, "reason": reason});
+        serde_json::from_value(line).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once() {
+        let reason = "in touch with phone: 3 entries to come, 1 to go";
+        assert_eq!(sync_sentence(&sync(Some(reason)), &[]), reason);
+        let own = "..efghijkl is syncing, lacks 1 entry, has 3 entries that this node lacks";
+        assert_eq!(sync_sentence(&sync(None), &[]), own);
+    }
+
+    #[test]
+    fn of_two_spaces_of_one_name_each_is_told_with_its_id() {
+        let space = |name: &str, id: &str| -> SpaceDto {
+            serde_json::from_value(serde_json::json!({"id": id, "name": name, "role": null, "members": 1,
+                "entries": 0, "records": 0, "sync": []}))
+            .unwrap()
+        };
+        let all =
+            [space("garden", "aaaaaaaaaaaaaaaa"), space("garden", "bbbbbbbbbbbbbbbb"), space("shed", "c")];
+        assert_eq!(label(&all[0], &all), "garden (aaaaaaaaaa)");
+        assert_eq!(label(&all[2], &all), "shed");
     }
 }

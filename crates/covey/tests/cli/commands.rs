@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, net::TcpListener, process::Stdio};
 
-use crate::support::{Home, Lines, api_file, bare, finish, lines_of, output, stderr, wait};
+use crate::support::{Home, Lines, Node, QUIC, api_file, bare, finish, lines_of, output, stderr, wait};
 use serde_json::{Value, json};
 
 #[test]
@@ -74,6 +74,61 @@ fn without_a_node_commands_say_how_to_start_one() {
 }
 
 #[test]
+fn a_home_that_can_not_be_looked_into_is_not_called_one_without_a_node() {
+    let home = Home::new();
+    // Works for root too, who may read every file.
+    fs::create_dir_all(home.path().join("api.json")).unwrap();
+    let said = home.fails(1, &["status"]);
+    assert!(said.contains("can't be read") && !said.contains("no node is running"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_with_a_next_step_and_makes_nothing() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listen = format!("/ip4/127.0.0.1/udp/{}/quic-v1", taken.local_addr().unwrap().port());
+    let home = Home::new();
+    let args = ["up", "--api", "127.0.0.1:0", "--listen", &listen];
+    let said = home.fails(1, &args);
+    assert!(said.contains(&listen) && said.contains("--listen"), "{said}");
+    assert!(!home.path().exists(), "no identity is left behind");
+    home.ok(&["init"]);
+    let said = home.fails(1, &args);
+    assert!(said.contains(&listen) && said.contains("hint:"), "{said}");
+}
+
+#[test]
+fn names_for_a_home_that_has_some_are_said_to_change_nothing() {
+    let home = Home::new();
+    home.ok(&["init", "--name", "Ada", "--device", "laptop"]);
+    let source = |home: &Home, key| home.json(&["config", "get", key]);
+    assert_eq!(source(&home, "name"), json!({"key": "name", "value": "Ada", "source": "identity"}));
+    let mut up = home.command(&["up", "--network", "solo", "--api", "127.0.0.1:0", "--name", "Eve"]);
+    let mut child = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ready = Lines::new(child.stdout.take().unwrap()).next();
+    assert!(ready.contains("running"), "{ready}");
+    assert_eq!(source(&home, "device")["value"], "laptop");
+    assert_eq!(source(&home, "name")["source"], "identity");
+    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let said = stderr(&finish(child));
+    assert!(said.contains("--name changes nothing") && said.contains("Ada"), "{said}");
+    assert!(!said.contains("--device"), "{said}");
+}
+
+#[test]
+fn an_api_that_is_open_to_the_network_prints_links_that_work_here() {
+    let home = Home::new();
+    let mut up = home.command(&["up", "--json", "--network", "solo", "--api", "0.0.0.0:0"]);
+    let mut child = up.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = Lines::new(child.stdout.take().unwrap());
+    let node = Node { home: &home, child, ready: lines.next_json(), lines };
+    let web = node.ready["web"].as_str().unwrap();
+    assert!(web.starts_with(&format!("http://{}/open?code=", node.address())), "{web}");
+    let path = web.strip_prefix(&format!("http://{}", node.address())).unwrap();
+    let opened = node.raw(&format!("GET {path} HTTP/1.1\nHost: {}\nConnection: close", node.address()), b"");
+    assert!(opened.status() < 400, "{}", opened.0);
+}
+
+#[test]
 fn a_second_node_on_the_same_home_is_refused_and_harms_nothing() {
     let home = Home::new();
     let node = home.up();
@@ -100,6 +155,26 @@ fn wrong_usage_exits_with_two() {
     home.fails(2, &["invite", "garden", "--expires", "soon"]);
     home.fails(2, &["up", "--api", "nowhere"]);
     home.fails(2, &["up", "--network", "moon"]);
+    for bad in [
+        &["config", "get", "nosuch"][..],
+        &["config", "set", "api", "nonsense"],
+        &["config", "set", "min_free", "plenty"],
+        &["up", "--api", "127.0.0.1:0", "--listen", "garbage"],
+        &["up", "--api", "127.0.0.1:0", "--listen", "/garbage"],
+    ] {
+        home.fails(2, bad);
+    }
+    assert!(!home.path().exists(), "nothing was made");
+    let _node = home.up_with(&QUIC);
+    home.ok(&["space", "create", "garden"]);
+    for bad in [
+        &["join", "garbage"][..],
+        &["join", ""],
+        &["record", "put", "garden", "plants", "{"],
+        &["record", "list", "garden", "plants", "--where", "name ="],
+    ] {
+        home.fails(2, bad);
+    }
     let said = home.fails(2, &["record", "export", "s", "c", "--format", "csv", "--json"]);
     assert!(said.contains("csv") && said.contains("--json"), "{said}");
 }
@@ -269,7 +344,7 @@ fn a_condition_selects_records_and_a_bad_one_says_where_it_is_bad() {
     home.ok(&["record", "put", "garden", "plants", "--id", "pea", r#"{"row":1}"#]);
     let found = home.json(&["record", "list", "garden", "plants", "--where", "row >= 2"]);
     assert_eq!(found["id"], "bean");
-    let said = home.fails(1, &["record", "list", "garden", "plants", "--where", "row >="]);
+    let said = home.fails(2, &["record", "list", "garden", "plants", "--where", "row >="]);
     assert!(said.contains("filter"), "{said}");
 }
 
@@ -412,9 +487,9 @@ fn malformed_documents_say_where() {
     let home = Home::new();
     let _node = home.up();
     home.ok(&["space", "create", "garden"]);
-    let said = home.fails(1, &["record", "put", "garden", "plants", r#"{"row":}"#]);
+    let said = home.fails(2, &["record", "put", "garden", "plants", r#"{"row":}"#]);
     assert!(said.contains("line 1 column 8"), "{said}");
-    home.fails(1, &["record", "put", "garden", "plants", "[1]"]);
+    home.fails(2, &["record", "put", "garden", "plants", "[1]"]);
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(50 << 20));
     let refused = home.with_stdin(&["record", "put", "garden", "plants", "-"], large.as_bytes());
     assert_eq!(refused.status.code(), Some(1));
@@ -433,7 +508,7 @@ fn an_invitation_has_a_code_a_link_and_an_end() {
     assert_eq!(invite["role"], "guest");
     let text = home.ok(&["invite", "garden"]);
     assert!(text.contains("for 15 minutes, until "), "{text}");
-    home.fails(1, &["join", "not a code"]);
+    home.fails(2, &["join", "not a code"]);
 }
 
 #[test]
@@ -470,8 +545,8 @@ fn a_config_file_keeps_its_comments_and_refuses_nonsense() {
     home.ok(&["config", "set", "log", "info"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "# ours\nnetwork = \"solo\" # for now\nlog = \"info\"\n");
 
-    assert!(home.fails(1, &["config", "set", "network", "moon"]).contains("solo, lan, wan"));
-    assert!(home.fails(1, &["config", "set", "colour", "red"]).contains("bootstrap"));
+    assert!(home.fails(2, &["config", "set", "network", "moon"]).contains("solo, lan, wan"));
+    assert!(home.fails(2, &["config", "set", "colour", "red"]).contains("bootstrap"));
     fs::write(&path, "netwrk = \"lan\"\n").unwrap();
     assert!(home.fails(1, &["config", "list"]).contains("netwrk"));
     assert!(home.fails(1, &["up"]).contains("netwrk"));

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 mod commands;
+#[cfg(target_os = "linux")]
+mod disk;
 mod http;
 mod pair;
 mod support;

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Home, Lines, PATIENCE, finish, lines_of, stderr};
+use crate::support::{Home, Lines, PATIENCE, QUIC, finish, lines_of, stderr};
 use serde_json::{Value, json};
-
-const QUIC: [&str; 4] = ["--network", "lan", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 /// Asks until the answer is right: `covey status` has no way to wait.
 fn until(home: &Home, args: &[&str], right: impl Fn(&Value) -> bool) -> Value {

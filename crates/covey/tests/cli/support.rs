@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// share two cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Flags of a node that others on this machine reach.
+pub(crate) const QUIC: [&str; 4] = ["--network", "lan", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
 /// A home folder and the commands that run on it.
 pub(crate) struct Home {
     folder: TempDir,
@@ -24,6 +27,11 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// One in this folder.
+    pub(crate) fn inside(folder: &Path) -> Self {
+        Self { folder: tempfile::tempdir_in(folder).unwrap() }
     }
 
     /// The home itself, a folder that does not exist yet.

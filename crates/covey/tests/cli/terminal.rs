@@ -268,3 +268,17 @@ fn ctrl_c_at_the_prompt_ends_the_command() {
     assert_eq!(exit, 130, "{shown}");
     home.ok(&["init"]);
 }
+
+#[test]
+fn a_signal_at_the_prompt_ends_a_node_in_order() {
+    let home = Home::new();
+    let mut up =
+        Terminal::open(&home, &["up", "--passphrase", "--api", "127.0.0.1:0", "--network", "solo"], &[]);
+    up.until("Passphrase: ");
+    let id = up.child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    // Ended by itself, with the terminal as it was; not cut off by the signal.
+    let (exit, shown) = up.ends();
+    assert_eq!(exit, 130, "{shown}");
+    assert!(!home.path().exists());
+}
