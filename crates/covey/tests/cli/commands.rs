@@ -508,7 +508,7 @@ fn an_invitation_has_a_code_a_link_and_an_end() {
     assert_eq!(invite["role"], "guest");
     let text = home.ok(&["invite", "garden"]);
     assert!(text.contains("for 15 minutes, until "), "{text}");
-    home.fails(2, &["join", "not a code"]);
+    home.fails(2, &["join", "nothing like a code"]);
 }
 
 #[test]
