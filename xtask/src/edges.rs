@@ -46,6 +46,7 @@ pub(crate) const EDGES: &[Row] = &[
     pure("covey-sync", &["covey-types", "covey-log"]),
     pure("covey-pair", &["covey-types"]),
     outer("covey-store", &["covey-types", "covey-records"]),
+    outer("covey-engine", &["covey-types", "covey-log", "covey-records", "covey-space", "covey-store"]),
     outer("covey-net", &["covey-types"]),
     outer(
         "covey-node",
@@ -57,12 +58,14 @@ pub(crate) const EDGES: &[Row] = &[
             "covey-sync",
             "covey-pair",
             "covey-store",
+            "covey-engine",
             "covey-net",
         ],
     ),
     outer("covey-api", &["covey-types", "covey-node"]),
     // The node only for `init`, `up` and `demo`; every other command is a client of the API.
     outer("covey", &["covey-types", "covey-api", "covey-node"]),
+    Row { name: "covey-sim", uses: Uses::Anything, pure: false },
     outer("covey-lab", &[]),
     Row { name: "covey-bench", uses: Uses::Anything, pure: false },
     outer("xtask", &[]),

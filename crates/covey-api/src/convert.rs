@@ -1,19 +1,25 @@
 //! From the node's values to what travels as JSON.
 
+mod acts;
+mod people;
+
 use covey_node::{
-    Change, Check, Event, Identity, Invitation, Joined, Member, NetworkMode, PeerState, PeerStatus,
-    SpaceStatus, Status, SyncState, SyncStatus, Transport,
+    Change, Check, Event, Identity, Invitation, Joined, NetworkMode, PeerState, PeerStatus, SpaceStatus,
+    Status, SyncState, SyncStatus, Transport,
 };
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     dto::{
-        ChangeDto, ChangeKind, CheckDto, DeviceDto, EventKind, IdentityDto, InviteDto, JoinedDto, MemberDto,
-        NetworkDto, NodeDto, PeerDto, SpaceDto, SpaceName, StatusDto, SyncDto,
+        ChangeDto, ChangeKind, CheckDto, EventKind, IdentityDto, InviteDto, JoinedDto, NetworkDto, NodeDto,
+        PeerDto, SpaceDto, StatusDto, SyncDto,
     },
     problem::Problem,
 };
+
+pub(crate) use acts::act;
+pub(crate) use people::{history, history_back, member, space_name};
 
 /// Milliseconds since 1970 as RFC 3339 in UTC; times past the year 9999 are cut to it.
 pub fn rfc3339(unix_ms: u64) -> String {
@@ -63,11 +69,7 @@ fn mode(mode: NetworkMode) -> &'static str {
 }
 
 pub(crate) fn peer(peer: PeerStatus) -> PeerDto {
-    let state = match peer.state {
-        PeerState::Connected => "connected",
-        PeerState::Reachable => "reachable",
-        PeerState::Offline => "offline",
-    };
+    let state = peer_state(peer.state);
     // Every connection is direct as long as there are no relays.
     let path = (peer.state == PeerState::Connected).then(|| "direct".to_owned());
     let transport = peer.transport.map(|transport| match transport {
@@ -84,6 +86,14 @@ pub(crate) fn peer(peer: PeerStatus) -> PeerDto {
         // Microseconds are as precise as a ping gets.
         rtt_ms: peer.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
         address: peer.address,
+    }
+}
+
+pub(crate) fn peer_state(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Connected => "connected",
+        PeerState::Reachable => "reachable",
+        PeerState::Offline => "offline",
     }
 }
 
@@ -119,19 +129,6 @@ pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
     }
 }
 
-pub(crate) fn member(member: Member) -> MemberDto {
-    MemberDto {
-        user_id: member.user.to_string(),
-        name: member.name,
-        role: member.role.to_string(),
-        devices: member
-            .devices
-            .into_iter()
-            .map(|(device, name)| DeviceDto { peer_id: device.to_string(), name })
-            .collect(),
-    }
-}
-
 pub(crate) fn invitation(invitation: Invitation) -> InviteDto {
     InviteDto {
         expires_at: rfc3339(invitation.expires_at_ms),
@@ -142,8 +139,7 @@ pub(crate) fn invitation(invitation: Invitation) -> InviteDto {
 }
 
 pub(crate) fn joined(joined: &Joined) -> JoinedDto {
-    let space = SpaceName { id: joined.space.id().to_string(), name: joined.space.name() };
-    JoinedDto { space, records: joined.records }
+    JoinedDto { space: space_name(&joined.space), records: joined.records }
 }
 
 pub(crate) fn raw(json: String) -> Result<Box<RawValue>, Problem> {
@@ -168,6 +164,7 @@ pub(crate) fn event(event: Event) -> EventKind {
         Event::MemberJoined { space, name, device } => {
             EventKind::MemberJoined { space: space.to_string(), name, peer_id: device.to_string() }
         }
+        Event::MembersChanged(space) => EventKind::MembersChanged { space: space.to_string() },
         Event::RecordsChanged { position } => EventKind::RecordsChanged { feed_position: position },
         Event::SyncChanged { space, peer, state } => EventKind::SyncChanged {
             space: space.to_string(),
@@ -177,6 +174,7 @@ pub(crate) fn event(event: Event) -> EventKind {
         Event::EntryHeld { space, device, ahead_ms } => {
             EventKind::EntryHeld { space: space.to_string(), peer_id: device.to_string(), ahead_ms }
         }
+        Event::OwnLogForked { space, seq } => EventKind::OwnLogForked { space: space.to_string(), seq },
         Event::PeerMisbehaved { device, reason } => {
             EventKind::PeerMisbehaved { peer_id: device.to_string(), reason }
         }

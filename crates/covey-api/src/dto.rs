@@ -7,6 +7,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+mod people;
+
+pub use people::*;
+
 /// Who a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityDto {
@@ -137,28 +141,6 @@ impl From<Vec<CheckDto>> for DoctorDto {
     fn from(checks: Vec<CheckDto>) -> Self {
         Self { ok: checks.iter().all(|check| check.ok), checks }
     }
-}
-
-/// One of a member's devices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceDto {
-    /// Its id.
-    pub peer_id: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// A person in a space: `GET spaces/{space}/members`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberDto {
-    /// The person's id.
-    pub user_id: String,
-    /// The name.
-    pub name: String,
-    /// `guest`, `member`, `admin` or `owner`.
-    pub role: String,
-    /// Their devices in this space.
-    pub devices: Vec<DeviceDto>,
 }
 
 /// `POST spaces`.
@@ -373,6 +355,11 @@ pub enum EventKind {
         /// Their device.
         peer_id: String,
     },
+    /// Who is in a space, with which role, device or key, has changed.
+    MembersChanged {
+        /// Which space.
+        space: String,
+    },
     /// Records changed; the change feed has them up to this position.
     RecordsChanged {
         /// The newest position of the change feed.
@@ -396,6 +383,13 @@ pub enum EventKind {
         /// How far ahead of this node's clock, in milliseconds.
         ahead_ms: u64,
     },
+    /// This device's own log holds other entries here than elsewhere: an older copy of its home was written to.
+    OwnLogForked {
+        /// In which space.
+        space: String,
+        /// A place where it differs.
+        seq: u64,
+    },
     /// A peer broke the protocol.
     PeerMisbehaved {
         /// Who.
@@ -406,6 +400,53 @@ pub enum EventKind {
     /// Something newer than this client knows.
     #[serde(other)]
     Unknown,
+}
+
+/// `POST backup`. Secret, so that this type doesn't print.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The file to be made: an absolute path on the node's machine, at which nothing is.
+    pub file: String,
+    /// What it is encrypted under.
+    pub passphrase: String,
+}
+
+impl Drop for BackupRequest {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.passphrase);
+    }
+}
+
+/// A line of the answer to `POST backup`. The last one is `done` or `failed`; without either, the backup was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum BackupLine {
+    /// How far it is.
+    Progress {
+        /// `copying`, then `checking`.
+        stage: String,
+        /// Bytes of this stage that are done.
+        done: u64,
+        /// Bytes of it in all.
+        total: u64,
+    },
+    /// It was made, and read back.
+    Done {
+        /// The file's length.
+        bytes: u64,
+        /// Spaces in it.
+        spaces: u64,
+        /// Entries of all logs in it.
+        entries: u64,
+        /// Records in it that aren't deleted.
+        records: u64,
+    },
+    /// It was not made; no file is left behind.
+    Failed {
+        /// Why, in a sentence.
+        detail: String,
+    },
 }
 
 /// `POST web-link`: a link that signs one browser in, once.

@@ -43,7 +43,7 @@ pub(crate) enum Missed {
     TooMuch(EventDto),
 }
 
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 

@@ -10,7 +10,9 @@
 //! | [`problem`] | errors as RFC 9457 problem documents |
 //! | [`access`] | who may talk to the node: token, browser sessions, Host and Origin |
 //! | `events` | the numbered, resumable stream of what happens |
+//! | `find` | people and devices by id, part of an id, or name |
 //! | `ndjson` | lines of JSON into rows |
+//! | `refusal` | why the rules of membership don't allow something |
 //! | `routes` | the handlers |
 //! | `server` | the listener, its bound on connections, and a clean stop |
 //!
@@ -23,10 +25,12 @@ mod convert;
 pub mod dto;
 mod events;
 mod extract;
+mod find;
 pub mod limits;
 mod ndjson;
 mod pairing;
 pub mod problem;
+mod refusal;
 mod routes;
 mod server;
 

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use covey_node::NodeError;
+use covey_node::{EngineError, MembershipError, NodeError};
 
 use crate::dto::ProblemDto;
 
@@ -45,6 +45,8 @@ kinds! {
     foreign = FORBIDDEN, "foreign-origin", "The request comes from a foreign page";
     /// This user's role does not allow it.
     not_allowed = FORBIDDEN, "not-allowed", "Your role does not allow this";
+    /// The last owner would be gone.
+    last_owner = FORBIDDEN, "last-owner", "A space needs an owner";
     /// There is no such thing.
     not_found = NOT_FOUND, "not-found", "There is no such thing";
     /// The route exists, but not with this method.
@@ -133,6 +135,7 @@ impl From<NodeError> for Problem {
             NodeError::TooLarge { .. } => Self::too_large(detail),
             NodeError::NotAllowed { .. } => Self::not_allowed(detail),
             NodeError::NotReady { .. } => Self::conflict(detail),
+            NodeError::Membership(error) => Self::of_membership(&error),
             NodeError::DiskFull { .. } => Self::disk_full(detail),
             NodeError::Pairing(error) => crate::pairing::problem(&error),
             NodeError::Closing => Self::closing(detail),
@@ -140,6 +143,19 @@ impl From<NodeError> for Problem {
                 tracing::error!(%error, "a request failed inside the node");
                 Self::internal(detail)
             }
+        }
+    }
+}
+
+impl Problem {
+    /// What the rules of membership, or the state of a space's keys, don't allow.
+    fn of_membership(error: &EngineError) -> Self {
+        match error {
+            EngineError::PutOut { .. } => Self::not_allowed(error.to_string()),
+            EngineError::Membership { space, reason: MembershipError::NotAllowed { act, .. } } => {
+                Self::not_allowed(format!("you may not {act} in {space:?}"))
+            }
+            error => Self::conflict(error.to_string()),
         }
     }
 }

@@ -20,4 +20,4 @@ pub mod entry;
 pub mod seal;
 
 pub use entry::{ChainError, Draft, Entry, EntryError, Header, Kind};
-pub use seal::{BodyContext, EpochKey, OpenError, open, seal};
+pub use seal::{BodyContext, EpochKey, MembershipKey, OpenError, Opener, open, seal};

@@ -58,12 +58,74 @@ impl EpochKey {
         EpochId::from_slice(&hash[..16]).expect("16 of 32 bytes")
     }
 
-    fn body_key(&self, salt: &[u8], context: &[u8]) -> LessSafeKey {
-        let mut hasher = blake3::Hasher::new_keyed(self.0.expose());
-        hasher.update(b"covey/body/1\0").update(salt).update(context);
-        let key = Zeroizing::new(<[u8; 32]>::from(hasher.finalize()));
-        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"))
+    /// The key under which the epoch's membership entries are sealed. It tells nothing of the epoch's own: who may
+    /// read only from joining on still has to know who was in the space before.
+    pub fn membership(&self) -> MembershipKey {
+        MembershipKey(SecretBytes::new(blake3::derive_key("covey 2026 membership key v1", self.0.expose())))
     }
+
+    /// Seals the key of an epoch before this one. The same two keys always give the same bytes, so no nonce is
+    /// needed: the key that seals is used for nothing else.
+    pub fn wrap(&self, old: &Self) -> Vec<u8> {
+        let mut bytes = old.0.expose().to_vec();
+        let key = derived(&self.0, b"covey/wrap/1\0", &[&old.id().0]);
+        key.seal_in_place_append_tag(zero_nonce(), Aad::from(old.id().0), &mut bytes)
+            .expect("a key is far below AES-GCM's limit of 64 GiB");
+        bytes
+    }
+
+    /// The key of the epoch `old` that this epoch's key seals in `bytes`; `None` if it does not.
+    pub fn unwrap_key(&self, old: EpochId, bytes: &[u8]) -> Option<Self> {
+        let mut bytes = Zeroizing::new(bytes.to_vec());
+        let key = derived(&self.0, b"covey/wrap/1\0", &[&old.0]);
+        let plain = key.open_in_place(zero_nonce(), Aad::from(old.0), &mut bytes).ok()?;
+        let key = Self(SecretBytes::from_slice(plain)?);
+        (key.id() == old).then_some(key)
+    }
+}
+
+/// The key of one epoch's membership entries; see [`EpochKey::membership`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipKey(SecretBytes<32>);
+
+/// What opens a body.
+#[derive(Debug, Clone)]
+pub enum Opener {
+    /// All bodies of an epoch.
+    All(EpochKey),
+    /// Those of its membership entries alone.
+    Membership(MembershipKey),
+}
+
+impl Opener {
+    fn secret(&self, kind: Kind) -> Option<SecretBytes<32>> {
+        match (self, kind.is_membership()) {
+            (Self::All(key), true) => Some(key.membership().0),
+            (Self::All(key), false) => Some(key.0.clone()),
+            (Self::Membership(key), true) => Some(key.0.clone()),
+            (Self::Membership(_), false) => None,
+        }
+    }
+}
+
+impl From<&EpochKey> for Opener {
+    fn from(key: &EpochKey) -> Self {
+        Self::All(key.clone())
+    }
+}
+
+fn derived(secret: &SecretBytes<32>, label: &[u8], parts: &[&[u8]]) -> LessSafeKey {
+    let mut hasher = blake3::Hasher::new_keyed(secret.expose());
+    hasher.update(label);
+    for part in parts {
+        hasher.update(part);
+    }
+    let key = Zeroizing::new(<[u8; 32]>::from(hasher.finalize()));
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"))
+}
+
+fn body_key(secret: &SecretBytes<32>, salt: &[u8], context: &[u8]) -> LessSafeKey {
+    derived(secret, b"covey/body/1\0", &[salt, context])
 }
 
 /// Where a body stands. It's bound to this place.
@@ -102,6 +164,8 @@ fn zero_nonce() -> Nonce {
 
 /// Compresses (when that helps) and encrypts a body.
 pub fn seal(key: &EpochKey, context: BodyContext, plain: &[u8]) -> Vec<u8> {
+    let opener = Opener::from(key);
+    let secret = opener.secret(context.kind).expect("an epoch's key seals bodies of every kind");
     let (flag, payload) = compress(plain);
     let payload = payload.as_deref().unwrap_or(plain);
     let context = wire::encode(&context);
@@ -110,8 +174,7 @@ pub fn seal(key: &EpochKey, context: BodyContext, plain: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&salt);
     out.push(flag);
     out.extend_from_slice(payload);
-    let tag = key
-        .body_key(&salt, &context)
+    let tag = body_key(&secret, &salt, &context)
         .seal_in_place_separate_tag(zero_nonce(), Aad::from(&context), &mut out[SALT_BYTES..])
         .expect("a body is far below AES-GCM's limit of 64 GiB");
     out.extend_from_slice(tag.as_ref());
@@ -137,18 +200,18 @@ pub const fn sealed_len_bound(plain: usize) -> usize {
 ///
 /// # Errors
 /// [`OpenError`]; a body under the right key fails only if its author is hostile or mistaken.
-pub fn open(key: &EpochKey, context: BodyContext, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+pub fn open(key: impl Into<Opener>, context: BodyContext, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     if sealed.len() < SALT_BYTES + 1 + TAG_BYTES {
         return Err(OpenError::Short { len: sealed.len() });
     }
     if sealed.len() > MAX_ENTRY_BODY_BYTES {
         return Err(OpenError::Malformed("longer than the limit"));
     }
+    let secret = key.into().secret(context.kind).ok_or(OpenError::Key)?;
     let context = wire::encode(&context);
     let (salt, rest) = sealed.split_at(SALT_BYTES);
     let mut buffer = rest.to_vec();
-    let plain = key
-        .body_key(salt, &context)
+    let plain = body_key(&secret, salt, &context)
         .open_in_place(zero_nonce(), Aad::from(&context), &mut buffer)
         .map_err(|_| OpenError::Key)?;
     match plain.split_first() {
@@ -197,6 +260,36 @@ mod tests {
         changed[3] ^= 1;
         assert_eq!(open(&key, context(1), &changed), Err(OpenError::Key));
         assert_eq!(open(&key, context(1), &sealed[..20]), Err(OpenError::Short { len: 20 }));
+    }
+
+    #[test]
+    fn who_may_read_from_joining_on_opens_membership_entries_and_nothing_else() {
+        let key = EpochKey::generate();
+        let membership = || Opener::Membership(key.membership());
+        let joins = BodyContext { kind: Kind::MEMBERSHIP, ..context(1) };
+        let sealed = seal(&key, joins, b"Ada joins");
+        assert_eq!(open(membership(), joins, &sealed).unwrap(), b"Ada joins");
+        assert_eq!(open(&key, joins, &sealed).unwrap(), b"Ada joins");
+        let beans = seal(&key, context(1), b"the beans are in");
+        assert_eq!(open(membership(), context(1), &beans), Err(OpenError::Key));
+        let as_epoch = EpochKey::new(key.membership().0);
+        assert_eq!(open(&as_epoch, context(1), &beans), Err(OpenError::Key));
+    }
+
+    #[test]
+    fn who_has_the_new_key_has_the_old_one_and_not_the_other_way_round() {
+        let (old, new) = (EpochKey::generate(), EpochKey::generate());
+        let wrapped = new.wrap(&old);
+        assert_eq!(new.unwrap_key(old.id(), &wrapped), Some(old.clone()));
+        assert_eq!(old.unwrap_key(new.id(), &wrapped), None);
+        assert_eq!(EpochKey::generate().unwrap_key(old.id(), &wrapped), None);
+        assert_eq!(new.unwrap_key(new.id(), &wrapped), None);
+        for i in 0..wrapped.len() {
+            let mut changed = wrapped.clone();
+            changed[i] ^= 1;
+            assert_eq!(new.unwrap_key(old.id(), &changed), None);
+            assert_eq!(new.unwrap_key(old.id(), &wrapped[..i]), None);
+        }
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::{
     task::Poll,
 };
 
-use covey_log::{Entry, Kind};
+use covey_engine::{EngineError, load_record};
+use covey_log::Entry;
 use covey_records::{BodyWriter, Filter, Op, RecordId, json};
 use covey_store::{Page, PageSize};
 use covey_types::{Hlc, limits::MAX_RECORD_BYTES};
 use serde_json::value::RawValue;
 
-use crate::{Node, NodeError, Space, apply};
+use crate::{Node, NodeError, Space};
 
 /// Records in one entry of a bulk write: enough that the signature's cost vanishes.
 const BATCH_RECORDS: usize = 1000;
@@ -122,9 +123,9 @@ impl Collection {
         &self,
         body: impl FnOnce(
             &mut covey_store::Tx<'_>,
-            &mut crate::engine::Engine,
+            &mut covey_engine::Engine,
             covey_types::LogId,
-        ) -> Result<Vec<u8>, NodeError>
+        ) -> Result<Vec<u8>, EngineError>
         + Send
         + 'static,
     ) -> Result<Arc<Entry>, NodeError> {
@@ -133,7 +134,7 @@ impl Collection {
         let writer = node.clone();
         let write = async move {
             let entry = writer
-                .write(move |tx, engine| engine.append_own(tx, &secrets, space, Kind::RECORDS, now, body))
+                .write(move |tx, engine| Ok(engine.append_records(tx, &secrets, space, now, body)?))
                 .await?;
             writer.published(space, std::slice::from_ref(&entry));
             Ok(entry)
@@ -167,7 +168,7 @@ impl Collection {
         let (name, id) = (Arc::clone(&self.name), id.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = load_record(tx, collection, &id, &engine.devices)?;
             let mut body = BodyWriter::new();
             let op = Op::Delete { collection: &name, id: RecordId::parse(&id)?, observed: record.observed() };
             body.push(&op)?;
@@ -224,10 +225,10 @@ impl Collection {
         let (name, id, counter) = (Arc::clone(&self.name), id.to_owned(), counter.to_owned());
         self.append(move |tx, engine, log| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = load_record(tx, collection, &id, &engine.devices)?;
             let tally = record.tally(&counter, log).plus(delta);
             let tally =
-                tally.ok_or_else(|| NodeError::Invalid(format!("the counter {counter:?} is full")))?;
+                tally.ok_or_else(|| EngineError::Invalid(format!("the counter {counter:?} is full")))?;
             let mut body = BodyWriter::new();
             let id = RecordId::parse(&id)?;
             body.push(&Op::CounterAdd { collection: &name, id, name: &counter, tally })?;
@@ -262,7 +263,7 @@ impl Collection {
         let (name, id, set) = (Arc::clone(&self.name), id.to_owned(), set.to_owned());
         self.append(move |tx, engine, _| {
             let collection = tx.ensure_collection(space, &name)?;
-            let record = apply::load(tx, collection, &id, &engine.devices)?;
+            let record = load_record(tx, collection, &id, &engine.devices)?;
             let observed = record.additions(&set, &element);
             let mut body = BodyWriter::new();
             let id = RecordId::parse(&id)?;

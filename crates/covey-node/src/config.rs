@@ -10,21 +10,13 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use covey_engine::Profile;
 use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 use covey_store::Unlock;
 
 /// The room on the disk that is left to this device's own changes unless [`NodeConfig`] says otherwise: twice what the
 /// store's write-ahead log may grow to before it's carried over.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 128 << 20;
-
-/// The names that a new identity gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// The person, as others see them.
-    pub user_name: String,
-    /// The device, as others see it.
-    pub device_name: String,
-}
 
 /// The wall clock: milliseconds since 1970. Tests give their own.
 #[derive(Clone)]

@@ -2,7 +2,9 @@
 
 use covey_types::{ByteSize, SpaceId};
 
-use crate::{Check, NetworkMode, Node, Space, SyncState, engine::HoldReason};
+use covey_engine::{HoldReason, OwnFork, own_forks};
+
+use crate::{Check, NetworkMode, Node, Space, SyncState};
 
 /// A wall clock before this (2025-01-01) is surely wrong.
 const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
@@ -13,6 +15,7 @@ pub(crate) async fn examine(node: &Node) -> Vec<Check> {
     checks.extend(room(node));
     checks.push(udp_buffers());
     checks.push(peers(node).await);
+    checks.extend(own_logs(node).await);
     for space in node.spaces() {
         let name = label(node, &space);
         if let Ok(status) = space.status().await {
@@ -53,12 +56,12 @@ async fn store(node: &Node) -> Check {
         Ok(problems) => fail(
             "store",
             problems.join("; "),
-            "stop the node and restore the home from a backup, or join again with a new home (--home DIR)",
+            "stop the node, and make a new home out of a backup: `covey restore FILE --home DIR`; or join again with a new home",
         ),
         Err(err) => fail(
             "store",
             err.to_string(),
-            "look at the disk: the system's log names its errors; then restore the home from a backup",
+            "look at the disk: the system's log names its errors; then `covey restore FILE --home DIR` makes a new home out of a backup",
         ),
     }
 }
@@ -167,6 +170,32 @@ fn standing(sync: &[crate::SyncStatus]) -> String {
 /// `1 address`, `2 addresses`.
 fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Said only when an own log is forked.
+async fn own_logs(node: &Node) -> Vec<Check> {
+    let forks = match node.0.store.read(|reader| own_forks(reader)).await {
+        Ok(forks) => forks,
+        Err(err) => {
+            return vec![fail(
+                "own-log",
+                err.to_string(),
+                "look at the disk: the system's log names its errors",
+            )];
+        }
+    };
+    let told = |fork: OwnFork| {
+        let name =
+            node.engine().space(fork.space).map_or_else(|_| fork.space.to_string(), |s| s.name().to_owned());
+        let detail = format!(
+            "{name}: an older copy of this home was written to: entry {} of this device's log is not the same here and elsewhere",
+            fork.seq
+        );
+        let remedy = "what this device wrote between that copy and its first meeting with the others may be here alone: look, and write it again; \
+            never copy a home back, use `covey backup` and `covey restore`";
+        fail("own-log", detail, remedy)
+    };
+    forks.into_iter().map(told).collect()
 }
 
 async fn held(node: &Node, space: SpaceId, name: String) -> Vec<Check> {

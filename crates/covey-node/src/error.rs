@@ -60,6 +60,9 @@ pub enum NodeError {
         /// Which space.
         space: String,
     },
+    /// The state of the space, or its rules of membership, don't allow it now.
+    #[error("{0}")]
+    Membership(covey_engine::EngineError),
     /// The commit failed: nothing was written.
     #[error("the store could not commit: nothing was written")]
     Commit(#[source] std::sync::Arc<covey_store::StoreError>),
@@ -94,6 +97,23 @@ fn listed(candidates: &[(String, String)]) -> String {
         lines.push_str("\n...");
     }
     lines
+}
+
+impl From<covey_engine::EngineError> for NodeError {
+    fn from(err: covey_engine::EngineError) -> Self {
+        use covey_engine::EngineError as E;
+        match err {
+            E::NoSpace(id) => Self::NotFound { kind: "space", name: id.to_string() },
+            E::NotFound { kind, name, .. } => Self::NotFound { kind, name },
+            E::Invalid(reason) => Self::Invalid(reason),
+            E::TooLarge { what, len, max } => Self::TooLarge { what, len, max },
+            E::NotAllowed { act, space, needed, role } => Self::NotAllowed { act, space, needed, role },
+            E::NotReady { space } => Self::NotReady { space },
+            E::Store(err) => Self::Store(err),
+            E::Internal(reason) => Self::Internal(reason),
+            other => Self::Membership(other),
+        }
+    }
 }
 
 impl From<covey_records::OpError> for NodeError {

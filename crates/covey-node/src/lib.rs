@@ -21,21 +21,21 @@
 //! | [`node`] | [`Node`]: opening, spaces, joining, events, shutting down |
 //! | [`space`] | [`Space`]: members, invitations, collections, changes |
 //! | [`collection`] | [`Collection`]: put, get, delete, query |
+//! | [`audit`] | [`Act`]: who did what to the membership, and when |
 //! | [`status`] | what a node tells about itself |
 //! | [`config`], [`error`] | what it's told; what can go wrong |
-//! | `engine`, `apply` | entries appended, ingested, applied |
 //! | `sync`, `peers` | one session per connected peer; whom to connect to |
 //! | [`pairing`] | inviting and joining over the network |
+//! | [`backup`] | a whole home in one file, and back |
 //! | `doctor` | checks with a remedy each |
 
-mod apply;
+pub mod audit;
+pub mod backup;
+mod chores;
 pub mod collection;
 pub mod config;
-mod devices;
 mod doctor;
-mod engine;
 pub mod error;
-mod identity;
 pub mod node;
 pub mod pairing;
 mod peers;
@@ -43,13 +43,17 @@ pub mod space;
 pub mod status;
 mod sync;
 
+pub use audit::{Act, Deed, Person};
+pub use backup::{BackupOrder, Restored, backup_home, restore};
 pub use collection::{Collection, Put, PutMany};
-pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, Profile, WallClock};
+pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, WallClock};
+pub use covey_engine::{EngineError, Profile};
 pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 pub use covey_records::{Filter, FilterError};
-pub use covey_space::{ParseRoleError, Role};
+pub use covey_space::{MembershipError, ParseRoleError, Role, ops::HistoryPolicy};
+pub use covey_store::backup::{BackupError as FileError, Contents, Progress, RestoreError, Stage};
 pub use covey_store::{Page, PageSize, Unlock, exists, needs_passphrase};
-pub use covey_types::{DeviceId, Hlc, SpaceId, UserId};
+pub use covey_types::{DeviceId, EntryHash, Hlc, LogId, SpaceId, UserId};
 pub use error::NodeError;
 pub use node::{Joined, Node, OpenError, init};
 pub use pairing::JoinError;

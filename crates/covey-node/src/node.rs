@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use covey_engine::{Engine, Ingested, Secrets};
 use covey_log::Entry;
 use covey_net::{Net, NetConfig, NetError};
 use covey_space::ops::is_display_name;
@@ -19,8 +20,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Event, Identity, NodeConfig, NodeError, Space,
-    engine::Engine,
-    identity::Secrets,
     pairing::{self, Pairing},
     peers::Peers,
     sync::Sessions,
@@ -77,7 +76,7 @@ pub struct Node(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: NodeConfig,
-    pub(crate) secrets: Secrets,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) store: Store,
     pub(crate) net: Net,
     engine: Arc<Mutex<Engine>>,
@@ -85,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) peers: Peers,
     pub(crate) pairing: Pairing,
+    pub(crate) chores: crate::chores::Pending,
     events: broadcast::Sender<Event>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
@@ -110,7 +110,7 @@ pub async fn init(config: &NodeConfig) -> Result<Identity, OpenError> {
     if let Ok(Err(err)) = closed {
         return Err(err.into());
     }
-    Ok(secrets.public())
+    Ok(public(&secrets))
 }
 
 async fn open_store(config: &NodeConfig) -> Result<(Store, Secrets), OpenError> {
@@ -118,7 +118,7 @@ async fn open_store(config: &NodeConfig) -> Result<(Store, Secrets), OpenError> 
     let store = tokio::task::spawn_blocking(move || Store::open(&home, unlock))
         .await
         .map_err(|_| StoreError::Closed)??;
-    if let Some(secrets) = store.read(Secrets::load).await? {
+    if let Some(secrets) = store.read(|reader| Secrets::load(reader)).await? {
         return Ok((store, secrets));
     }
     let profile = config.profile.clone().ok_or_else(|| OpenError::NoProfile { home: config.home.clone() })?;
@@ -126,6 +126,16 @@ async fn open_store(config: &NodeConfig) -> Result<(Store, Secrets), OpenError> 
     let saved = secrets.clone();
     store.write(move |tx| saved.save(tx)).await.map_err(OpenError::Write)?;
     Ok((store, secrets))
+}
+
+/// What others may know of an identity.
+pub(crate) fn public(secrets: &Secrets) -> Identity {
+    Identity {
+        user: secrets.user.id(),
+        user_name: secrets.profile.user_name.clone(),
+        device: secrets.device.id(),
+        device_name: secrets.profile.device_name.clone(),
+    }
 }
 
 fn parse_addresses(texts: &[String]) -> Result<Vec<covey_net::Multiaddr>, OpenError> {
@@ -148,7 +158,7 @@ impl Node {
             covey_net::try_listening(&listen)?;
         }
         let (store, secrets) = open_store(&config).await?;
-        let engine = store.read(Engine::load).await?;
+        let engine = store.read(|reader| Engine::load(reader)).await?;
         let (net, net_events) = covey_net::start(NetConfig {
             listen,
             bootstrap,
@@ -160,7 +170,7 @@ impl Node {
         let peers = Peers::load(&store).await?;
         let node = Self(Arc::new(Inner {
             config,
-            secrets,
+            secrets: Arc::new(secrets),
             store,
             net,
             engine: Arc::new(Mutex::new(engine)),
@@ -168,6 +178,7 @@ impl Node {
             sessions: Sessions::default(),
             peers,
             pairing: Pairing::default(),
+            chores: crate::chores::Pending::default(),
             events: broadcast::channel(EVENT_BACKLOG).0,
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -178,6 +189,8 @@ impl Node {
         node.spawn(pairing::accept(node.clone())?);
         node.spawn(release_held(node.clone()));
         crate::sync::release_unknown(&node).await;
+        let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
+        spaces.into_iter().for_each(|space| crate::chores::schedule(&node, space));
         Ok(node)
     }
 
@@ -190,7 +203,7 @@ impl Node {
 
     /// Who this node is.
     pub fn identity(&self) -> Identity {
-        self.0.secrets.public()
+        public(&self.0.secrets)
     }
 
     pub(crate) fn device(&self) -> DeviceId {
@@ -229,7 +242,7 @@ impl Node {
         let node = self.clone();
         let found = async move {
             let (id, entry) =
-                node.write(move |tx, engine| engine.found_space(tx, &secrets, &name, now)).await?;
+                node.write(move |tx, engine| Ok(engine.found_space(tx, &secrets, &name, now)?)).await?;
             tracing::info!(space = %id, "made a space");
             node.space_added(id);
             node.published(id, &[entry]);
@@ -254,6 +267,20 @@ impl Node {
             let position = *self.0.store.position_watch().borrow();
             self.emit(Event::RecordsChanged { position });
         }
+    }
+
+    /// Tells everybody concerned of an act of this device, and of what followed from it.
+    pub(crate) fn acted(&self, space: SpaceId, entry: Arc<Entry>, outcome: &Ingested) {
+        self.published(space, &[entry]);
+        crate::sync::conclude(self, space, outcome);
+    }
+
+    /// Tells everybody concerned that who is in a space has changed, and does what the keys need.
+    pub(crate) fn membership_changed(&self, space: SpaceId) {
+        self.0.peers.forget_strangers();
+        self.0.sessions.membership_changed(self, space);
+        self.emit(Event::MembersChanged(space));
+        crate::chores::schedule(self, space);
     }
 
     /// All spaces, by name.

@@ -30,7 +30,7 @@ use tokio::{
 };
 
 pub(crate) use self::{admission::accept, joining::join};
-use crate::{Invitation, NodeError, Space, engine};
+use crate::{Invitation, NodeError, Space};
 
 /// The stream's protocol.
 const PROTOCOL: &str = "/covey/pair/1";
@@ -167,7 +167,7 @@ pub(crate) async fn invite(space: &Space, role: Role, expires: Duration) -> Resu
     let name = {
         let engine = node.engine();
         let state = engine.space(space.id())?;
-        engine::require_role(state, device, role.max(Role::Admin))?;
+        state.require_role(device, role.max(Role::Admin))?;
         state.name().to_owned()
     };
     let now = node.now_ms();

@@ -251,7 +251,7 @@ async fn tell_members(node: Node) {
         node.0.net.prefer(members(&node)).await;
         loop {
             match events.recv().await {
-                Ok(Event::SpaceAdded(_) | Event::MemberJoined { .. }) | Err(RecvError::Lagged(_)) => break,
+                Ok(Event::SpaceAdded(_) | Event::MembersChanged(_)) | Err(RecvError::Lagged(_)) => break,
                 Ok(_) => {}
                 Err(RecvError::Closed) => return,
             }

@@ -2,23 +2,35 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
+use covey_engine::{Engine, EngineError, Secrets, SpaceState, acts::Acted};
 use covey_records::ops::RecordId;
-use covey_space::Role;
-use covey_types::{DeviceId, SpaceId, limits::MAX_NAME_BYTES};
+use covey_space::{
+    Role,
+    ops::{HistoryPolicy, SetSpace},
+};
+use covey_store::Tx;
+use covey_types::{DeviceId, SpaceId, UserId, limits::MAX_NAME_BYTES};
 use tokio::sync::watch;
 
-use crate::{
-    Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, engine::SpaceState, pairing, sync::describe,
-};
+use crate::{Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, pairing, sync::describe};
 
 /// Changes that are read at once for a watcher.
 const WATCH_BATCH: usize = 256;
 
 /// Bytes of documents that are read at once for a watcher, beside the last one: what one that is slow holds in memory.
 const WATCH_BYTES: usize = 1 << 20;
+
+/// What an act is done with.
+struct Act<'a, 'tx> {
+    rows: &'a mut Tx<'tx>,
+    secrets: &'a Secrets,
+    space: SpaceId,
+    now_ms: u64,
+}
 
 /// One space of a node. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
@@ -135,6 +147,90 @@ impl Space {
     /// [`NodeError::NotAllowed`] below admin; [`NodeError::Invalid`] for a life that is too long or too short.
     pub async fn invite(&self, role: Role, expires: Duration) -> Result<Invitation, NodeError> {
         pairing::invite(self, role, expires).await
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] if the rules don't allow it.
+    pub async fn set_role(&self, user: UserId, role: Role) -> Result<(), NodeError> {
+        self.act(move |engine, act| engine.set_role(act.rows, act.secrets, act.space, user, role, act.now_ms))
+            .await
+    }
+
+    /// Puts a member out, with all their devices, and changes the space's key. What they wrote until now stays.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] if the rules don't allow it.
+    pub async fn remove_member(&self, user: UserId) -> Result<(), NodeError> {
+        self.act(move |engine, act| engine.remove_member(act.rows, act.secrets, act.space, user, act.now_ms))
+            .await
+    }
+
+    /// Leaves the space. What is here stays, and can be read.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] for the last owner, who has to make somebody else owner first.
+    pub async fn leave(&self) -> Result<(), NodeError> {
+        self.remove_member(self.node.0.secrets.user.id()).await
+    }
+
+    /// Puts a device out, and changes the space's key.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] if the rules don't allow it.
+    pub async fn remove_device(&self, device: DeviceId) -> Result<(), NodeError> {
+        self.act(move |engine, act| {
+            engine.remove_device(act.rows, act.secrets, act.space, device, act.now_ms)
+        })
+        .await
+    }
+
+    /// Changes the space's key: what is written from now on can't be read with the old one.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] below admin.
+    pub async fn rotate_key(&self) -> Result<(), NodeError> {
+        self.act(|engine, act| engine.rotate_key(act.rows, act.secrets, act.space, act.now_ms)).await
+    }
+
+    /// Renames a device for everybody in the space.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] for other people's devices, unless this user is an admin.
+    pub async fn rename_device(&self, device: DeviceId, name: &str) -> Result<(), NodeError> {
+        let name = name.to_owned();
+        self.act(move |engine, act| {
+            engine.rename_device(act.rows, act.secrets, act.space, device, &name, act.now_ms)
+        })
+        .await
+    }
+
+    /// Who may read what was written before they joined.
+    pub fn history(&self) -> Option<HistoryPolicy> {
+        Some(self.node.engine().space(self.id).ok()?.membership.history())
+    }
+
+    /// Changes who may read what was written before they joined: for those who join from now on.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] below admin.
+    pub async fn set_history(&self, history: HistoryPolicy) -> Result<(), NodeError> {
+        let set = SetSpace { name: None, history: Some(history) };
+        self.act(move |engine, act| engine.set_space(act.rows, act.secrets, act.space, set, act.now_ms)).await
+    }
+
+    async fn act(
+        &self,
+        what: impl FnOnce(&mut Engine, Act<'_, '_>) -> Result<Acted, EngineError> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        let node = &self.node;
+        let (secrets, space, now_ms) = (Arc::clone(&node.0.secrets), self.id, node.now_ms());
+        let acted =
+            node.write(move |rows, engine| Ok(what(engine, Act { rows, secrets: &secrets, space, now_ms })?));
+        let (entry, outcome) = acted.await?;
+        node.acted(space, entry, &outcome);
+        Ok(())
     }
 
     /// A collection, by name. It comes into being with its first record.

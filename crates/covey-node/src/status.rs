@@ -175,6 +175,8 @@ pub enum Event {
         /// Their device.
         device: DeviceId,
     },
+    /// Who is in a space, with which role, device or key, has changed.
+    MembersChanged(SpaceId),
     /// Records changed; the change feed has them up to `position`.
     RecordsChanged {
         /// The newest position.
@@ -197,6 +199,13 @@ pub enum Event {
         device: DeviceId,
         /// How far ahead of our clock.
         ahead_ms: u64,
+    },
+    /// This device's own log holds other entries here than elsewhere: a copy of its home was written to.
+    OwnLogForked {
+        /// In which space.
+        space: SpaceId,
+        /// A place where it differs.
+        seq: u64,
     },
     /// A peer broke the protocol.
     PeerMisbehaved {

@@ -4,13 +4,17 @@
 //! The sender isn't authenticated by HPKE: a sealed key travels in a signed entry or inside a pairing
 //! session, and the epoch's id commits to the key.
 
-use std::fmt;
+use std::{convert::Infallible, fmt};
 
 use covey_log::EpochKey;
-use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
+use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId, keys::random_bytes};
 use hpke::{
-    Deserializable, Kem as _, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256,
-    kem::X25519HkdfSha256, single_shot_open, single_shot_seal,
+    Deserializable, Kem as _, OpModeR, OpModeS, Serializable,
+    aead::ChaCha20Poly1305,
+    kdf::HkdfSha256,
+    kem::X25519HkdfSha256,
+    rand_core::{TryCryptoRng, TryRng},
+    single_shot_open, single_shot_seal_with_rng,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -112,6 +116,31 @@ impl KemSecret {
     }
 }
 
+/// Covey's one source of randomness, as HPKE wants it.
+struct Randomness;
+
+impl TryRng for Randomness {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_le_bytes(random_bytes()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_le_bytes(random_bytes()))
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in dst.chunks_mut(32) {
+            let bytes: [u8; 32] = random_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Randomness {}
+
 /// Seals an epoch's key to a device.
 ///
 /// # Errors
@@ -124,12 +153,13 @@ pub fn seal(
 ) -> Result<SealedKey, KemError> {
     let epoch = key.id();
     let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(&public.0).map_err(|_| KemError::Public)?;
-    let (encapsulated, ciphertext) = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, Kem>(
+    let (encapsulated, ciphertext) = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
         &OpModeS::Base,
         &recipient,
         &info(space, epoch, device),
         key.secret().expose(),
         &[],
+        &mut Randomness,
     )
     .map_err(|_| KemError::Public)?;
     let mut bytes = encapsulated.to_bytes().to_vec();

@@ -4,10 +4,16 @@
 //! the [`Tag`]s by which they find the spaces they share without naming them: a tag is a keyed hash
 //! over both device ids and both nonces of the session, and its two directions differ, so that nobody
 //! can answer a tag by reflecting it.
+//!
+//! Of each *epoch* a device holds the key, or only what opens the membership entries of that time: who may read
+//! from joining on still has to know who was in the space before, or could not judge what they do now. Which epoch is
+//! current is not known here; see [`crate::Membership::current_epoch`].
 
-use covey_log::EpochKey;
-use covey_types::{DeviceId, EpochId, SecretBytes};
+use covey_log::{EpochKey, Kind, MembershipKey, Opener};
+use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
 use serde::{Deserialize, Serialize};
+
+use crate::{KemSecret, MembershipOp};
 
 /// What one side shows for one space in one session.
 pub type Tag = [u8; 16];
@@ -15,12 +21,33 @@ pub type Tag = [u8; 16];
 /// Most epoch keys of one space: a rotation a day for ten years, with room.
 pub const MAX_EPOCHS: usize = 4096;
 
+/// An epoch's key, sealed with the key of an epoch that follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrappedKey {
+    /// Whose key it is.
+    pub epoch: EpochId,
+    /// The sealed key: 32 bytes and a tag of 16.
+    pub bytes: Vec<u8>,
+}
+
+/// Most keys that are opened of what one entry seals to one device: an honest entry seals one.
+const MAX_OPENED: usize = 8;
+
+/// What a device holds of one epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HeldKey {
+    /// Its key: everything can be read.
+    Epoch(EpochKey),
+    /// What opens its membership entries.
+    Membership(MembershipKey),
+}
+
 /// The keys of one space.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRing {
     discovery: SecretBytes<32>,
-    /// Oldest first; the last one is current.
-    epochs: Vec<EpochKey>,
+    /// In the order in which they came.
+    held: Vec<(EpochId, HeldKey)>,
 }
 
 /// The ends of a session, from the point of view of the side that shows a tag.
@@ -49,14 +76,11 @@ impl TagSession {
 }
 
 impl KeyRing {
-    /// The keys of a new space.
-    pub fn generate() -> Self {
-        Self { discovery: SecretBytes::random(), epochs: vec![EpochKey::generate()] }
-    }
-
-    /// Keys that were given by a member; `None` without a single epoch or with too many.
-    pub fn new(discovery: SecretBytes<32>, epochs: Vec<EpochKey>) -> Option<Self> {
-        (!epochs.is_empty() && epochs.len() <= MAX_EPOCHS).then_some(Self { discovery, epochs })
+    /// The keys of a new space, and that of its first epoch.
+    pub fn generate() -> (Self, EpochKey) {
+        let first = EpochKey::generate();
+        let held = vec![(first.id(), HeldKey::Epoch(first.clone()))];
+        (Self { discovery: SecretBytes::random(), held }, first)
     }
 
     /// The discovery key.
@@ -64,19 +88,156 @@ impl KeyRing {
         &self.discovery
     }
 
-    /// All epoch keys, oldest first.
-    pub fn epochs(&self) -> &[EpochKey] {
-        &self.epochs
+    /// Of how many epochs anything is held.
+    pub fn len(&self) -> usize {
+        self.held.len()
     }
 
-    /// The key under which this device writes.
-    pub fn current(&self) -> &EpochKey {
-        self.epochs.last().expect("a key ring holds at least one epoch")
+    /// Whether of no epoch anything is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    fn held(&self, epoch: EpochId) -> Option<&HeldKey> {
+        self.held.iter().rev().find(|(id, _)| *id == epoch).map(|(_, held)| held)
     }
 
     /// The key of an epoch.
     pub fn key(&self, epoch: EpochId) -> Option<&EpochKey> {
-        self.epochs.iter().rev().find(|key| key.id() == epoch)
+        match self.held(epoch)? {
+            HeldKey::Epoch(key) => Some(key),
+            HeldKey::Membership(_) => None,
+        }
+    }
+
+    /// The key that came last.
+    pub fn newest(&self) -> Option<&EpochKey> {
+        self.held.iter().rev().find_map(|(_, held)| match held {
+            HeldKey::Epoch(key) => Some(key),
+            HeldKey::Membership(_) => None,
+        })
+    }
+
+    /// What opens bodies of this kind and epoch.
+    pub fn opener(&self, epoch: EpochId, kind: Kind) -> Option<Opener> {
+        match self.held(epoch)? {
+            HeldKey::Epoch(key) => Some(Opener::All(key.clone())),
+            HeldKey::Membership(key) if kind.is_membership() => Some(Opener::Membership(key.clone())),
+            HeldKey::Membership(_) => None,
+        }
+    }
+
+    /// What a device is given that joins in the epoch `current`: that epoch's key, and of the others what it takes to
+    /// follow who was in the space. Older keys it finds in the membership entries, if the space's rules say so.
+    pub fn for_joining(&self, current: EpochId) -> Self {
+        let held = self.held.iter().map(|(id, held)| match held {
+            HeldKey::Epoch(key) if *id != current => (*id, HeldKey::Membership(key.membership())),
+            other => (*id, other.clone()),
+        });
+        Self { discovery: self.discovery.clone(), held: held.collect() }
+    }
+
+    /// Takes in an epoch's key; whether it's new. Past [`MAX_EPOCHS`] nothing is.
+    pub fn learn(&mut self, key: EpochKey) -> bool {
+        let id = key.id();
+        match self.held.iter().position(|(held, _)| *held == id) {
+            Some(at) if matches!(self.held[at].1, HeldKey::Epoch(_)) => false,
+            Some(at) => {
+                self.held[at].1 = HeldKey::Epoch(key);
+                true
+            }
+            None if self.held.len() >= MAX_EPOCHS => false,
+            None => {
+                self.held.push((id, HeldKey::Epoch(key)));
+                true
+            }
+        }
+    }
+
+    /// Takes in what another ring of the same space holds; whether any of it is new.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        if other.discovery != self.discovery {
+            return false;
+        }
+        let mut news = false;
+        for (id, held) in &other.held {
+            news |= match held {
+                HeldKey::Epoch(key) => self.learn(key.clone()),
+                HeldKey::Membership(_) if self.held(*id).is_some() || self.held.len() >= MAX_EPOCHS => false,
+                HeldKey::Membership(_) => {
+                    self.held.push((*id, held.clone()));
+                    true
+                }
+            };
+        }
+        news
+    }
+
+    /// Takes in the keys that the acts of a membership entry seal to this device, or with keys it holds. Returns the
+    /// epochs that are new. What is sealed with a key that comes later is found when the entries are looked at again.
+    pub fn learn_from(
+        &mut self,
+        space: SpaceId,
+        device: DeviceId,
+        secret: &KemSecret,
+        acts: &[MembershipOp],
+    ) -> Vec<EpochId> {
+        let mut learned = Vec::new();
+        let for_us = acts.iter().flat_map(MembershipOp::sealed_keys).filter(|sealed| sealed.device == device);
+        for sealed in for_us.take(MAX_OPENED) {
+            if self.key(sealed.epoch).is_none()
+                && let Ok(key) = secret.open(space, sealed)
+                && self.learn(key)
+            {
+                learned.push(sealed.epoch);
+            }
+        }
+        for act in acts {
+            let MembershipOp::Rotate(rotate) = act else { continue };
+            let Some(by) = self.key(rotate.epoch).cloned() else { continue };
+            for old in &rotate.previous {
+                if self.key(old.epoch).is_none()
+                    && let Some(key) = by.unwrap_key(old.epoch, &old.bytes)
+                    && self.learn(key)
+                {
+                    learned.push(old.epoch);
+                }
+            }
+        }
+        learned
+    }
+
+    /// Takes in the key of one epoch, if these acts seal it to this device, or with a key that is held; whether it's new.
+    pub fn learn_one(
+        &mut self,
+        space: SpaceId,
+        device: DeviceId,
+        secret: &KemSecret,
+        epoch: EpochId,
+        acts: &[MembershipOp],
+    ) -> bool {
+        let sealed = acts.iter().flat_map(MembershipOp::sealed_keys);
+        let for_us = sealed.filter(|sealed| sealed.device == device && sealed.epoch == epoch);
+        if let Some(key) = for_us.take(MAX_OPENED).find_map(|sealed| secret.open(space, sealed).ok()) {
+            return self.learn(key);
+        }
+        let wrapped = acts.iter().filter_map(|act| match act {
+            MembershipOp::Rotate(rotate) => {
+                let by = self.key(rotate.epoch)?;
+                let old = rotate.previous.iter().filter(|old| old.epoch == epoch).take(MAX_OPENED);
+                old.into_iter().find_map(|old| by.unwrap_key(epoch, &old.bytes))
+            }
+            _ => None,
+        });
+        match wrapped.into_iter().next() {
+            Some(key) => self.learn(key),
+            None => false,
+        }
+    }
+
+    /// Whether these keys, as they came from elsewhere, are as many as there may be and not none.
+    pub fn is_sound(&self) -> bool {
+        !self.held.is_empty() && self.held.len() <= MAX_EPOCHS
     }
 
     /// The tag that `session.shower` shows for this space.
@@ -95,31 +256,70 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SealedKey, ops::Rotate};
+
+    fn ring() -> KeyRing {
+        KeyRing::generate().0
+    }
 
     #[test]
     fn a_tag_is_known_to_members_only_and_cannot_be_reflected_or_replayed() {
-        let ring = KeyRing::generate();
+        let mine = ring();
         let session = TagSession {
             shower: DeviceId([1; 32]),
             viewer: DeviceId([2; 32]),
             shower_nonce: [3; 32],
             viewer_nonce: [4; 32],
         };
-        let tag = ring.tag(&session);
-        assert_eq!(tag, ring.clone().tag(&session));
-        assert_ne!(tag, KeyRing::generate().tag(&session));
-        assert_ne!(tag, ring.tag(&session.reversed()));
-        assert_ne!(tag, ring.tag(&TagSession { viewer_nonce: [5; 32], ..session }));
-        assert_ne!(tag, ring.tag(&TagSession { shower_nonce: [5; 32], ..session }));
+        let tag = mine.tag(&session);
+        assert_eq!(tag, mine.clone().tag(&session));
+        assert_ne!(tag, ring().tag(&session));
+        assert_ne!(tag, mine.tag(&session.reversed()));
+        assert_ne!(tag, mine.tag(&TagSession { viewer_nonce: [5; 32], ..session }));
+        assert_ne!(tag, mine.tag(&TagSession { shower_nonce: [5; 32], ..session }));
+    }
+
+    fn rotate(new: &EpochKey, old: &EpochKey, keys: Vec<SealedKey>) -> MembershipOp {
+        let previous = vec![WrappedKey { epoch: old.id(), bytes: new.wrap(old) }];
+        MembershipOp::Rotate(Rotate { epoch: new.id(), keys, previous })
     }
 
     #[test]
-    fn every_epoch_key_is_found_by_its_id() {
-        let (old, new) = (EpochKey::generate(), EpochKey::generate());
-        let ring = KeyRing::new(SecretBytes::random(), vec![old.clone(), new.clone()]).unwrap();
-        assert_eq!(ring.key(old.id()), Some(&old));
-        assert_eq!(ring.current(), &new);
-        assert_eq!(ring.key(EpochId([0; 16])), None);
-        assert_eq!(KeyRing::new(SecretBytes::random(), vec![]), None);
+    fn a_rotation_tells_its_devices_the_new_key_and_newcomers_the_old_ones() {
+        let (space, device) = (SpaceId([1; 32]), DeviceId([2; 32]));
+        let secret = KemSecret::generate();
+        let (mut ours, first) = KeyRing::generate();
+        let (second, third) = (EpochKey::generate(), EpochKey::generate());
+        let seal = |key: &EpochKey| crate::kem::seal(space, key, device, secret.public()).unwrap();
+        let acts =
+            [rotate(&second, &first, vec![seal(&second)]), rotate(&third, &second, vec![seal(&third)])];
+        assert_eq!(ours.learn_from(space, device, &secret, &acts), [second.id(), third.id()]);
+        assert_eq!(ours.learn_from(space, device, &secret, &acts), []);
+
+        let mut theirs = ours.for_joining(third.id());
+        assert!(theirs.is_sound() && theirs.key(first.id()).is_none());
+        assert!(theirs.opener(first.id(), Kind::RECORDS).is_none());
+        assert!(theirs.opener(first.id(), Kind::MEMBERSHIP).is_some());
+        // The entries name nothing for this device, but the newest key opens the one before, and that the first.
+        let other = (DeviceId([3; 32]), KemSecret::generate());
+        assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [second.id()]);
+        assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [first.id()]);
+        assert_eq!(theirs.key(first.id()), Some(&first));
+    }
+
+    #[test]
+    fn a_hostile_rotation_teaches_nothing_wrong() {
+        let (space, device, secret) = (SpaceId([1; 32]), DeviceId([2; 32]), KemSecret::generate());
+        let (mut ours, first) = KeyRing::generate();
+        let (new, stranger) = (EpochKey::generate(), EpochKey::generate());
+        let mut wrong = crate::kem::seal(space, &new, device, secret.public()).unwrap();
+        wrong.epoch = stranger.id();
+        let MembershipOp::Rotate(mut act) = rotate(&new, &stranger, vec![wrong]) else { unreachable!() };
+        act.previous[0].epoch = first.id();
+        let acts = [MembershipOp::Rotate(act)];
+        assert_eq!(ours.learn_from(space, device, &secret, &acts), []);
+        assert!(ours.learn(new));
+        assert_eq!(ours.learn_from(space, device, &secret, &acts), []);
+        assert_eq!(ours.key(first.id()), Some(&first));
     }
 }

@@ -9,7 +9,12 @@
 //! | [`role`] | owner, admin, member, guest |
 //! | [`cert`] | a user's word that a device is theirs |
 //! | [`ops`] | what a membership entry says |
-//! | [`membership`] | the fold, and who may do what |
+//! | `authority` | who may do what |
+//! | `graph` | who knew of what |
+//! | `state` | registers that later entries overwrite |
+//! | `resolve` | what stands where admins acted at the same moment |
+//! | [`membership`] | all of that together: who is in the space |
+//! | `epochs` | which key is current, who has it and who must not |
 //! | [`keyring`] | epoch keys, the discovery key and the tags by which two nodes find common spaces |
 //! | [`kem`] | sealing keys to a device (HPKE, RFC 9180) |
 //! | [`welcome`] | what a joining device sends and gets while pairing |
@@ -18,12 +23,17 @@
 //! everything in its `deps` was applied ([`Membership::knows_all`]); ask [`Membership::may_write`] before
 //! a data entry is applied.
 
+mod authority;
 pub mod cert;
+mod epochs;
+mod graph;
 pub mod kem;
 pub mod keyring;
 pub mod membership;
 pub mod ops;
+mod resolve;
 pub mod role;
+mod state;
 pub mod welcome;
 
 pub use cert::{Device, DeviceCert};

@@ -1,18 +1,25 @@
-//! The fold of membership entries into who is in a space.
+//! Who is in a space: the fold of its membership entries.
 //!
-//! An act counts if its author was allowed to do it *in the entry's own past*: the entries reachable
-//! through `deps`. What happened elsewhere at the same time plays no part in that, so the verdict on an
-//! entry never changes and is the same on every replica. Where two admissible acts disagree, a fixed rule
-//! decides: the higher role, and for names the act with the lower hash.
+//! An entry becomes part of the graph if its author was allowed to do what it says *in the entry's own past*: the
+//! entries reachable through `deps`. That verdict never changes and is the same on every replica. What the graph as
+//! a whole comes to, where admins acted at the same moment, is said in [`crate::resolve`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::OnceLock,
+};
 
 use covey_log::{Entry, Kind};
-use covey_types::{DeviceId, EntryHash, LogId, SpaceId, UserId, limits::MAX_DEPS};
+use covey_types::{DeviceId, EntryHash, EpochId, LogId, SpaceId, UserId, limits::MAX_DEPS};
 
 use crate::{
-    AddMember, Device, Found, KemPublic, MembershipOp, Role,
-    ops::{HistoryPolicy, MAX_ACTS},
+    Found, KemPublic, MembershipOp, Role,
+    authority::{self, Deed},
+    epochs::Epochs,
+    graph::{Past, Vertex},
+    ops::HistoryPolicy,
+    resolve::{Acts, Judged, View, Writer},
+    state::State,
 };
 
 /// A person in a space.
@@ -33,7 +40,8 @@ pub enum Verdict {
     Allowed,
     /// It names membership entries that aren't here yet: ask again when more of them are.
     Unknown,
-    /// Its author may not write, and never could at that point of the graph.
+    /// Its author may not write: never could at that point of the graph, or was put out meanwhile. That may change
+    /// with the membership; [`Membership::generation`] tells when to ask again.
     Refused,
 }
 
@@ -57,47 +65,31 @@ pub enum MembershipError {
     /// A device in it isn't certified by its user.
     #[error("device {0} is not certified by its user")]
     BadCert(DeviceId),
+    /// A key in it is sealed to a device that it does not add.
+    #[error("the entry seals a key to device {0}, which it does not add")]
+    ForeignKey(DeviceId),
     /// More than a space can hold.
-    #[error("the entry adds more devices than a space may have")]
+    #[error("the entry says more than one entry may")]
     TooMany,
 }
 
-/// One admissible reason for a user to be in the space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Grant {
-    by: EntryHash,
-    role: Role,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Person {
-    grants: BTreeSet<Grant>,
-    /// The name, and the act that gave it: the one with the lowest hash stands.
-    name: Option<(EntryHash, String)>,
-}
-
-/// What one act says of a device.
-#[derive(Debug, Clone)]
-struct Claim {
-    user: UserId,
-    kem: KemPublic,
-    name: String,
-}
-
-/// Every act that added a device; where they disagree, the one with the lowest hash stands.
-type Claims = BTreeMap<EntryHash, Claim>;
+/// Answers about data entries that are kept: as many heads as a space's writers have at a time, with room.
+const KEPT_STATES: usize = 64;
 
 /// Who is in one space.
 #[derive(Debug, Clone)]
 pub struct Membership {
     space: SpaceId,
-    name: Option<String>,
-    history: HistoryPolicy,
-    /// Every entry that was applied, and what it names as its past.
-    graph: BTreeMap<EntryHash, Vec<EntryHash>>,
-    frontier: BTreeSet<EntryHash>,
-    people: BTreeMap<UserId, Person>,
-    devices: BTreeMap<DeviceId, Claims>,
+    parent: Option<SpaceId>,
+    acts: Acts,
+    /// What everything comes to. Computed when it is asked for: while entries arrive, most of it never is.
+    now: OnceLock<View>,
+    /// States that writers of data knew, by what they named; without what fell.
+    known: HashMap<Vec<EntryHash>, State>,
+    epochs: Epochs,
+    /// Every device that was ever named: their logs are kept, whatever came of them.
+    ever: BTreeSet<DeviceId>,
+    generation: u64,
     unknown_ops: u64,
 }
 
@@ -106,19 +98,20 @@ impl Membership {
     pub fn new(space: SpaceId) -> Self {
         Self {
             space,
-            name: None,
-            history: HistoryPolicy::Full,
-            graph: BTreeMap::new(),
-            frontier: BTreeSet::new(),
-            people: BTreeMap::new(),
-            devices: BTreeMap::new(),
+            parent: None,
+            acts: Acts::default(),
+            now: OnceLock::new(),
+            known: HashMap::new(),
+            epochs: Epochs::default(),
+            ever: BTreeSet::new(),
+            generation: 0,
             unknown_ops: 0,
         }
     }
 
     /// Whether all of `deps` were applied.
     pub fn knows_all(&self, deps: &[EntryHash]) -> bool {
-        deps.iter().all(|dep| self.graph.contains_key(dep))
+        self.acts.graph.find_all(deps).is_some()
     }
 
     /// Applies one entry, whose signature and chain were checked and whose body says `ops`. An entry that was
@@ -128,35 +121,58 @@ impl Membership {
     /// [`MembershipError`]; nothing has changed then. [`MembershipError::MissingPast`] asks for another try
     /// later; the others are final.
     pub fn apply(&mut self, entry: &Entry, ops: &[MembershipOp]) -> Result<(), MembershipError> {
-        if self.graph.contains_key(&entry.hash) {
+        if self.acts.graph.find(&entry.hash).is_some() {
             return Ok(());
         }
-        let author = entry.header.log.device;
-        if entry.header.kind == Kind::FOUNDING {
-            let found = self.check_founding(entry, ops)?.clone();
-            self.link(entry);
-            self.name = Some(found.name.clone());
-            self.history = found.history;
-            self.grant(entry.hash, found.device.cert.user, &found.user_name, Role::Owner);
-            self.add_device(entry.hash, &found.device);
-            return Ok(());
+        let (deps, judged) = self.judge(entry, ops)?;
+        let linear = deps.iter().copied().collect::<BTreeSet<_>>() == *self.acts.graph.frontier();
+        let limits = !judged.outcome.limits.is_empty();
+        let before = self.now.take();
+        let outcome = judged.outcome.clone();
+        let vertex = self.acts.insert(entry.hash, &deps, judged);
+        match before.filter(|_| linear) {
+            // Its author knew everything: it is simply added to what there was.
+            Some(view) => {
+                if limits {
+                    self.changed();
+                }
+                let _ = self.now.set(view.with(&self.acts.graph, vertex, &outcome));
+            }
+            None => self.changed(),
         }
-        if entry.header.deps.is_empty() || !self.knows_all(&entry.header.deps) {
-            return Err(MembershipError::MissingPast);
-        }
-        let past = self.past(&entry.header.deps);
-        // Whatever it says: an entry becomes part of everybody's graph, so only those may write one who may act.
-        if self.role_within(author, &past) < Some(Role::Admin) {
-            return Err(MembershipError::NotAllowed { author, act: "change the membership" });
-        }
-        for op in ops {
-            self.check(author, &past, op)?;
-        }
-        self.link(entry);
-        for op in ops {
-            self.perform(entry.hash, op);
-        }
+        self.note(entry, vertex, ops);
         Ok(())
+    }
+
+    fn changed(&mut self) {
+        self.generation += 1;
+        self.known.clear();
+    }
+
+    fn judge(&self, entry: &Entry, ops: &[MembershipOp]) -> Result<(Vec<Vertex>, Judged), MembershipError> {
+        let (log, seq) = (entry.header.log, entry.header.seq);
+        if entry.header.kind == Kind::FOUNDING {
+            let outcome = authority::founding(self.check_founding(entry, ops)?)?;
+            let user = ops.iter().find_map(founder);
+            let judged = Judged { log, seq, user, deeds: Vec::new(), outcome, before: View::empty() };
+            return Ok((Vec::new(), judged));
+        }
+        let deps = self.acts.graph.find_all(&entry.header.deps).filter(|deps| !deps.is_empty());
+        let deps = deps.ok_or(MembershipError::MissingPast)?;
+        let deeds = ops.iter().map(Deed::of).collect::<Result<Vec<_>, _>>()?;
+        let before = self.acts.view(&deps);
+        let outcome = authority::judge(&before.state, log.device, Some(Role::Owner), &deeds)?;
+        let user = before.state.owner_of(log.device);
+        Ok((deps, Judged { log, seq, user, deeds, outcome, before }))
+    }
+
+    /// Whether a device may do this, as things stand here.
+    ///
+    /// # Errors
+    /// [`MembershipError`] says why not.
+    pub fn check(&self, author: DeviceId, ops: &[MembershipOp]) -> Result<(), MembershipError> {
+        let deeds = ops.iter().map(Deed::of).collect::<Result<Vec<_>, _>>()?;
+        authority::judge(&self.now().state, author, Some(Role::Owner), &deeds).map(drop)
     }
 
     fn check_founding<'a>(
@@ -173,143 +189,119 @@ impl Membership {
         if found.device.cert.device != entry.header.log.device {
             return Err(MembershipError::NotFounding("its author is not the founder"));
         }
-        if !found.device.cert.is_valid() {
-            return Err(MembershipError::BadCert(found.device.cert.device));
-        }
         Ok(found)
     }
 
-    fn check(
-        &self,
-        author: DeviceId,
-        past: &BTreeSet<EntryHash>,
-        op: &MembershipOp,
-    ) -> Result<(), MembershipError> {
-        match op {
-            MembershipOp::Found(_) => Err(MembershipError::NotFounding("only the first entry can")),
-            MembershipOp::Unknown { .. } => Ok(()),
-            MembershipOp::AddMember(add) => self.check_add(author, past, add),
-        }
-    }
-
-    fn check_add(
-        &self,
-        author: DeviceId,
-        past: &BTreeSet<EntryHash>,
-        add: &AddMember,
-    ) -> Result<(), MembershipError> {
-        let role = self.role_within(author, past);
-        if role < Some(Role::Admin) || Some(add.role) > role {
-            return Err(MembershipError::NotAllowed { author, act: "add a member with this role" });
-        }
-        if add.devices.len() > MAX_ACTS {
-            return Err(MembershipError::TooMany);
-        }
-        let foreign = |device: &&Device| device.cert.user != add.user || !device.cert.is_valid();
-        match add.devices.iter().find(foreign) {
-            Some(device) => Err(MembershipError::BadCert(device.cert.device)),
-            None => Ok(()),
-        }
-    }
-
-    fn perform(&mut self, by: EntryHash, op: &MembershipOp) {
-        match op {
-            MembershipOp::AddMember(add) => {
-                self.grant(by, add.user, &add.user_name, add.role);
-                add.devices.iter().for_each(|device| self.add_device(by, device));
-            }
-            MembershipOp::Unknown { .. } => self.unknown_ops += 1,
-            MembershipOp::Found(_) => {}
-        }
-    }
-
-    fn link(&mut self, entry: &Entry) {
-        for dep in &entry.header.deps {
-            self.frontier.remove(dep);
-        }
-        self.frontier.insert(entry.hash);
-        self.graph.insert(entry.hash, entry.header.deps.clone());
-    }
-
-    fn grant(&mut self, by: EntryHash, user: UserId, name: &str, role: Role) {
-        let person = self.people.entry(user).or_default();
-        person.grants.insert(Grant { by, role });
-        if person.name.as_ref().is_none_or(|(hash, _)| by < *hash) {
-            person.name = Some((by, name.to_owned()));
-        }
-    }
-
-    fn add_device(&mut self, by: EntryHash, device: &Device) {
-        let cert = &device.cert;
-        let claim = Claim { user: cert.user, kem: cert.kem, name: device.name.clone() };
-        self.devices.entry(cert.device).or_default().insert(by, claim);
-    }
-
-    fn claim(&self, device: DeviceId) -> Option<&Claim> {
-        self.devices.get(&device)?.values().next()
-    }
-
-    /// Everything reachable through `deps`.
-    fn past(&self, deps: &[EntryHash]) -> BTreeSet<EntryHash> {
-        let mut seen = BTreeSet::new();
-        let mut open = deps.to_vec();
-        while let Some(hash) = open.pop() {
-            if seen.insert(hash) {
-                open.extend(self.graph.get(&hash).into_iter().flatten());
+    /// Notes what lies beside the graph: devices, keys, and what this build does not know.
+    fn note(&mut self, entry: &Entry, vertex: Vertex, ops: &[MembershipOp]) {
+        for op in ops {
+            match op {
+                MembershipOp::Found(found) => {
+                    self.parent = found.parent;
+                    self.ever.insert(found.device.cert.device);
+                    self.epochs.begin(entry.header.epoch, vertex);
+                }
+                MembershipOp::AddMember(add) => {
+                    self.ever.extend(add.devices.iter().map(|device| device.cert.device));
+                }
+                MembershipOp::AddDevice(add) => {
+                    self.ever.insert(add.device.cert.device);
+                }
+                MembershipOp::Rotate(rotate) => {
+                    self.epochs.begin(rotate.epoch, vertex);
+                    self.epochs.wrap(rotate.epoch, vertex, rotate.previous.iter().map(|old| old.epoch));
+                }
+                MembershipOp::Unknown { .. } => self.unknown_ops += 1,
+                _ => {}
             }
         }
-        seen
+        for key in ops.iter().flat_map(MembershipOp::sealed_keys) {
+            self.epochs.give(&self.acts.graph, key.epoch, key.device, vertex);
+        }
     }
 
-    /// The role of a device's user, counting only what happened within `past`.
-    fn role_within(&self, device: DeviceId, past: &BTreeSet<EntryHash>) -> Option<Role> {
-        let claims = self.devices.get(&device)?;
-        let (_, claim) = claims.iter().find(|(by, _)| past.contains(by))?;
-        let person = self.people.get(&claim.user)?;
-        person.grants.iter().filter(|grant| past.contains(&grant.by)).map(|grant| grant.role).max()
+    fn now(&self) -> &View {
+        self.now.get_or_init(|| {
+            let heads: Vec<Vertex> = self.acts.graph.frontier().iter().copied().collect();
+            self.acts.view(&heads)
+        })
     }
 
-    /// Whether `author` may write data, as an entry that names `deps` as its past.
-    pub fn may_write(&self, author: DeviceId, deps: &[EntryHash]) -> Verdict {
-        if deps.is_empty() || !self.knows_all(deps) {
+    /// Whether the entry `seq` of `log`, which names `deps` as its past, may write data.
+    pub fn may_write(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Verdict {
+        let Some(heads) = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty()) else {
             return Verdict::Unknown;
-        }
-        match self.role_within(author, &self.past(deps)) {
+        };
+        let knew = self.acts.graph.up_to(&heads);
+        let state = self.known_state(deps, &heads, &knew);
+        let user = state.owner_of(log.device);
+        let ceiling = self.acts.ceiling(Writer { log, seq, user, knew: &knew }, &self.now().limits);
+        match state.role_of_device(log.device).min(ceiling) {
             Some(role) if role >= Role::Member => Verdict::Allowed,
             _ => Verdict::Refused,
         }
     }
 
+    fn known_state(&mut self, deps: &[EntryHash], heads: &[Vertex], knew: &Past) -> State {
+        if let Some(state) = self.known.get(deps) {
+            return state.clone();
+        }
+        let state = self.acts.state_without(knew, &self.now().fallen, &self.acts.view(heads));
+        if self.known.len() >= KEPT_STATES {
+            self.known.clear();
+        }
+        self.known.insert(deps.to_vec(), state.clone());
+        state
+    }
+
+    /// Counts how often answers of [`Membership::may_write`] may have changed for entries that were judged before.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The newest entries.
     pub fn frontier(&self) -> Vec<EntryHash> {
-        self.frontier.iter().copied().collect()
+        let mut hashes: Vec<EntryHash> =
+            self.acts.graph.frontier().iter().map(|vertex| self.acts.graph.hash(*vertex)).collect();
+        hashes.sort_unstable();
+        hashes
     }
 
     /// What the next entry of a device names as its past: the newest entries, at most [`MAX_DEPS`] of them, and first
     /// those that know of the device's own role. More at a time are merged over several membership entries.
     pub fn deps_for(&self, device: DeviceId) -> Vec<EntryHash> {
-        let mut heads = self.frontier();
+        let mut heads: Vec<Vertex> = self.acts.graph.frontier().iter().copied().collect();
+        let hash = |vertex: &Vertex| self.acts.graph.hash(*vertex);
         if heads.len() > MAX_DEPS {
             let role = self.role_of(device);
-            heads.sort_by_cached_key(|head| (self.role_within(device, &self.past(&[*head])) != role, *head));
+            heads.sort_by_cached_key(|head| {
+                (self.acts.view(&[*head]).state.role_of_device(device) != role, hash(head))
+            });
             heads.truncate(MAX_DEPS);
         }
-        heads
+        let mut hashes: Vec<EntryHash> = heads.iter().map(hash).collect();
+        hashes.sort_unstable();
+        hashes
     }
 
     /// The space's name, once its founding entry is here.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.now().state.space_name()
+    }
+
+    /// The space that this one belongs to.
+    pub const fn parent(&self) -> Option<SpaceId> {
+        self.parent
     }
 
     /// Who may read history.
-    pub const fn history(&self) -> HistoryPolicy {
-        self.history
+    pub fn history(&self) -> HistoryPolicy {
+        self.now().state.history()
     }
 
     /// Whether the founding entry is here.
     pub fn is_founded(&self) -> bool {
-        self.name.is_some()
+        !self.acts.graph.frontier().is_empty()
     }
 
     /// Acts that this build could not interpret: the space was written to by a newer version.
@@ -317,70 +309,137 @@ impl Membership {
         self.unknown_ops
     }
 
-    /// Whether this device is one of a member.
+    /// Whether this device is in the space.
     pub fn has_device(&self, device: DeviceId) -> bool {
-        self.devices.contains_key(&device)
+        self.role_of(device).is_some()
     }
 
-    /// The role of a device's user.
+    /// Whether this device is, or was, in the space.
+    pub fn was_device(&self, device: DeviceId) -> bool {
+        self.ever.contains(&device)
+    }
+
+    /// The role of a device that is in the space.
     pub fn role_of(&self, device: DeviceId) -> Option<Role> {
-        let user = self.user_of(device)?;
-        self.people.get(&user)?.grants.iter().map(|grant| grant.role).max()
+        self.now().state.role_of_device(device)
     }
 
-    /// The user of a device.
+    /// The role of a user who is in the space.
+    pub fn role_of_user(&self, user: UserId) -> Option<Role> {
+        self.now().state.role(user)
+    }
+
+    /// The user of a device that is, or was, in the space.
     pub fn user_of(&self, device: DeviceId) -> Option<UserId> {
-        self.claim(device).map(|claim| claim.user)
+        self.now().state.owner_of(device)
     }
 
-    /// What a device is called.
+    /// What a user is called who is, or was, in the space.
+    pub fn user_name(&self, user: UserId) -> Option<&str> {
+        self.now().state.user_name(user)
+    }
+
+    /// What a device is called that is, or was, in the space.
     pub fn device_name(&self, device: DeviceId) -> Option<&str> {
-        self.claim(device).map(|claim| claim.name.as_str())
+        self.now().state.device_name(device)
     }
 
     /// To which key to seal for a device.
     pub fn kem_of(&self, device: DeviceId) -> Option<KemPublic> {
-        self.claim(device).map(|claim| claim.kem)
+        self.now().state.kem(device)
     }
 
-    /// All devices, with their users.
+    /// The devices in the space, with their users.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceId, UserId)> + '_ {
-        self.devices.keys().filter_map(|device| Some((*device, self.user_of(*device)?)))
+        self.now().state.devices().map(|(device, user, _)| (device, user))
     }
 
     /// How many people are in the space.
     pub fn len(&self) -> usize {
-        self.people.len()
+        self.now().state.users().count()
     }
 
     /// Whether nobody is known to be in the space: its founding entry isn't here yet.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
+        self.len() == 0
     }
 
     /// Everybody in the space, by user id.
     pub fn members(&self) -> BTreeMap<UserId, Member> {
-        let mut members: BTreeMap<UserId, Member> = BTreeMap::new();
-        for (user, person) in &self.people {
-            let role = person.grants.iter().map(|grant| grant.role).max().unwrap_or(Role::Guest);
-            let name = person.name.as_ref().map(|(_, name)| name.clone()).unwrap_or_default();
-            members.insert(*user, Member { name, role, devices: BTreeMap::new() });
-        }
-        for device in self.devices.keys() {
-            let claim = self.claim(*device).expect("a device is known by at least one claim");
-            if let Some(member) = members.get_mut(&claim.user) {
-                member.devices.insert(*device, claim.name.clone());
+        let state = &self.now().state;
+        let name = |user| state.user_name(user).unwrap_or_default().to_owned();
+        let member = |(user, role)| (user, Member { name: name(user), role, devices: BTreeMap::new() });
+        let mut members: BTreeMap<UserId, Member> = state.users().map(member).collect();
+        for (device, user, _) in state.devices() {
+            if let Some(member) = members.get_mut(&user) {
+                let name = state.device_name(device).unwrap_or_default();
+                member.devices.insert(device, name.to_owned());
             }
         }
         members
     }
 
-    /// Whether entries of this log may be held at all: its author is a device of the space.
+    /// Whether entries of this log may be held at all: its author is, or was, a device of the space. What somebody
+    /// wrote past the end of their membership is kept and passed on like all else, so that all replicas judge the same.
     pub fn may_have_log(&self, log: &LogId) -> bool {
-        self.has_device(log.device)
+        self.ever.contains(&log.device)
+    }
+
+    /// Entries of the graph that have no effect, because others acted at the same moment.
+    pub fn fallen(&self) -> Vec<EntryHash> {
+        self.now().fallen.iter().map(|vertex| self.acts.graph.hash(*vertex)).collect()
+    }
+
+    /// Devices whose entries may have to be judged again: those that a limit was put on, and those that came in by
+    /// entries that fell.
+    pub fn suspects(&self) -> BTreeSet<DeviceId> {
+        let now = self.now();
+        let mut suspects = BTreeSet::new();
+        for vertex in now.limits.iter().chain(now.fallen.iter()) {
+            suspects.extend(self.acts.touched_by(*vertex));
+        }
+        suspects
+    }
+
+    /// The epoch under whose key to write; `None` before the founding entry is here.
+    pub fn current_epoch(&self) -> Option<EpochId> {
+        self.newest_epochs().first().copied()
+    }
+
+    /// The epochs that no later one follows: the current one, and those that were begun at the same moment.
+    pub fn newest_epochs(&self) -> Vec<EpochId> {
+        self.epochs.newest(&self.acts.graph, self.now())
+    }
+
+    /// Whether the current epoch's key is known to a device that isn't in the space (any more).
+    pub fn needs_rotation(&self) -> bool {
+        self.current_epoch().is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.now().state))
+    }
+
+    /// Whether an entry that stands has sealed the current epoch's key to a device.
+    pub fn was_given_key(&self, device: DeviceId) -> bool {
+        self.current_epoch().is_some_and(|epoch| self.epochs.has(epoch, device, &self.now().fallen))
+    }
+
+    /// Devices in the space that can't come to the key of an epoch that they may read, and which: it was begun while
+    /// they were taken in, or by somebody who did not know of another one.
+    pub fn without_key(&self) -> Vec<(DeviceId, EpochId)> {
+        let now = self.now();
+        let lacked = |device: DeviceId| self.epochs.lacked_by(device, &self.acts.graph, now);
+        self.devices().flat_map(|(device, _)| lacked(device).map(move |epoch| (device, epoch))).collect()
     }
 }
 
+fn founder(op: &MembershipOp) -> Option<UserId> {
+    match op {
+        MembershipOp::Found(found) => Some(found.device.cert.user),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "membership_model.rs"]
+mod model;
 #[cfg(test)]
 #[path = "membership_tests.rs"]
 mod tests;

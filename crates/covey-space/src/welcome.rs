@@ -74,8 +74,8 @@ impl Welcome {
     /// [`DecodeError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let welcome: Self = wire::decode("a welcome", bytes, MAX_PAIR_MESSAGE_BYTES)?;
-        if welcome.keys.epochs().is_empty() {
-            return Err(DecodeError::malformed("a welcome", "it holds no key"));
+        if !welcome.keys.is_sound() {
+            return Err(DecodeError::malformed("a welcome", "it holds no key, or more than a space has"));
         }
         if !is_display_name(&welcome.name) || !welcome.inviter.cert.is_valid() {
             return Err(DecodeError::malformed(

@@ -49,6 +49,30 @@ pub(crate) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Co
     Ok(conn)
 }
 
+/// A connection to an empty file that a copy of a database is made in, whose first bytes are `salt` then. It makes no
+/// files beside and never waits for the disk: who makes the copy sees to it that it lasts.
+pub(crate) fn open_copy(
+    path: &Path,
+    key: &DatabaseKey,
+    salt: Option<&[u8; 16]>,
+) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    set_key(&conn, key, salt)?;
+    conn.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(conn)
+}
+
+/// Makes a copy of a database that writes ahead one that needs no other file beside it.
+pub(crate) fn leave_wal(path: &Path, key: &DatabaseKey) -> rusqlite::Result<()> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, key)?;
+    conn.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE;",
+    )?;
+    conn.close().map_err(|(_, err)| err)
+}
+
 /// Looks whether the database can be read, without changing a byte on disk, and gives its schema version.
 ///
 /// The exclusive mode keeps SQLite from making an index file for the write-ahead log, and a checkpoint
@@ -58,7 +82,7 @@ pub(crate) fn probe(home: &Home, key: &DatabaseKey) -> rusqlite::Result<u32> {
     let conn = Connection::open_with_flags(home.database(), flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version = (|| {
-        set_key(&conn, key)?;
+        set_key(&conn, key, None)?;
         conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;")?;
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
         conn.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -82,7 +106,7 @@ fn remove_empty(wal: &Path) {
 
 fn open(path: &Path, mode: OpenFlags, key: &DatabaseKey) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags(mode))?;
-    set_key(&conn, key)?;
+    set_key(&conn, key, None)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Temporary files would lie about unencrypted.
@@ -95,10 +119,10 @@ fn flags(mode: OpenFlags) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-fn set_key(conn: &Connection, key: &DatabaseKey) -> rusqlite::Result<()> {
+fn set_key(conn: &Connection, key: &DatabaseKey, salt: Option<&[u8; 16]>) -> rusqlite::Result<()> {
     // SQLCipher writes to stderr what it then also returns as an error. The setting is the process's.
     conn.execute_batch("PRAGMA cipher_log_level = NONE")?;
-    conn.execute_batch(&key_pragma(key)).map_err(|err| match err {
+    conn.execute_batch(&key_pragma(key, salt)).map_err(|err| match err {
         // The text of the statement holds the key and must not travel with the error.
         rusqlite::Error::SqlInputError { error, .. } => rusqlite::Error::SqliteFailure(error, None),
         other => other,

@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::OpenError;
 
 /// Only the owner may read and write.
-const PRIVATE_FILE_MODE: u32 = 0o600;
+pub(crate) const PRIVATE_FILE_MODE: u32 = 0o600;
 
 /// Only the owner may enter.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;

@@ -130,9 +130,8 @@ pub(crate) fn create(home: &Home, unlock: &Unlock) -> Result<DatabaseKey, OpenEr
         Unlock::Passphrase(passphrase) if passphrase.is_empty() => return Err(OpenError::EmptyPassphrase),
         Unlock::Passphrase(passphrase) => {
             let salt = random_bytes::<16>();
-            let costs = Costs { memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES };
-            let key = costs.derive(passphrase, &salt).expect("our own costs are in range");
-            let Costs { memory_kib, passes, lanes } = costs;
+            let key = Costs::OURS.derive(passphrase, &salt).expect("our own costs are in range");
+            let Costs { memory_kib, passes, lanes } = Costs::OURS;
             (key, Method::Passphrase { salt: to_hex(&salt), memory_kib, passes, lanes })
         }
     };
@@ -143,14 +142,20 @@ pub(crate) fn create(home: &Home, unlock: &Unlock) -> Result<DatabaseKey, OpenEr
     Ok(key)
 }
 
-struct Costs {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
+/// What trying one passphrase costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Costs {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
 }
 
 impl Costs {
-    fn derive(&self, passphrase: &str, salt: &[u8]) -> Option<DatabaseKey> {
+    /// Those of everything that is made now.
+    pub(crate) const OURS: Self = Self { memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES };
+
+    /// The key of a passphrase; `None` if the costs are out of range.
+    pub(crate) fn derive(&self, passphrase: &str, salt: &[u8]) -> Option<DatabaseKey> {
         if self.memory_kib > MAX_MEMORY_KIB || self.passes > MAX_PASSES || self.lanes > MAX_LANES {
             return None;
         }
@@ -211,7 +216,7 @@ fn read_info(home: &Home) -> Result<Info, OpenError> {
     }
 }
 
-fn check_value(key: &DatabaseKey) -> blake3::Hash {
+pub(crate) fn check_value(key: &DatabaseKey) -> blake3::Hash {
     blake3::keyed_hash(key.expose(), CHECK_TEXT)
 }
 
@@ -234,13 +239,14 @@ fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// The pragma that gives SQLCipher this key as it is, with no derivation.
-pub(crate) fn key_pragma(key: &DatabaseKey) -> Zeroizing<String> {
+/// The pragma that gives SQLCipher this key as it is, with no derivation. The salt, which becomes the first bytes of
+/// the file, is the file's own, or for a new one random, unless it's given.
+pub(crate) fn key_pragma(key: &DatabaseKey, salt: Option<&[u8; 16]>) -> Zeroizing<String> {
     use std::fmt::Write;
     // Room for all of it at once: growing would leave copies behind that aren't wiped.
-    let mut text = Zeroizing::new(String::with_capacity(96));
+    let mut text = Zeroizing::new(String::with_capacity(128));
     text.push_str("PRAGMA key = \"x'");
-    for byte in key.expose() {
+    for byte in key.expose().iter().chain(salt.into_iter().flatten()) {
         let _ = write!(text, "{byte:02x}");
     }
     text.push_str("'\"");
@@ -274,8 +280,10 @@ mod tests {
     #[test]
     fn the_key_pragma_holds_the_whole_key() {
         let key = DatabaseKey::new([0xa5; 32]);
-        let text = key_pragma(&key);
+        let text = key_pragma(&key, None);
         assert_eq!(*text, format!("PRAGMA key = \"x'{}'\"", "a5".repeat(32)));
-        assert!(text.capacity() >= text.len());
+        let salted = key_pragma(&key, Some(&[0x0f; 16]));
+        assert_eq!(*salted, format!("PRAGMA key = \"x'{}{}'\"", "a5".repeat(32), "0f".repeat(16)));
+        assert_eq!(salted.capacity(), 128, "it did not grow");
     }
 }

@@ -20,10 +20,12 @@
 //! | [`error`] | everything that can go wrong |
 //! | [`tx`] | [`Reader`] and [`Tx`]: what closures are given |
 //! | `tables` | what can be asked and changed, one file per group of tables |
+//! | [`backup`] | the whole store in one file, and back |
 //! | `home`, `key` | the folder, its lock, the key and the passphrase |
 //! | `connection`, `schema` | SQLCipher connections, numbered migrations |
 //! | `writer`, `pool` | the writing thread with group commit; the reading connections |
 
+pub mod backup;
 mod connection;
 pub mod error;
 mod home;

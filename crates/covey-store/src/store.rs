@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    backup::{self, BackupError, Contents, Watcher},
     connection::{open_writer, probe},
     error::{OpenError, StoreError, WriteError},
     home::{Home, Lock, create_private, remove_if_there, sync_folder_of},
@@ -136,6 +137,25 @@ impl Store {
     /// Like [`Store::integrity_check`], on this thread.
     pub fn integrity_check_blocking(&self) -> Result<Vec<String>, StoreError> {
         problems(self.read_blocking(check))
+    }
+
+    /// Writes everything that is in the store now to a new file, encrypted under this passphrase, and reads it back.
+    /// Others go on reading and writing meanwhile. Takes as long as reading the whole database three times, on this
+    /// thread; the write-ahead log grows meanwhile by what others write.
+    ///
+    /// # Errors
+    /// [`BackupError`]; there is no file then.
+    pub fn backup_blocking(
+        &self,
+        to: &Path,
+        passphrase: &str,
+        watch: Watcher<'_>,
+    ) -> Result<Contents, BackupError> {
+        self.0.pool.read(|reader| match backup::write::write(reader.conn(), to, passphrase, watch) {
+            // A connection that met damage isn't used again.
+            Err(BackupError::Store(err)) => Err(err),
+            other => Ok(other),
+        })?
     }
 
     /// Bytes that the database and its write-ahead log take on disk.

@@ -84,7 +84,7 @@ fn entries_come_back_byte_by_byte_and_in_bounded_portions() {
             let logs = r.logs(r.spaces()?[0].key)?;
             assert_eq!((logs.len(), logs[0].key, logs[0].id, logs[1].id), (2, key, log(1), log(2)));
             assert_eq!(logs[0].head, Head { seq: 9, hash: hash(1, 9) });
-            assert_eq!(logs[0].hlc, Hlc::from_u64(u64::MAX - 1000 + 9));
+            assert_eq!(logs[0].hlc, Hlc::from_u64(u64::MAX - 1_000_000 + 9));
             let seqs = |from, bytes, count| -> common::Result<Vec<u64>> {
                 Ok(r.entries(key, from, bytes, count)?.iter().map(|e| e.seq).collect())
             };

@@ -171,6 +171,7 @@ impl Session {
             Input::Offer(offers) => self.offer(offers),
             Input::Open { space, heads, may_send } => self.open(space, heads, may_send)?,
             Input::Authorise(space) => self.update(space, |shared| shared.may_send = true),
+            Input::Forbid(space) => self.update(space, |shared| shared.may_send = false),
             Input::Again(space) => self.ask_again(space),
             Input::Refuse(space) => self.refuse(space),
             Input::Loaded { space, entries } => self.send_loaded(space, &entries, now),

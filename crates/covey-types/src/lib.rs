@@ -1,7 +1,8 @@
 //! Ids, keys, clocks, heads and limits: the vocabulary that every Covey crate shares.
 //!
 //! This crate is pure: no input or output, no async, no clock of its own. Time arrives as an argument.
-//! The only source of randomness is [`getrandom`], used where a key or a nonce is made.
+//! The only source of randomness is [`getrandom`], used where a key or a nonce is made. (Simulations may have it drawn
+//! again, by the feature `replay`.)
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -18,6 +19,8 @@ pub mod hlc;
 pub mod ids;
 pub mod keys;
 pub mod limits;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod size;
 pub mod wire;
 

@@ -34,8 +34,8 @@ pub const MAX_CLOCK_DRIFT_MS: u64 = 5 * 60 * 1000;
 /// Longest frame on a sync stream: one largest entry and its header, with room.
 pub const MAX_SYNC_FRAME_BYTES: usize = MAX_ENTRY_BODY_BYTES + (64 << 10);
 
-/// Longest message while pairing: a welcome for a space with a long history of keys fits.
-pub const MAX_PAIR_MESSAGE_BYTES: usize = 64 << 10;
+/// Longest message while pairing: a welcome for a space with the most epochs (`covey_space::keyring::MAX_EPOCHS`) fits.
+pub const MAX_PAIR_MESSAGE_BYTES: usize = 256 << 10;
 
 /// Most spaces that two nodes compare in one session; beyond it the rest wait for a later version.
 pub const MAX_SPACES_PER_SESSION: usize = 1024;

@@ -4,6 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
+mod people;
+
+pub(crate) use people::{Audit, Device, HistoryRule, Member, Yes};
+
 /// What a newcomer has to know, under the list of commands.
 const FIRST_STEPS: &str = "\
 First steps:
@@ -77,6 +81,18 @@ pub(crate) enum Command {
     /// Make and show spaces: what is shared, and with whom
     #[command(subcommand)]
     Space(Space),
+    /// Show who is in a space, give roles, put people out
+    #[command(subcommand)]
+    Member(Member),
+    /// Show devices, rename them, put lost ones out
+    #[command(subcommand)]
+    Device(Device),
+    /// Show who did what to a space's membership, and when, with the signed entry that proves it
+    ///
+    /// One line for each act, oldest first: letting people in, roles, removals, devices, keys. Times are those of
+    /// the clocks of those who acted. An act that had no effect, because of what others did at the
+    /// same moment, is said to have fallen.
+    Audit(Audit),
     /// Let one device into a space: print a code, a link and (on a terminal) a QR code
     Invite(Invite),
     /// Join a space by a code or a link that someone gave you
@@ -84,6 +100,10 @@ pub(crate) enum Command {
     /// Read and write records: JSON objects in the collections of a space
     #[command(subcommand)]
     Record(Record),
+    /// Write everything on this device to one encrypted file, whether its node runs or not
+    Backup(Backup),
+    /// Make a home out of a backup, in a new or empty folder
+    Restore(Restore),
     /// Show and change settings
     #[command(subcommand)]
     Config(Config),
@@ -96,6 +116,18 @@ pub(crate) enum Command {
     },
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// For a command that can't be taken back: whether it is confirmed.
+    pub(crate) fn consent(&self) -> Option<Yes> {
+        match self {
+            Self::Member(Member::Remove { yes, .. })
+            | Self::Space(Space::Leave { yes, .. })
+            | Self::Device(Device::Revoke { yes, .. }) => Some(*yes),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -176,6 +208,25 @@ pub(crate) enum Space {
     Show {
         /// The space: its name, its id, or the first characters of its id
         space: String,
+    },
+    /// Leave a space, with all your devices; what is here stays and can be read
+    Leave {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Change a space's key: what is written from now on can't be read with the old one (admins)
+    RotateKey {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+    },
+    /// Show, or change (admins), what those who join may read of what was written before
+    History {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+        /// The new rule, for those who join from now on
+        rule: Option<HistoryRule>,
     },
 }
 
@@ -309,6 +360,43 @@ pub(crate) struct Import {
     /// The field that holds the record's id; without it each new record gets an id
     #[arg(long, value_name = "FIELD")]
     pub(crate) id_field: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The file holds the identity, all spaces with their keys, and all records; settings
+(config.toml) are not in it. It can be read by whoever knows its passphrase, and by
+nobody else: without it a backup is lost.")]
+pub(crate) struct Backup {
+    /// The file to write; nothing may have that name yet
+    pub(crate) file: PathBuf,
+    /// Read the backup's passphrase from this file instead of asking for it twice (- for stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Read the home's own passphrase from this file, if it has one and its node does not run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) home_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The home is this device again: same person, same id. In each space it begins a new
+log, and what was written after the backup comes back from the devices that have it.
+Never run the restored home and the old one, or two restored ones, at the same time:
+nothing that is stored breaks, but both are one device to all others, which are then
+connected now to the one, now to the other. A second device joins with an invitation.")]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Read the backup's passphrase from this file instead of asking for it (- for stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Lock the new home by a passphrase from this file, instead of by a key file in it
+    #[arg(long, value_name = "FILE", conflicts_with = "home_passphrase")]
+    pub(crate) home_passphrase_file: Option<PathBuf>,
+    /// Lock the new home by a passphrase, asked for on the terminal
+    #[arg(long)]
+    pub(crate) home_passphrase: bool,
 }
 
 #[derive(Debug, Subcommand)]

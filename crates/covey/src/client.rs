@@ -78,10 +78,54 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
+        self.send_value(Method::POST, path, body).await
+    }
+
+    /// Changes part of something; gets what it is then.
+    pub(crate) async fn patch<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        self.send_value(Method::PATCH, path, body).await
+    }
+
+    /// Puts something in the place of what was there; gets what it is then.
+    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        self.send_value(Method::PUT, path, body).await
+    }
+
+    async fn send_value<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let bytes = serde_json::to_vec(body).expect("these types can be written as JSON");
+        let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync();
+        let answer = self.send(method, path, Some("application/json"), body).await?;
+        decode(answer).await
+    }
+
+    /// Removes something; gets what came of it.
+    pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        decode(self.send(Method::DELETE, path, None, empty()).await?).await
+    }
+
+    /// Sends a value, gets a stream of JSON lines.
+    pub(crate) async fn post_stream<B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + use<B>, Failure> {
         let bytes = serde_json::to_vec(body).expect("these types can be written as JSON");
         let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync();
         let answer = self.send(Method::POST, path, Some("application/json"), body).await?;
-        decode(answer).await
+        Ok(answer.into_body().into_data_stream().map_err(broke_off))
     }
 
     /// Deletes something.
@@ -257,17 +301,28 @@ async fn decode<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Fa
 
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let problem: Option<ProblemDto> = serde_json::from_slice(body).ok();
+    let kind = problem.as_ref().map(|problem| problem.kind.clone()).unwrap_or_default();
     let detail = problem.map_or_else(|| format!("the node answered {status}"), |problem| problem.detail);
-    match status {
+    let hint = match status {
+        StatusCode::FORBIDDEN if kind == "/problems/last-owner" => "covey member role SPACE USER owner",
+        StatusCode::UNAUTHORIZED => "api.json is not of the node that runs here; stop it and start it again",
+        StatusCode::NOT_FOUND if detail.starts_with("there is no space") => {
+            "`covey space list` prints those that there are"
+        }
+        StatusCode::NOT_FOUND if detail.starts_with("there is no member") => {
+            "`covey member list SPACE` prints those who are in it"
+        }
+        StatusCode::NOT_FOUND if detail.starts_with("there is no device") => {
+            "`covey device list` prints those that there are"
+        }
+        _ => "",
+    };
+    let failure = match status {
         StatusCode::BAD_REQUEST => Failure::usage(detail),
         StatusCode::FORBIDDEN => Failure::not_allowed(detail),
-        StatusCode::UNAUTHORIZED => Failure::failed(detail)
-            .hint("api.json is not of the node that runs here; stop it and start it again"),
-        StatusCode::NOT_FOUND if detail.starts_with("there is no space") => {
-            Failure::failed(detail).hint("`covey space list` prints those that there are")
-        }
         _ => Failure::failed(detail),
-    }
+    };
+    if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
 /// A path from its parts, each escaped.

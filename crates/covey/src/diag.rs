@@ -97,6 +97,12 @@ impl Failure {
         self
     }
 
+    /// Names the space in a next step that leaves it open.
+    pub(crate) fn in_space(mut self, name: &str) -> Self {
+        self.hint = self.hint.map(|hint| hint.replace("SPACE", &crate::settings::quoted(name)));
+        self
+    }
+
     /// What happened, in a sentence.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -135,6 +141,12 @@ mod tests {
         let middle = Link { text: "the write failed: no room", next: Some(Box::new(root)) };
         let failure = Failure::failed("nothing was saved").because(middle);
         assert_eq!(failure.causes, ["the write failed: no room"]);
+    }
+
+    #[test]
+    fn a_next_step_can_be_typed_as_it_stands() {
+        let failure = Failure::failed("no").hint("covey member list SPACE").in_space("my garden");
+        assert_eq!(failure.hint.as_deref(), Some("covey member list 'my garden'"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The `covey` command: a node (`covey up`), and the client that talks to it.
 //!
 //! Data goes to stdout and everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 no node
-//! running, 4 not allowed, 130 interrupted. All commands but `up`, `init`, `config`, `completions` and
-//! `version` are clients of the running node's HTTP API and touch nothing of its files but `api.json`.
+//! running, 4 not allowed, 130 interrupted. All commands but `up`, `init`, `restore`, `config`, `completions`
+//! and `version` are clients of the running node's HTTP API and touch nothing of its files but `api.json`; `backup`
+//! opens the home itself when no node runs.
 
 mod args;
 mod client;

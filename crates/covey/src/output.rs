@@ -129,6 +129,13 @@ impl Out {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// A question on stderr, whose answer is typed behind it.
+    #[expect(clippy::unused_self, reason = "all output goes through Out")]
+    pub(crate) fn ask(&self, question: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+    }
+
     /// Whether hints are printed: unless `--quiet` or `--json`.
     pub(crate) fn shows_hints(&self) -> bool {
         !self.quiet && !self.json

@@ -42,6 +42,34 @@ pub(crate) async fn unlock(home: &Path, args: &args::Unlock) -> Result<Unlock, F
     Ok(Unlock::Passphrase(passphrase))
 }
 
+/// The passphrase of something: from a file, or asked for on the terminal; twice where a slip would be found out too
+/// late.
+pub(crate) fn passphrase_of(
+    what: &str,
+    file: Option<&Path>,
+    twice: bool,
+) -> Result<Zeroizing<String>, Failure> {
+    if let Some(file) = file {
+        return from_file(file);
+    }
+    if !io::stdin().is_terminal() {
+        let option = if what == "the backup" { "--passphrase-file" } else { "--home-passphrase-file" };
+        return Err(Failure::failed(format!(
+            "{what} needs a passphrase, and there is no terminal to ask on"
+        ))
+        .hint(format!("name a file that holds it: {option} FILE")));
+    }
+    let _silence = Silence::begin();
+    let passphrase = ask(&format!("Passphrase of {what}: "))?;
+    if twice && ask("Once more: ")? != passphrase {
+        return Err(Failure::failed("the two passphrases differ").hint("nothing was made; try again"));
+    }
+    if passphrase.is_empty() {
+        return Err(Failure::failed("the passphrase is empty").hint("type one"));
+    }
+    Ok(passphrase)
+}
+
 /// Asks, twice for a new home. A signal to end is heeded meanwhile, and the terminal is left as it was then too.
 async fn ask_on_terminal(twice: bool) -> Result<Zeroizing<String>, Failure> {
     let _silence = Silence::begin();

@@ -23,6 +23,31 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a time in RFC 3339; gives it in UTC.
+pub(crate) fn parse_time(text: &str) -> Result<String, String> {
+    let time = text.parse::<Timestamp>();
+    time.map(|time| time.to_string()).map_err(|_| "write it like this: 2026-11-21T07:41:00Z".to_owned())
+}
+
+/// How long ago something was: `5 minutes ago`. As it stands if it isn't a time.
+pub(crate) fn ago(rfc3339: &str) -> String {
+    let Ok(then) = rfc3339.parse::<Timestamp>() else { return rfc3339.to_owned() };
+    let seconds = Timestamp::now().as_second() - then.as_second();
+    format!("{} ago", span(u64::try_from(seconds).unwrap_or_default()))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", first.join(", "), last.as_ref())
+        }
+    }
+}
+
 /// `1 record`, `2 records`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
@@ -100,6 +125,16 @@ mod tests {
         for text in ["", "m", "0s", "-5m", "5 m", "5w", "99999999999999999999s", "999999999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_and_lists_are_read_and_written_as_people_do() {
+        assert_eq!(parse_time("2026-11-21T08:41:00+01:00").as_deref(), Ok("2026-11-21T07:41:00Z"));
+        assert!(parse_time("yesterday").is_err() && parse_time("2026-11-21").is_err());
+        assert_eq!(ago("soon"), "soon");
+        assert!(ago("1970-01-01T00:00:00Z").ends_with(" days ago"));
+        assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
+        assert_eq!((listed(&["a", "b"]), listed(&["a"])), ("a and b".into(), "a".into()));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The routes, and what every request passes first: place, credentials, and headers of the answer.
 
+mod audit;
+mod backup;
+mod devices;
 mod export;
 mod import;
+mod members;
 mod node;
 mod page;
 mod records;
@@ -43,6 +47,7 @@ pub(crate) fn router(state: ApiState) -> Router {
         .route("/open", get(page::open))
         .merge(node_routes())
         .merge(space_routes())
+        .merge(people_routes())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -55,6 +60,7 @@ fn node_routes() -> Router<ApiState> {
         .route("/api/v1/status", get(node::status))
         .route("/api/v1/doctor", get(node::doctor))
         .route("/api/v1/peers", get(node::peers))
+        .route("/api/v1/backup", post(backup::backup))
         .route("/api/v1/web-link", post(node::web_link))
         .route("/api/v1/events", get(sockets::events))
         .route("/api/v1/join", post(spaces::join))
@@ -64,7 +70,6 @@ fn space_routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/spaces", get(spaces::list).post(spaces::create))
         .route("/api/v1/spaces/{space}", get(spaces::show))
-        .route("/api/v1/spaces/{space}/members", get(spaces::members))
         .route("/api/v1/spaces/{space}/invites", post(spaces::invite))
         .route("/api/v1/spaces/{space}/changes", get(spaces::changes))
         .route("/api/v1/spaces/{space}/watch", get(sockets::watch))
@@ -79,6 +84,21 @@ fn space_routes() -> Router<ApiState> {
         )
         .route("/api/v1/spaces/{space}/collections/{collection}/import", post(import::import))
         .route("/api/v1/spaces/{space}/collections/{collection}/export", get(export::export))
+}
+
+fn people_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/api/v1/devices", get(devices::list))
+        .route("/api/v1/devices/{device}", get(devices::one).patch(devices::rename).delete(devices::revoke))
+        .route("/api/v1/spaces/{space}/members", get(members::list))
+        .route(
+            "/api/v1/spaces/{space}/members/{user}",
+            get(members::one).patch(members::set_role).delete(members::remove),
+        )
+        .route("/api/v1/spaces/{space}/leave", post(members::leave))
+        .route("/api/v1/spaces/{space}/rotate-key", post(members::rotate_key))
+        .route("/api/v1/spaces/{space}/history", get(members::history).put(members::set_history))
+        .route("/api/v1/spaces/{space}/audit", get(audit::audit))
 }
 
 async fn no_route(uri: Uri) -> Problem {

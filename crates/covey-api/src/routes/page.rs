@@ -189,17 +189,26 @@ fn space_item(space: &SpaceDto) -> String {
     let good = space.sync.iter().filter(|sync| sync.state == "in_sync").count() as u64;
     // A device that is away is weather; one that refuses or has other logs needs somebody.
     let needs_a_look = space.sync.iter().any(|sync| matches!(sync.state.as_str(), "behind" | "refused"));
+    // Before the first sync nobody is known; later, whoever has no role was put out or has left.
+    let is_out = space.role.is_none() && space.members > 0;
     let (class, state) = match (all, good) {
+        _ if is_out => ("calm", "you are no longer in it".to_owned()),
         (0, _) => ("calm", "on this device only".to_owned()),
         (all, good) if all == good => ("good", "in sync".to_owned()),
         _ if needs_a_look => ("look", "needs a look".to_owned()),
         _ => ("calm", format!("in sync with {good} of {}", count(all, "device", "devices"))),
     };
-    let role = space.role.as_deref().unwrap_or("not known before the first sync");
+    let role = match space.role.as_deref() {
+        Some(role) => role,
+        None if is_out => "none any more",
+        None => "not known before the first sync",
+    };
     let (people, records) =
         (count(space.members, "person", "people"), count(space.records, "record", "records"));
     let facts = format!("{people}, {records}. Your role: {role}.");
-    let reasons = space.sync.iter().filter_map(|sync| sync.reason.as_deref()).map(sentence);
+    // That others refuse to go on sharing it is no news to whoever is out.
+    let lines = space.sync.iter().filter(|_| !is_out);
+    let reasons = lines.filter_map(|sync| sync.reason.as_deref()).map(sentence);
     item(&space.name, class, &state, &std::iter::once(facts).chain(reasons).collect::<Vec<_>>())
 }
 
@@ -246,6 +255,31 @@ mod tests {
         assert!(html.contains("&lt;script&gt;alert(&#39;hi&#39;)"));
         assert!(html.contains("1 person, 0 records"), "{html}");
         assert_eq!(with_code("a `<b>` c"), "a <code>&lt;b&gt;</code> c");
+    }
+
+    #[test]
+    fn whoever_is_out_is_told_so_and_not_that_others_refuse() {
+        let refused = crate::dto::SyncDto {
+            peer_id: "p".into(),
+            state: "refused".into(),
+            missing_here: 0,
+            missing_there: 0,
+            reason: Some("it refuses".into()),
+        };
+        let space = SpaceDto {
+            id: "x".into(),
+            name: "garden".into(),
+            role: None,
+            members: 1,
+            entries: 1,
+            records: 0,
+            sync: vec![refused],
+        };
+        let html = space_item(&space);
+        assert!(html.contains("you are no longer in it") && html.contains("none any more"), "{html}");
+        assert!(!html.contains("refuses") && !html.contains("needs a look"), "{html}");
+        let unknown = space_item(&SpaceDto { members: 0, ..space });
+        assert!(unknown.contains("not known before the first sync"), "{unknown}");
     }
 
     /// Relative luminance of `#RRGGBB`, as WCAG 2.2 defines it.

@@ -11,8 +11,8 @@ use super::ApiState;
 use crate::{
     convert,
     dto::{
-        ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, MemberDto, NewInvite,
-        NewSpace, SpaceDto,
+        ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, NewInvite, NewSpace,
+        SpaceDto,
     },
     extract::{InJson, InPath, InQuery},
     limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
@@ -44,14 +44,6 @@ pub(super) async fn show(
     InPath(name): InPath<String>,
 ) -> Result<Json<SpaceDto>, Problem> {
     Ok(Json(convert::space(state.node.space(&name)?.status().await?)))
-}
-
-pub(super) async fn members(
-    State(state): State<ApiState>,
-    InPath(name): InPath<String>,
-) -> Result<Json<Vec<MemberDto>>, Problem> {
-    let members = state.node.space(&name)?.members();
-    Ok(Json(members.into_iter().map(convert::member).collect()))
 }
 
 pub(super) async fn invite(

@@ -40,20 +40,20 @@ async fn what_a_failed_change_did_to_the_memory_is_seen_by_nobody() {
 async fn a_later_welcome_replaces_the_keys_only_of_a_space_that_nobody_has_proved_yet() {
     let home = tempfile::tempdir().unwrap();
     let node = solo(home.path()).await;
-    let (wrong, right) = (KeyRing::generate(), KeyRing::generate());
+    let (wrong, right) = (KeyRing::generate().0, KeyRing::generate().0);
     let (liar, friend) = (DeviceSecret::generate().id(), DeviceSecret::generate().id());
     let enter = async |id: SpaceId, keys: &KeyRing, from| {
         let keys = keys.clone();
-        node.write(move |tx, engine| engine.enter_space(tx, id, "garden", keys, from)).await.unwrap();
+        node.write(move |tx, engine| Ok(engine.enter_space(tx, id, "garden", keys, from)?)).await.unwrap();
         let engine = node.engine();
         let info = &engine.space(id).unwrap().info;
-        (info.keys.current().id(), info.inviter)
+        (info.keys.newest().unwrap().id(), info.inviter)
     };
     let unproved = SpaceId([5; 32]);
-    assert_eq!(enter(unproved, &wrong, liar).await, (wrong.current().id(), Some(liar)));
-    assert_eq!(enter(unproved, &right, friend).await, (right.current().id(), Some(friend)));
+    assert_eq!(enter(unproved, &wrong, liar).await, (wrong.newest().unwrap().id(), Some(liar)));
+    assert_eq!(enter(unproved, &right, friend).await, (right.newest().unwrap().id(), Some(friend)));
     let own = node.create_space("shed").await.unwrap().id();
-    let keys = node.engine().space(own).unwrap().info.keys.current().id();
+    let keys = node.engine().space(own).unwrap().info.keys.newest().unwrap().id();
     assert_eq!(enter(own, &wrong, liar).await, (keys, None));
     node.shutdown().await;
 }
@@ -67,8 +67,9 @@ async fn a_stranger_is_none_any_more_once_there_is_a_space_in_common_with_somebo
     node.0.peers.is_a_stranger(friend);
     node.0.peers.is_a_stranger(other);
     assert_eq!(shunned(), [true, true]);
-    let enter = node
-        .write(move |tx, engine| engine.enter_space(tx, SpaceId([5; 32]), "g", KeyRing::generate(), friend));
+    let enter = node.write(move |tx, engine| {
+        Ok(engine.enter_space(tx, SpaceId([5; 32]), "g", KeyRing::generate().0, friend)?)
+    });
     enter.await.unwrap();
     assert_eq!(shunned(), [false, true]);
     node.space_added(SpaceId([5; 32]));

@@ -9,9 +9,10 @@ use std::{
     task::Poll,
 };
 
+use covey_engine::Engine;
 use covey_store::{Tx, WriteError};
 
-use crate::{Node, NodeError, engine::Engine};
+use crate::{Node, NodeError};
 
 /// Marks the memory as stale unless the transaction that it belongs to is known to have been committed.
 struct Unconfirmed {

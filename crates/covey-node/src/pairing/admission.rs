@@ -1,6 +1,5 @@
 //! The inviter's side: devices that ask to be let in.
 
-use covey_log::Kind;
 use covey_net::NetStream;
 use covey_pair::{Inviter, InviterOutcome, Refusal, Terms};
 use covey_space::{JoinRequest, Role, Welcome};
@@ -96,30 +95,25 @@ async fn admit(
     };
     if !already || raised {
         let JoinRequest { user_name, device } = request;
-        let name = user_name.clone();
-        let entry = node
-            .write(move |tx, engine| {
-                engine.append_own(tx, &secrets, id, Kind::MEMBERSHIP, now, |_, engine, _| {
-                    engine.invitation_body(id, device.cert.user, &user_name, invited, &device)
-                })
-            })
-            .await?;
-        node.published(id, &[entry]);
-        node.0.sessions.membership_changed(node, id);
+        let admitted = node
+            .write(move |tx, engine| Ok(engine.admit(tx, &secrets, id, &user_name, invited, &device, now)?));
+        let (entry, outcome) = admitted.await?;
+        node.acted(id, entry, &outcome);
         tracing::info!(space = %id, %joiner, role = %invited, raised, "let a device in");
-        if !already {
-            node.emit(crate::Event::MemberJoined { space: id, name, device: joiner });
-        }
     }
     let addresses = node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect();
     let engine = node.engine();
     let state = engine.space(id)?;
     let role = state.membership.role_of(joiner).unwrap_or(invited);
+    let epoch = state
+        .membership
+        .current_epoch()
+        .ok_or_else(|| NodeError::NotReady { space: state.name().to_owned() })?;
     let welcome = Welcome {
         space: id,
         name: state.name().to_owned(),
         role,
-        keys: state.info.keys.clone(),
+        keys: state.info.keys.for_joining(epoch),
         inviter_name: node.0.secrets.profile.user_name.clone(),
         inviter: node.0.secrets.certified(),
         addresses,

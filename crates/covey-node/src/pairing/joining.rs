@@ -151,7 +151,13 @@ async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> 
     }
     node.0.peers.remember(node, inviter, &welcome.addresses);
     let Welcome { space, name, keys, .. } = welcome;
-    node.write(move |tx, engine| engine.enter_space(tx, space, &name, keys, inviter)).await?;
+    let (secrets, now) = (std::sync::Arc::clone(&node.0.secrets), node.now_ms());
+    let entered = node.write(move |tx, engine| {
+        engine.enter_space(tx, space, &name, keys, inviter)?;
+        // Somebody who was here before may hold what these keys open.
+        Ok(engine.release(tx, &secrets, space, covey_engine::HoldReason::Key, now)?)
+    });
+    crate::sync::conclude(node, space, &entered.await?);
     Ok(space)
 }
 

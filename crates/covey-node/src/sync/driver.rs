@@ -1,16 +1,17 @@
 //! The task of one session: frames and news in, frames and work out.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use covey_engine::{SpaceState, load_for_peer};
 use covey_log::Entry;
 use covey_net::NetStream;
 use covey_space::keyring::TagSession;
 use covey_sync::{Hello, Input, Offer, Output, Session, SessionConfig};
-use covey_types::{DeviceId, Heads, SpaceId, keys::random_bytes};
+use covey_types::{DeviceId, Head, Heads, LogId, SpaceId, keys::random_bytes};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
@@ -20,11 +21,7 @@ use super::{
     wire::{ANSWERS, FRAMES, Incoming, read_frames, write_frames},
     words::state_of,
 };
-use crate::{
-    Event, Node, NodeError,
-    engine::{self, SpaceState},
-    peers::Peers,
-};
+use crate::{Event, Node, NodeError, peers::Peers};
 
 /// How many bytes of entries a peer may have under way to here: at 100 ms of round trip 80 MB/s.
 const WINDOW_BYTES: u32 = 8 << 20;
@@ -40,6 +37,8 @@ pub(super) struct Driver {
     started: Instant,
     nonce: [u8; 32],
     hello: Option<Hello>,
+    /// Spaces that are not shared with the peer in this session, because it was put out of them.
+    refused: BTreeSet<SpaceId>,
     inbox: mpsc::Receiver<Message>,
     own_inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
@@ -85,6 +84,7 @@ impl Driver {
             started: Instant::now(),
             nonce,
             hello: None,
+            refused: BTreeSet::new(),
             inbox,
             own_inbox,
             shared,
@@ -180,11 +180,30 @@ impl Driver {
                 let offers = self.offers(Some(space));
                 if offers.is_empty() { Ok(()) } else { self.feed(Input::Offer(offers)).await }
             }
+            Message::Refuse(space) => {
+                self.refused.insert(space);
+                self.feed(Input::Refuse(space)).await?;
+                // Who was let in again meanwhile was not heard of as one who is refused.
+                match standing(&self.node, space, self.peer) {
+                    Standing::Member => Err(SessionEnd::LetInAgain(space)),
+                    Standing::PutOut | Standing::Unknown => Ok(()),
+                }
+            }
             Message::Membership(space) => {
-                let member =
-                    self.node.engine().space(space).is_ok_and(|s| s.membership.has_device(self.peer));
-                if member {
-                    self.feed(Input::Authorise(space)).await?;
+                match standing(&self.node, space, self.peer) {
+                    Standing::Member if self.refused.contains(&space) => {
+                        // What was refused stays so for a session: the next one shares the space.
+                        self.feed(Input::Stop).await?;
+                        return Err(SessionEnd::LetInAgain(space));
+                    }
+                    Standing::Member => self.feed(Input::Authorise(space)).await?,
+                    Standing::PutOut if self.session.view(space).is_some() => {
+                        // The next session refuses the space; this one has told, last of all, that the peer was put out.
+                        self.feed(Input::Forbid(space)).await?;
+                        self.feed(Input::Stop).await?;
+                        return Err(SessionEnd::PutOut(space));
+                    }
+                    Standing::PutOut | Standing::Unknown => {}
                 }
                 self.feed(Input::Again(space)).await
             }
@@ -236,6 +255,7 @@ impl Driver {
                     Output::Ingest { space, entries, bytes } => {
                         self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;
                     }
+                    Output::Theirs { space, heads } => self.look_back(space, &heads),
                     Output::Changed(space) => self.changed(space),
                     Output::Forked { space, log, mine, theirs } => {
                         tracing::warn!(%space, %log, mine = mine.seq, theirs = theirs.seq, "a log is forked");
@@ -253,11 +273,13 @@ impl Driver {
     fn open_space(&mut self, space: SpaceId) {
         let (node, peer, inbox) = (self.node.clone(), self.peer, self.own_inbox.clone());
         self.work(async move {
-            let may_send = {
-                let engine = node.engine();
-                let state = engine.space(space)?;
-                !state.membership.is_founded() || state.membership.has_device(peer)
-            };
+            let standing = standing(&node, space, peer);
+            if standing == Standing::PutOut {
+                let _ = inbox.send(Message::Refuse(space)).await;
+                return Ok(());
+            }
+            let may_send =
+                standing == Standing::Member || !node.engine().space(space)?.membership.is_founded();
             let heads = Heads(node.heads(space).await?.into_iter().collect());
             let again = async {
                 inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
@@ -272,12 +294,21 @@ impl Driver {
         });
     }
 
+    /// Sees whether the peer has more, or something else, of this device's own log.
+    fn look_back(&mut self, space: SpaceId, heads: &[(LogId, Head)]) {
+        let (node, peer, device) = (self.node.clone(), self.peer, self.node.device());
+        let current = node.engine().space(space).ok().map(|state| state.info.incarnation);
+        let is_own = |(log, _): &&(LogId, Head)| log.device == device && Some(log.incarnation) == current;
+        if let Some(theirs) = heads.iter().find(is_own).copied() {
+            self.work(async move { super::ingest::look_back(&node, peer, space, theirs).await });
+        }
+    }
+
     fn load(&mut self, space: SpaceId, wants: Vec<(covey_types::LogId, u64)>, max_bytes: usize) {
         let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
         self.work(async move {
             let key = node.engine().space(space)?.key;
-            let read =
-                move |reader: &covey_store::Reader<'_>| engine::load_for_peer(reader, key, &wants, max_bytes);
+            let read = move |reader: &covey_store::Reader<'_>| load_for_peer(reader, key, &wants, max_bytes);
             let entries = node.0.store.read(read).await?;
             let _ = inbox.send(Message::Input(Input::Loaded { space, entries })).await;
             Ok(())
@@ -303,6 +334,31 @@ impl Driver {
         if before.map(state_of) != Some(state) {
             self.node.emit(Event::SyncChanged { space, peer: self.peer, state });
         }
+    }
+}
+
+/// What a peer is in a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// In it.
+    Member,
+    /// It was, and is no more.
+    PutOut,
+    /// Nothing that is known here: it may have been let in by somebody of whom we haven't heard yet.
+    Unknown,
+}
+
+fn standing(node: &Node, space: SpaceId, peer: DeviceId) -> Standing {
+    let engine = node.engine();
+    let Ok(state) = engine.space(space) else { return Standing::Unknown };
+    if !state.membership.is_founded() {
+        Standing::Unknown
+    } else if state.membership.has_device(peer) {
+        Standing::Member
+    } else if state.membership.was_device(peer) {
+        Standing::PutOut
+    } else {
+        Standing::Unknown
     }
 }
 

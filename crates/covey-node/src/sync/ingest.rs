@@ -2,16 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use covey_engine::{HoldReason, Ingested, LookBack, prepare};
 use covey_log::Entry;
 use covey_sync::{Input, Rejection};
-use covey_types::{DeviceId, SpaceId};
+use covey_types::{DeviceId, Head, LogId, SpaceId};
 use tokio::sync::mpsc;
 
 use super::{Message, SessionEnd, Shared, lock};
-use crate::{
-    Event, Node, NodeError,
-    engine::{self, HoldReason, Ingested},
-};
+use crate::{Event, Node, NodeError};
 
 /// Batches that are stored in one transaction when they come faster than the disk.
 const INGEST_BATCHES: usize = 16;
@@ -111,16 +109,17 @@ async fn ingest(
     let mut entries = VecDeque::from(entries);
     let mut outcome = Ingested::default();
     while !entries.is_empty() {
-        let keys = node.engine().space(space).map_err(SessionEnd::Own)?.info.keys.clone();
+        let keys = node.engine().space(space).map_err(|err| SessionEnd::Own(err.into()))?.info.keys.clone();
         let prepared = tokio::task::spawn_blocking(move || {
-            let prepared = engine::prepare(&mut entries, &keys);
+            let prepared = prepare(&mut entries, &keys);
             (prepared, entries)
         });
         let (prepared, rest) = prepared.await.map_err(|_| SessionEnd::Stream)?;
         entries = rest;
         let (prepared, now) = (prepared.map_err(SessionEnd::Forged)?, node.now_ms());
+        let secrets = Arc::clone(&node.0.secrets);
         let part = node
-            .write(move |tx, engine| engine.ingest(tx, space, prepared, now))
+            .write(move |tx, engine| Ok(engine.ingest(tx, &secrets, space, prepared, now)?))
             .await
             .map_err(SessionEnd::Own)?;
         conclude(&node, space, &part);
@@ -133,11 +132,16 @@ async fn ingest(
 }
 
 /// Tells everybody concerned of what was stored.
-fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
+pub(crate) fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
     node.published(space, &outcome.stored);
     if outcome.membership_changed {
-        node.0.peers.forget_strangers();
-        node.0.sessions.membership_changed(node, space);
+        node.membership_changed(space);
+    }
+    if outcome.rolled_back > 0 {
+        tracing::info!(%space, records = outcome.rolled_back, "took back what somebody wrote past the end of their membership");
+    }
+    for (log, (found, seq)) in &outcome.came_back {
+        own_log(node, space, *log, *found, *seq);
     }
     for (device, name) in &outcome.joined {
         node.emit(Event::MemberJoined { space, name: name.clone(), device: *device });
@@ -145,6 +149,36 @@ fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
     for (device, ahead_ms) in &outcome.from_the_future {
         tracing::warn!(%space, %device, ahead_ms, "entries from the future are held: its clock is wrong, or ours");
         node.emit(Event::EntryHeld { space, device: *device, ahead_ms: *ahead_ms });
+    }
+}
+
+/// Compares this device's own log with how far a peer says that it reaches.
+pub(super) async fn look_back(
+    node: &Node,
+    peer: DeviceId,
+    space: SpaceId,
+    theirs: (LogId, Head),
+) -> Result<(), NodeError> {
+    let (device, now) = (node.device(), node.now_ms());
+    let found = node.write(move |tx, engine| Ok(engine.look_back(tx, device, space, theirs, now)?)).await?;
+    if found != LookBack::Fine {
+        tracing::debug!(%peer, %space, "the peer knows this device's own log otherwise");
+        own_log(node, space, theirs.0, found, theirs.1.seq);
+    }
+    Ok(())
+}
+
+/// Tells that this device's own log came back from others, and that another one is written now.
+fn own_log(node: &Node, space: SpaceId, log: LogId, found: LookBack, seq: u64) {
+    match found {
+        LookBack::Fine => {}
+        LookBack::Longer => {
+            tracing::warn!(%space, %log, "others have more of this device's own log than it has: its home is an older copy; it goes on in a new log");
+        }
+        LookBack::Forked => {
+            tracing::error!(%space, %log, seq, "this device's own log is forked: an older copy of its home was written to; it goes on in a new log");
+            node.emit(Event::OwnLogForked { space, seq });
+        }
     }
 }
 
@@ -157,13 +191,10 @@ pub(crate) async fn release_held(node: &Node, space: SpaceId) -> Result<(), Node
     if !due {
         return Ok(());
     }
-    let outcome = node
-        .write(move |tx, engine| {
-            let mut outcome = Ingested::default();
-            engine.release_held(tx, space, HoldReason::Future, now, &mut outcome)?;
-            Ok(outcome)
-        })
-        .await?;
+    let secrets = Arc::clone(&node.0.secrets);
+    let released =
+        node.write(move |tx, engine| Ok(engine.release(tx, &secrets, space, HoldReason::Future, now)?));
+    let outcome = released.await?;
     conclude(node, space, &outcome);
     Ok(())
 }
@@ -173,11 +204,9 @@ pub(crate) async fn release_unknown(node: &Node) {
     let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
     let now = node.now_ms();
     for space in spaces {
-        let released = node.write(move |tx, engine| {
-            let mut outcome = Ingested::default();
-            engine.release_held(tx, space, HoldReason::Unknown, now, &mut outcome)?;
-            Ok(outcome)
-        });
+        let secrets = Arc::clone(&node.0.secrets);
+        let released = node
+            .write(move |tx, engine| Ok(engine.release(tx, &secrets, space, HoldReason::Unknown, now)?));
         match released.await {
             Ok(outcome) => conclude(node, space, &outcome),
             Err(err) => tracing::warn!(%space, %err, "looking at entries of later versions"),

@@ -25,11 +25,14 @@ use covey_log::Entry;
 use covey_net::NetStream;
 use covey_sync::{Input, PeerView, framing};
 use covey_types::{DeviceId, SpaceId};
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio::{
+    io::AsyncReadExt,
+    sync::mpsc::{self, error::TrySendError},
+};
 
 use self::driver::Driver;
 pub(crate) use self::{
-    ingest::{release_held, release_unknown},
+    ingest::{conclude, release_held, release_unknown},
     words::describe,
 };
 use crate::{Event, Node, NodeError, SyncState};
@@ -60,6 +63,8 @@ enum Message {
     Input(Input),
     /// A space was made or joined: find out whether the peer has it.
     Offer(SpaceId),
+    /// The peer was put out of this space: it isn't shared.
+    Refuse(SpaceId),
     /// Membership changed: the peer may be a member now.
     Membership(SpaceId),
 }
@@ -79,6 +84,10 @@ pub(crate) enum SessionEnd {
     Forged(covey_log::EntryError),
     #[error("this node could not store what came: {0}")]
     Own(NodeError),
+    #[error("the peer is no longer a member of {0}")]
+    PutOut(SpaceId),
+    #[error("the peer is a member of {0} again")]
+    LetInAgain(SpaceId),
     #[error("the peer closed the session: {0:?}")]
     Closed(covey_sync::CloseReason),
 }
@@ -171,9 +180,17 @@ impl Sessions {
         self.tell_all(node, || Message::Membership(space));
     }
 
+    /// The devices with which there's a session in which a space is shared.
+    pub(crate) fn sharing(&self, space: SpaceId) -> BTreeSet<DeviceId> {
+        let shares = |handle: &Handle| lock(&handle.shared.views).contains_key(&space);
+        lock(&self.live).iter().filter(|(_, handle)| shares(handle)).map(|(device, _)| *device).collect()
+    }
+
     fn tell_all(&self, node: &Node, message: impl Fn() -> Message) {
         for handle in lock(&self.live).values() {
-            let (inbox, message) = (handle.inbox.clone(), message());
+            // At once if there's room, so that it comes before whatever is published next.
+            let Err(TrySendError::Full(message)) = handle.inbox.try_send(message()) else { continue };
+            let inbox = handle.inbox.clone();
             node.spawn(async move {
                 // A session that has ended needs no news.
                 let _ = inbox.send(message).await;
@@ -299,6 +316,7 @@ async fn run(node: Node, peer: DeviceId, stream: (NetStream, Vec<u8>)) {
         cancel: cancel.clone(),
     };
     node.0.sessions.register(peer, handle);
+    tracing::debug!(%peer, "a sync session begins");
     let left = Arc::clone(&shared);
     let registered = Registered { node: &node, peer, id };
     let driver = Driver::new(node.clone(), peer, stream, sender, inbox, shared);

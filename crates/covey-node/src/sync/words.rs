@@ -5,7 +5,9 @@ use std::time::Duration;
 use covey_sync::PeerView;
 use covey_types::DeviceId;
 
-use crate::{Node, SyncState, SyncStatus, engine::SpaceState};
+use covey_engine::SpaceState;
+
+use crate::{Node, SyncState, SyncStatus};
 
 pub(super) fn state_of(view: PeerView) -> SyncState {
     if view.refused {

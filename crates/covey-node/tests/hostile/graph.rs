@@ -73,7 +73,7 @@ async fn entries_of_an_author_who_is_taken_in_later_are_asked_for_again() {
     let log = LogId { device: mallory.id(), incarnation: Incarnation(1) };
     let place = BodyContext { space: it.eve.space, log, seq: 1, kind: Kind::RECORDS };
     let draft = Draft { log, head: Head::EMPTY, deps: vec![takes_in.hash], ..it.eve.draft(Kind::RECORDS) };
-    let body = seal(it.eve.keys.current(), place, &put_body("a", "1"));
+    let body = seal(it.eve.keys.newest().unwrap(), place, &put_body("a", "1"));
     let early = Entry::sign(&mallory, draft, body);
 
     let mut line = it.eve.line().await;

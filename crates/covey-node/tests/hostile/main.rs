@@ -14,6 +14,7 @@ mod frames;
 mod graph;
 mod member;
 mod members;
+mod own_log;
 mod pairing;
 mod peer;
 mod strangers;

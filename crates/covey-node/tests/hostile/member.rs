@@ -6,7 +6,9 @@ use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, delta, entry::entry_h
 use covey_node::{Node, Role, Space, WallClock};
 use covey_pair::{Joiner, JoinerOutcome};
 use covey_records::{BodyWriter, Op, RecordId};
-use covey_space::{Device, DeviceCert, JoinRequest, KemSecret, KeyRing, Welcome, keyring::TagSession};
+use covey_space::{
+    Device, DeviceCert, JoinRequest, KemSecret, KeyRing, Welcome, keyring::TagSession, ops::seal_acts,
+};
 use covey_sync::{Input, Offer, Output, Session, SessionConfig};
 use covey_types::{
     DeviceSecret, EntryHash, Head, Heads, Hlc, Incarnation, LogId, SpaceId, UserSecret,
@@ -147,21 +149,23 @@ impl Member {
             head: self.head,
             hlc: self.hlc,
             kind,
-            epoch: self.keys.current().id(),
+            epoch: self.keys.newest().unwrap().id(),
             deps: self.deps.clone(),
         }
     }
 
     /// Signs a draft whose body is `plain`, and takes it for the newest entry.
     pub(crate) fn sign(&mut self, draft: Draft, plain: &[u8]) -> Entry {
-        let key = self.keys.current().clone();
+        let key = self.keys.newest().unwrap().clone();
         self.sign_under(&key, draft, plain)
     }
 
     pub(crate) fn sign_under(&mut self, key: &EpochKey, draft: Draft, plain: &[u8]) -> Entry {
         let place =
             BodyContext { space: draft.space, log: draft.log, seq: draft.head.seq + 1, kind: draft.kind };
-        let body = seal(key, place, plain);
+        // Garbage has no keys that could stand outside of what is encrypted.
+        let has_acts = draft.kind.is_membership() && covey_space::ops::decode(plain).is_ok();
+        let body = if has_acts { seal_acts(key, place, plain) } else { seal(key, place, plain) };
         let entry = Entry::sign(&self.peer.secret, draft, body);
         self.head = entry.head();
         entry
@@ -251,7 +255,9 @@ impl Line {
                     Input::Ingested { space, durable, rejected: Vec::new(), bytes }
                 }
                 Output::Load { space, .. } => Input::Loaded { space, entries: Vec::new() },
-                Output::Changed(_) | Output::Forked { .. } | Output::Closed(_) => continue,
+                Output::Changed(_) | Output::Theirs { .. } | Output::Forked { .. } | Output::Closed(_) => {
+                    continue;
+                }
             };
             self.session.handle(input, Duration::ZERO).unwrap();
         }

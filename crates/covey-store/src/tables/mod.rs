@@ -29,6 +29,18 @@ macro_rules! key {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub(crate) i64);
 
+        impl $name {
+            /// The key of this number, for whatever else keeps rows as the store does.
+            pub const fn new(number: i64) -> Self {
+                Self(number)
+            }
+
+            /// The number of the key.
+            pub const fn number(self) -> i64 {
+                self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($kind, " {}"), self.0)

@@ -53,7 +53,7 @@ pub(crate) fn entry(n: u8, seq: u64, body: &[u8]) -> NewEntry<'_> {
         seq,
         hash: hash(n, seq),
         prev: hash(n, seq.saturating_sub(1)),
-        hlc: Hlc::from_u64(u64::MAX - 1000 + seq),
+        hlc: Hlc::from_u64(u64::MAX - 1_000_000 + seq),
         header: b"header",
         signature: &[7; 64],
         body,

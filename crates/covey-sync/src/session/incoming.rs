@@ -90,6 +90,8 @@ impl Session {
 
     pub(super) fn accept_heads(&mut self, space: SpaceId, lines: Vec<HeadLine>) -> Result<(), SessionError> {
         let Some(shared) = self.spaces.get_mut(&space) else { return Ok(()) };
+        let heads = lines.iter().map(|line| (line.log, line.head)).collect();
+        self.outputs.push_back(Output::Theirs { space, heads });
         for (log, mine, theirs) in shared.take_heads(lines)? {
             self.outputs.push_back(Output::Forked { space, log, mine, theirs });
         }

@@ -41,6 +41,8 @@ pub enum Input {
     },
     /// The peer turned out to be a member: it may read now.
     Authorise(SpaceId),
+    /// The peer isn't a member any more: it's sent nothing further.
+    Forbid(SpaceId),
     /// Authors became known: what could not be stored of their logs is wanted again.
     Again(SpaceId),
     /// A matched space is not shared with this peer.
@@ -109,6 +111,13 @@ pub enum Output {
         entries: Vec<Entry>,
         /// To be handed back.
         bytes: u32,
+    },
+    /// How far the peer's logs reach, as it says: once for each space, before any entry is exchanged in it.
+    Theirs {
+        /// Which space.
+        space: SpaceId,
+        /// The logs.
+        heads: Vec<(LogId, Head)>,
     },
     /// How the space stands with this peer has changed: see [`Session::view`].
     Changed(SpaceId),

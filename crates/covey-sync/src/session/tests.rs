@@ -129,7 +129,7 @@ impl End {
                 self.forks += 1;
                 return Some(());
             }
-            Output::Changed(_) | Output::Closed(_) => return Some(()),
+            Output::Changed(_) | Output::Theirs { .. } | Output::Closed(_) => return Some(()),
         };
         self.todo.push_back(input);
         Some(())

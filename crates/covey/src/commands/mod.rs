@@ -1,10 +1,15 @@
 //! One module per group of commands; each takes its arguments, asks the node, and prints.
 
+mod audit;
+mod backup;
 mod config;
+mod consent;
+mod device;
 mod doctor;
 mod init;
 mod invite;
 mod join;
+mod member;
 mod record;
 mod space;
 pub(crate) mod status;
@@ -27,6 +32,9 @@ pub(crate) use space::typed;
 
 /// Does what the command line says.
 pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
+    if let Some(yes) = args.command.consent() {
+        consent::can_be_had(yes)?;
+    }
     match &args.command {
         Command::Init(init) => init::run(args, init, out).await,
         Command::Up(up) => crate::up::run(args, up, out).await,
@@ -34,10 +42,18 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         Command::Doctor => doctor::run(args, out).await,
         Command::Peer(Peer::List) => status::peers(&Client::new(args)?, out).await,
         Command::Space(command) => space(args, command, out).await,
+        Command::Member(command) => {
+            let done = member::run(&Client::new(args)?, command, out).await;
+            done.map_err(|failure| failure.in_space(command.space()))
+        }
+        Command::Device(command) => device::run(&Client::new(args)?, command, out).await,
+        Command::Audit(audit) => audit::run(&Client::new(args)?, audit, out).await,
         Command::Invite(invite) => invite::invite(&Client::new(args)?, invite, out).await,
         Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
         Command::Record(command) => record(args, command, out).await,
         Command::Demo(demo) => crate::demo::run(args, demo, out).await,
+        Command::Backup(order) => backup::backup(args, order, out).await,
+        Command::Restore(order) => backup::restore(args, order, out).await,
         Command::Config(command) => config::run(args, command, out).await,
         Command::Web => web(&Client::new(args)?, out).await,
         Command::Completions { shell } => completions(*shell, out),
@@ -51,6 +67,12 @@ async fn space(args: &Args, command: &Space, out: &Out) -> Result<(), Failure> {
         Space::Create { name } => space::create(&client, name, args, out).await,
         Space::List => space::list(&client, out).await,
         Space::Show { space } => space::show(&client, space, out).await,
+        Space::Leave { space, yes } => {
+            let left = member::leave(&client, space, *yes, out).await;
+            left.map_err(|failure| failure.in_space(space))
+        }
+        Space::RotateKey { space } => member::rotate_key(&client, space, out).await,
+        Space::History { space, rule } => member::history(&client, space, *rule, out).await,
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn list(
     let parameters = [("where", filter.map(str::to_owned)), ("limit", limit.map(|limit| limit.to_string()))];
     let query = with_query(place_path(place, &["records"]), &parameters);
     let chunks = pin!(client.download(&query).await?);
-    let mut records = pin!(super::transfer::records(chunks));
+    let mut records = pin!(super::transfer::values::<RecordDto>(chunks));
     let mut is_empty = true;
     while let Some(record) = records.next().await {
         let record = record?;

@@ -72,7 +72,8 @@ pub(super) async fn show(client: &Client, name: &str, out: &Out) -> Result<(), F
     out.line(&out.paint(Tone::Strong, &visible(&space.name)))?;
     let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
     out.line(&format!("  {} {}", label("Id"), space.id))?;
-    out.line(&format!("  {} {}", label("You are"), space.role.as_deref().unwrap_or("not known yet")))?;
+    let roleless = if super::status::is_out(&space) { "no longer in it" } else { "not known yet" };
+    out.line(&format!("  {} {}", label("You are"), space.role.as_deref().unwrap_or(roleless)))?;
     let (records, entries) =
         (count(space.records, "record", "records"), count(space.entries, "entry", "entries"));
     out.line(&format!("  {} {records} in {entries}", label("Holds")))?;
@@ -86,13 +87,20 @@ pub(super) async fn show(client: &Client, name: &str, out: &Out) -> Result<(), F
         out.table(&["NAME", "RECORDS"], &rows)?;
     }
     out.line(&out.paint(Tone::Strong, "\nSync"))?;
+    show_sync(&space, &peers, out)
+}
+
+fn show_sync(space: &SpaceDto, peers: &[PeerDto], out: &Out) -> Result<(), Failure> {
+    if super::status::is_out(space) {
+        return out.line("  It has ended; what came until then can be read.");
+    }
     if space.sync.is_empty() {
         return out.line("  No other device has this space yet.");
     }
-    for sync in &space.sync {
-        out.line(&format!("  {}", super::status::sync_sentence(sync, &peers)))?;
-    }
-    Ok(())
+    space
+        .sync
+        .iter()
+        .try_for_each(|sync| out.line(&format!("  {}", super::status::sync_sentence(sync, peers))))
 }
 
 fn member_row(member: &MemberDto) -> Vec<String> {

@@ -69,12 +69,23 @@ pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> 
     let rows: Vec<Vec<String>> = spaces.iter().map(space_row).collect();
     out.table(&["NAME", "YOU", "PEOPLE", "RECORDS", "ENTRIES", "SYNC", "ID"], &rows)?;
     for space in spaces {
+        if is_out(space) {
+            let line =
+                format!("  {}: you are no longer in it; what came can still be read", visible(&space.name));
+            out.line(&out.paint(Tone::Look, &line))?;
+            continue;
+        }
         for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
             let line = format!("  {}: {}", visible(&label(space, spaces)), sync_sentence(sync, peers));
             out.line(&out.paint(Tone::Look, &line))?;
         }
     }
     Ok(())
+}
+
+/// Whether this user was put out of the space, or has left it. Before the first sync nobody is known to be in it.
+pub(super) fn is_out(space: &SpaceDto) -> bool {
+    space.role.is_none() && space.members > 0
 }
 
 /// The name of a space, with the beginning of its id where another one has the same name.
@@ -87,13 +98,14 @@ fn space_row(space: &SpaceDto) -> Vec<String> {
     let all = space.sync.len();
     let good = space.sync.iter().filter(|sync| sync.state == "in_sync").count();
     let sync = match (all, good) {
+        _ if is_out(space) => "ended".to_owned(),
         (0, _) => "no other device yet".to_owned(),
         (all, good) if all == good => "in sync".to_owned(),
         (all, good) => format!("{good} of {}", count(all as u64, "device", "devices")),
     };
     vec![
         space.name.clone(),
-        space.role.clone().unwrap_or_else(|| "?".to_owned()),
+        space.role.clone().unwrap_or_else(|| if is_out(space) { "out" } else { "?" }.to_owned()),
         grouped(space.members),
         grouped(space.records),
         grouped(space.entries),

@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use covey_api::dto::{ImportDto, RecordDto};
 use futures::{Stream, StreamExt, stream};
 use indicatif::ProgressBar;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
@@ -199,7 +200,7 @@ pub(super) async fn export(client: &Client, place: &Place, format: Format, out: 
     }
     // A file gets what the node sends, byte for byte; a terminal must not be steered by it.
     if out.reaches_a_terminal() {
-        let mut records = pin!(records(chunks));
+        let mut records = pin!(values::<RecordDto>(chunks));
         while let Some(record) = records.next().await {
             out.document(&record?)?;
         }
@@ -219,7 +220,7 @@ async fn export_csv(
     out: &Out,
 ) -> Result<(), Failure> {
     let mut fields = BTreeSet::new();
-    let mut pass = pin!(records(first));
+    let mut pass = pin!(values::<RecordDto>(first));
     while let Some(record) = pass.next().await {
         fields.extend(document(&record?)?.into_iter().map(|(name, _)| name));
     }
@@ -229,7 +230,7 @@ async fn export_csv(
     table.row(std::iter::once(id_column).chain(fields.iter().map(String::as_str)))?;
     let mut late = 0;
     let second = pin!(client.download(url).await?);
-    let mut pass = pin!(records(second));
+    let mut pass = pin!(values::<RecordDto>(second));
     while let Some(record) = pass.next().await {
         let record = record?;
         let mut doc = document(&record)?;
@@ -283,10 +284,10 @@ impl Table<'_> {
     }
 }
 
-/// The records in a stream of JSON lines.
-pub(super) fn records(
+/// The values in a stream of JSON lines.
+pub(super) fn values<T: DeserializeOwned>(
     chunks: impl Stream<Item = Result<Bytes, Failure>> + Unpin,
-) -> impl Stream<Item = Result<RecordDto, Failure>> {
+) -> impl Stream<Item = Result<T, Failure>> {
     let state = (chunks, BytesMut::new());
     stream::try_unfold(state, |(mut chunks, mut buffer)| async move {
         // How much of the buffer is known to hold no end of a line: each byte is looked at once.
@@ -294,10 +295,10 @@ pub(super) fn records(
         loop {
             if let Some(end) = buffer[searched..].iter().position(|&byte| byte == b'\n') {
                 let line = buffer.split_to(searched + end + 1);
-                let record = serde_json::from_slice(&line).map_err(|error| {
-                    Failure::failed("the node sent a line that is no record").because(error)
+                let value = serde_json::from_slice(&line).map_err(|error| {
+                    Failure::failed("the node sent a line that is not what was asked for").because(error)
                 })?;
-                return Ok(Some((record, (chunks, buffer))));
+                return Ok(Some((value, (chunks, buffer))));
             }
             searched = buffer.len();
             if searched > MAX_LINE_BYTES {
@@ -306,7 +307,7 @@ pub(super) fn records(
             match chunks.next().await {
                 Some(chunk) => buffer.extend_from_slice(&chunk?),
                 None if buffer.is_empty() => return Ok(None),
-                None => return Err(Failure::failed("the node's answer ends in the middle of a record")),
+                None => return Err(Failure::failed("the node's answer ends in the middle of a line")),
             }
         }
     })
@@ -351,12 +352,12 @@ mod tests {
         let doc = format!("{{\"x\":\"{}\"}}", "y".repeat(5 << 20));
         let text = Bytes::from(format!("{{\"id\":\"a\",\"doc\":{doc}}}\n{{\"id\":\"b\",\"doc\":{{}}}}\n"));
         let chunks: Vec<_> = text.chunks(CHUNK_BYTES).map(|chunk| Ok(text.slice_ref(chunk))).collect();
-        let read: Vec<_> = records(stream::iter(chunks)).collect().await;
+        let read: Vec<_> = values::<RecordDto>(stream::iter(chunks)).collect().await;
         let read: Vec<RecordDto> = read.into_iter().map(Result::unwrap).collect();
         assert_eq!((read[0].doc.get(), read[1].id.as_str()), (doc.as_str(), "b"));
 
         let endless = stream::repeat_with(|| Ok(Bytes::from(vec![b' '; 1 << 20])));
-        let first = Box::pin(records(endless)).next().await.unwrap();
+        let first = Box::pin(values::<RecordDto>(endless)).next().await.unwrap();
         assert!(first.unwrap_err().message().contains("without end"));
     }
 

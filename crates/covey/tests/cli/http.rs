@@ -176,6 +176,23 @@ async fn events_are_numbered_resumed_and_reset() {
     assert!(reset["position"].as_u64() >= positions.last().copied());
 }
 
+#[tokio::test]
+async fn an_event_tells_that_who_is_in_a_space_has_changed() {
+    let home = Home::new();
+    let node = home.up();
+    home.ok(&["space", "create", "garden"]);
+    let space = home.json(&["space", "show", "garden"])["id"].clone();
+    let mut live = listen(&node, "events").await;
+    home.ok(&["space", "rotate-key", "garden"]);
+    loop {
+        let event = next(&mut live).await;
+        if event["event"] == "members_changed" {
+            assert_eq!(event["space"], space);
+            return;
+        }
+    }
+}
+
 #[test]
 fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_scripts() {
     let home = Home::new();

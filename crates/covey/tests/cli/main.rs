@@ -2,10 +2,13 @@
 //! interface.
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
+#[cfg(unix)]
+mod backup;
 mod commands;
 #[cfg(target_os = "linux")]
 mod disk;
 mod http;
+mod members;
 mod pair;
 mod support;
 #[cfg(unix)]

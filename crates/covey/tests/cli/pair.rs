@@ -1,25 +1,9 @@
 //! Two nodes in two processes, over QUIC on the loopback interface.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::process::Stdio;
 
-use crate::support::{Home, Lines, PATIENCE, QUIC, finish, lines_of, stderr};
+use crate::support::{Home, Lines, QUIC, finish, lines_of, stderr, until};
 use serde_json::{Value, json};
-
-/// Asks until the answer is right: `covey status` has no way to wait.
-fn until(home: &Home, args: &[&str], right: impl Fn(&Value) -> bool) -> Value {
-    let started = Instant::now();
-    loop {
-        let answer = home.json(args);
-        if right(&answer) {
-            return answer;
-        }
-        assert!(started.elapsed() < PATIENCE, "still {answer}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 #[test]
 fn who_joins_by_a_link_has_the_records_and_sees_changes_live() {

@@ -16,8 +16,21 @@ use tempfile::TempDir;
 /// share two cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Flags of a node that others on this machine reach.
+/// For `up`: the network, on the loopback interface.
 pub(crate) const QUIC: [&str; 4] = ["--network", "lan", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
+/// Asks until the answer is right: a command that shows has no way to wait.
+pub(crate) fn until(home: &Home, args: &[&str], right: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let answer = home.json(args);
+        if right(&answer) {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "still {answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
 
 /// A home folder and the commands that run on it.
 pub(crate) struct Home {
@@ -67,6 +80,12 @@ impl Home {
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let text = self.ok(&[args, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
+    }
+
+    /// As [`Home::json`], for a command that may say that something is wrong.
+    pub(crate) fn json_whatever(&self, args: &[&str]) -> Value {
+        let output = self.run(&[args, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 
     /// Runs a command that must fail with this exit code; gives its stderr.

@@ -270,6 +270,34 @@ fn ctrl_c_at_the_prompt_ends_the_command() {
 }
 
 #[test]
+fn what_can_not_be_taken_back_is_asked_about_and_only_a_yes_counts() {
+    let home = Home::new();
+    let _node = home.up();
+    home.ok(&["space", "create", "garden"]);
+    let device = ["device", "revoke", "laptop"];
+    for answer in ["n", "", "yep"] {
+        let mut revoke = Terminal::open(&home, &device, &[]);
+        revoke.until("Put laptop, the device you are sitting at,");
+        revoke.until("out of garden? [y/N] ");
+        revoke.types(answer);
+        let (exit, shown) = revoke.ends();
+        assert_eq!(exit, 1, "{shown}");
+        assert!(shown.contains("nothing was changed"), "{shown}");
+    }
+    let mut leave = Terminal::open(&home, &["space", "leave", "garden"], &[]);
+    leave.until("Leave garden with all your devices?");
+    leave.presses_ctrl_c();
+    assert_eq!(leave.ends().0, 130);
+    // The question is not the last word: what is not allowed stays so.
+    let mut leave = Terminal::open(&home, &["space", "leave", "garden"], &[]);
+    leave.until("[y/N] ");
+    leave.types("Y");
+    let (exit, shown) = leave.ends();
+    assert_eq!(exit, 4, "{shown}");
+    assert!(shown.contains("you are the last owner"), "{shown}");
+}
+
+#[test]
 fn a_signal_at_the_prompt_ends_a_node_in_order() {
     let home = Home::new();
     let mut up =

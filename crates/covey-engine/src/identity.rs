@@ -1,25 +1,38 @@
-//! Who this node is: the secrets and names that its store keeps.
+//! Who this replica is: the secrets and names that its rows keep.
 
 use covey_space::{Device, DeviceCert, KemSecret, ops::is_display_name};
-use covey_store::{Reader, StoreError, Tx};
+use covey_store::StoreError;
 use covey_types::{DeviceSecret, SecretBytes, UserSecret, wire};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Profile, status::Identity};
+use crate::{Rows, RowsMut};
 
 const META: &str = "identity";
 
 /// Longest stored identity, bytes.
 const MAX_STORED_BYTES: usize = 4096;
 
+/// The names of a user and of their device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// What people call the user.
+    pub user_name: String,
+    /// What people call the device.
+    pub device_name: String,
+}
+
 /// The secrets of this device and of its user.
 #[derive(Debug, Clone)]
-pub(crate) struct Secrets {
-    pub(crate) device: DeviceSecret,
-    pub(crate) user: UserSecret,
-    pub(crate) kem: KemSecret,
-    pub(crate) profile: Profile,
+pub struct Secrets {
+    /// Signs entries; the device's identity on the network.
+    pub device: DeviceSecret,
+    /// Certifies the user's devices.
+    pub user: UserSecret,
+    /// Opens the keys that are sealed to this device.
+    pub kem: KemSecret,
+    /// The names.
+    pub profile: Profile,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,7 +47,7 @@ struct Stored {
 
 impl Secrets {
     /// A new person on a new device.
-    pub(crate) fn generate(profile: Profile) -> Result<Self, String> {
+    pub fn generate(profile: Profile) -> Result<Self, String> {
         for name in [&profile.user_name, &profile.device_name] {
             if !is_display_name(name) {
                 return Err(format!(
@@ -51,7 +64,7 @@ impl Secrets {
     }
 
     /// The identity in a store, if there is one.
-    pub(crate) fn load(reader: &Reader<'_>) -> Result<Option<Self>, StoreError> {
+    pub fn load(reader: &impl Rows) -> Result<Option<Self>, StoreError> {
         let Some(bytes) = reader.meta(META)?.map(Zeroizing::new) else { return Ok(None) };
         let stored: Stored = wire::decode("the identity", &bytes, MAX_STORED_BYTES)
             .map_err(|err| StoreError::Corrupt { doing: "read the identity", reason: err.to_string() })?;
@@ -64,7 +77,7 @@ impl Secrets {
     }
 
     /// Puts the identity into a store.
-    pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    pub fn save(&self, tx: &mut impl RowsMut) -> Result<(), StoreError> {
         let stored = Stored {
             version: 1,
             device: self.device.seed(),
@@ -77,18 +90,8 @@ impl Secrets {
     }
 
     /// This device, certified by its user.
-    pub(crate) fn certified(&self) -> Device {
+    pub fn certified(&self) -> Device {
         let cert = DeviceCert::sign(&self.user, &self.device, self.kem.public());
         Device { cert, name: self.profile.device_name.clone() }
-    }
-
-    /// What others may know.
-    pub(crate) fn public(&self) -> Identity {
-        Identity {
-            user: self.user.id(),
-            user_name: self.profile.user_name.clone(),
-            device: self.device.id(),
-            device_name: self.profile.device_name.clone(),
-        }
     }
 }

@@ -5,21 +5,23 @@
 use std::collections::HashMap;
 
 use covey_records::Devices;
-use covey_store::{Reader, StoreError, Tx};
+use covey_store::StoreError;
 use covey_types::DeviceId;
+
+use crate::{Rows, RowsMut};
 
 const META: &str = "devices";
 
 /// The numbers that were given.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceTable {
+pub struct DeviceTable {
     by_number: Vec<DeviceId>,
     by_id: HashMap<DeviceId, u32>,
     stored: usize,
 }
 
 impl DeviceTable {
-    pub(crate) fn load(reader: &Reader<'_>) -> Result<Self, StoreError> {
+    pub(crate) fn load(reader: &impl Rows) -> Result<Self, StoreError> {
         let bytes = reader.meta(META)?.unwrap_or_default();
         let mut table = Self::default();
         for id in bytes.chunks_exact(32).filter_map(DeviceId::from_slice) {
@@ -30,7 +32,7 @@ impl DeviceTable {
     }
 
     /// Stores the numbers that were given since the last time.
-    pub(crate) fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    pub(crate) fn save(&mut self, tx: &mut impl RowsMut) -> Result<(), StoreError> {
         if self.stored < self.by_number.len() {
             let bytes: Vec<u8> = self.by_number.iter().flat_map(|id| id.0).collect();
             tx.set_meta(META, &bytes)?;

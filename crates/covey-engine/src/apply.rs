@@ -2,14 +2,14 @@
 
 use covey_log::Header;
 use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
-use covey_store::{RecordRow, SpaceKey, StoreError, Tx};
+use covey_store::{CollectionKey, RecordRow, SpaceKey, StoreError};
 use covey_types::{
     LogId,
     limits::{MAX_OPS_PER_ENTRY, MAX_RECORD_BYTES},
     wire::DecodeError,
 };
 
-use crate::devices::DeviceTable;
+use crate::{Rows, RowsMut, devices::DeviceTable};
 
 /// Why an entry's operations could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub(crate) enum ApplyError {
 /// Longest record that this device may make by merging into what is there, bytes of document and merge state: four
 /// largest documents. Each change has its own limit, and without this one they would add up to records that nobody can
 /// hold. Those of others are merged whatever comes of it, since all replicas must come to the same.
-pub(crate) const MAX_MERGED_BYTES: usize = 4 * MAX_RECORD_BYTES;
+pub const MAX_MERGED_BYTES: usize = 4 * MAX_RECORD_BYTES;
 
 /// Who wrote the entry that is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) enum Writer {
 /// Applies the operations of one entry, all or none; how many of them a newer version has written, which can only be
 /// kept. Applying an entry once more changes nothing but what was not understood before.
 pub(crate) fn apply(
-    tx: &mut Tx<'_>,
+    tx: &mut impl RowsMut,
     space: SpaceKey,
     devices: &mut DeviceTable,
     header: &Header,
@@ -53,11 +53,7 @@ pub(crate) fn apply(
     writer: Writer,
 ) -> Result<usize, ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
-    let ops = BodyReader::new(plain).take(MAX_OPS_PER_ENTRY + 1).collect::<Result<Vec<_>, _>>()?;
-    if ops.len() > MAX_OPS_PER_ENTRY {
-        let err = DecodeError::malformed("an entry", format!("more than {MAX_OPS_PER_ENTRY} operations"));
-        return Err(ApplyError::Body(err));
-    }
+    let ops = operations(plain)?;
     let stamp = Stamp { hlc: header.hlc, device: header.log.device };
     let mut unknown = 0;
     for op in &ops {
@@ -71,7 +67,17 @@ pub(crate) fn apply(
     Ok(unknown)
 }
 
-fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> {
+/// The operations in a body, all of them sound.
+pub(crate) fn operations(plain: &[u8]) -> Result<Vec<Op<'_>>, DecodeError> {
+    let ops = BodyReader::new(plain).take(MAX_OPS_PER_ENTRY + 1).collect::<Result<Vec<_>, _>>()?;
+    if ops.len() > MAX_OPS_PER_ENTRY {
+        return Err(DecodeError::malformed("an entry", format!("more than {MAX_OPS_PER_ENTRY} operations")));
+    }
+    Ok(ops)
+}
+
+/// The record that an operation is about: its collection and id.
+pub(crate) fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> {
     match op {
         Op::Put { collection, id, .. }
         | Op::Delete { collection, id, .. }
@@ -84,7 +90,7 @@ fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> {
 
 #[expect(clippy::too_many_arguments, reason = "the loop's body, split off for reading")]
 fn apply_one(
-    tx: &mut Tx<'_>,
+    tx: &mut impl RowsMut,
     space: SpaceKey,
     devices: &mut DeviceTable,
     op: &Op<'_>,
@@ -127,7 +133,7 @@ fn apply_one(
 
 /// What came of writing a row. A document that SQLite can't read, though the records crate could, is left out here as on
 /// every other replica: one record of a hostile member must not stop the log.
-fn left_out<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(crate) fn left_out<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match written {
         Err(err @ StoreError::BadDocument { .. }) => {
             tracing::warn!(%err, "a record is left out");
@@ -138,9 +144,12 @@ fn left_out<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
 }
 
 /// The merged state of a record; an empty one if there is none.
-pub(crate) fn load(
-    reader: &covey_store::Reader<'_>,
-    collection: covey_store::CollectionKey,
+///
+/// # Errors
+/// The backend's.
+pub fn load_record(
+    reader: &impl Rows,
+    collection: CollectionKey,
     id: &str,
     devices: &impl Devices,
 ) -> Result<Record, StoreError> {

@@ -1,0 +1,139 @@
+//! Acts of membership, with their fields and in words.
+
+use covey_node::{Act, Deed, HistoryPolicy, Person};
+
+use crate::dto::{ACT_KINDS, ActDto, PersonDto};
+
+pub(crate) fn act(act: Act) -> ActDto {
+    let text = words(&act);
+    let mut dto = ActDto {
+        at: super::rfc3339(act.hlc.wall_ms()),
+        hlc: act.hlc.to_string(),
+        who: person(act.who),
+        what: kind(&act.deed).to_owned(),
+        whom: act.whom.map(person),
+        role: None,
+        name: None,
+        history: None,
+        devices: None,
+        epoch: None,
+        text,
+        stands: act.stands,
+        log: act.log.to_string(),
+        seq: act.seq,
+        part: act.part as u64,
+        hash: act.hash.to_string(),
+    };
+    add_fields(&mut dto, act.deed);
+    dto
+}
+
+fn add_fields(dto: &mut ActDto, deed: Deed) {
+    match deed {
+        Deed::Found { name, history } => {
+            dto.name = Some(name);
+            dto.history = Some(super::history(history));
+        }
+        Deed::AddMember { role, devices } => {
+            dto.role = Some(role.to_string());
+            dto.devices = Some(devices);
+        }
+        Deed::SetRole { role } => dto.role = Some(role.to_string()),
+        Deed::RotateKey { epoch } => dto.epoch = Some(epoch.to_string()),
+        Deed::RenameUser { name } | Deed::RenameDevice { name } => dto.name = Some(name),
+        Deed::SetSpace { name, history } => {
+            dto.name = name;
+            dto.history = history.map(super::history);
+        }
+        Deed::AddDevice
+        | Deed::RemoveMember
+        | Deed::RemoveDevice
+        | Deed::ShareKey { .. }
+        | Deed::Unknown { .. } => {}
+    }
+}
+
+fn kind(deed: &Deed) -> &'static str {
+    let place = match deed {
+        Deed::Found { .. } => 0,
+        Deed::AddMember { .. } => 1,
+        Deed::AddDevice => 2,
+        Deed::SetRole { .. } => 3,
+        Deed::RemoveMember => 4,
+        Deed::RemoveDevice => 5,
+        Deed::RotateKey { .. } => 6,
+        Deed::ShareKey { .. } => 7,
+        Deed::RenameUser { .. } => 8,
+        Deed::RenameDevice { .. } => 9,
+        Deed::SetSpace { .. } => 10,
+        Deed::Unknown { .. } => 11,
+    };
+    ACT_KINDS[place]
+}
+
+fn person(person: Person) -> PersonDto {
+    PersonDto {
+        user_id: person.user.map(|user| user.to_string()),
+        user: person.user_name,
+        peer_id: person.device.map(|device| device.to_string()),
+        device: person.device_name,
+    }
+}
+
+/// What was done, to be put behind the name of who did it.
+fn words(act: &Act) -> String {
+    let whom = act.whom.as_ref();
+    let user = || named(whom.and_then(|whom| whom.user_name.as_deref()), "somebody");
+    let device = || whose_device(&act.who, whom);
+    let is_self = whom.is_some_and(|whom| whom.user.is_some() && whom.user == act.who.user);
+    match &act.deed {
+        Deed::Found { name, .. } => format!("founded the space {name}"),
+        Deed::AddMember { role, devices } if is_self => {
+            format!("took in a further device of their own, {}, as {role}", devices.join(", "))
+        }
+        Deed::AddMember { role, devices } => {
+            format!("took {} in as {role}, with {}", user(), devices.join(", "))
+        }
+        Deed::AddDevice => format!("took in {}", device()),
+        Deed::SetRole { role } if is_self => format!("made themself {role}"),
+        Deed::SetRole { role } => format!("made {} {role}", user()),
+        Deed::RemoveMember if is_self => "left".to_owned(),
+        Deed::RemoveMember => format!("removed {}", user()),
+        Deed::RemoveDevice => format!("removed {}", device()),
+        Deed::RotateKey { .. } => "changed the key".to_owned(),
+        Deed::ShareKey { devices: 1 } => "passed the key on to 1 device".to_owned(),
+        Deed::ShareKey { devices } => format!("passed the key on to {devices} devices"),
+        Deed::RenameUser { name } => format!("took the name {name}"),
+        // It has that name now, or a later one: only whose it is tells more.
+        Deed::RenameDevice { name } if is_self => format!("renamed their own device to {name}"),
+        Deed::RenameDevice { name } => format!("renamed {}'s device to {name}", user()),
+        Deed::SetSpace { name, history } => set_space(name.as_deref(), *history),
+        Deed::Unknown { kind } => format!("did what this version of Covey does not know (act {kind})"),
+    }
+}
+
+fn named<'a>(name: Option<&'a str>, nameless: &'a str) -> &'a str {
+    name.unwrap_or(nameless)
+}
+
+/// A device by its name, or its id if that is all there is, and by whose it is.
+fn whose_device(who: &Person, whom: Option<&Person>) -> String {
+    let Some(whom) = whom else { return "a device".to_owned() };
+    let id = whom.device.map(|device| device.to_string()).unwrap_or_default();
+    let device = named(whom.device_name.as_deref(), &id);
+    match &whom.user_name {
+        _ if whom.user.is_some() && whom.user == who.user => format!("their own device {device}"),
+        Some(user) => format!("{user}'s device {device}"),
+        None => format!("the device {device}"),
+    }
+}
+
+fn set_space(name: Option<&str>, history: Option<HistoryPolicy>) -> String {
+    let name = name.map(|name| format!("named the space {name}"));
+    let history = history.map(|history| match history {
+        HistoryPolicy::Full => "let newcomers read all of history",
+        HistoryPolicy::FromJoining => "let newcomers read from their joining on",
+    });
+    let done: Vec<String> = name.into_iter().chain(history.map(str::to_owned)).collect();
+    if done.is_empty() { "changed nothing of the space".to_owned() } else { done.join(" and ") }
+}

@@ -1,0 +1,225 @@
+//! People, devices and acts, as they travel.
+
+use serde::{Deserialize, Serialize};
+
+use super::SpaceName;
+
+/// One of a member's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceDto {
+    /// Its id.
+    pub peer_id: String,
+    /// Its name.
+    pub name: String,
+    /// Twenty characters for two people to compare.
+    pub fingerprint: String,
+    /// Whether it is the one that this node runs on.
+    pub this: bool,
+}
+
+/// A person in a space: `GET spaces/{space}/members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberDto {
+    /// The person's id.
+    pub user_id: String,
+    /// The name.
+    pub name: String,
+    /// `guest`, `member`, `admin` or `owner`.
+    pub role: String,
+    /// Whether it is the one whom this node belongs to.
+    pub you: bool,
+    /// Their devices in this space.
+    pub devices: Vec<DeviceDto>,
+}
+
+/// `PATCH spaces/{space}/members/{user}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// `guest`, `member`, `admin` or `owner`.
+    pub role: String,
+}
+
+/// Somebody was put out of a space, or left it: `DELETE spaces/{space}/members/{user}`, `POST spaces/{space}/leave`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedDto {
+    /// Of which space.
+    pub space: SpaceName,
+    /// The person's id.
+    pub user_id: String,
+    /// The person's name.
+    pub name: String,
+}
+
+/// A space whose key was changed: `POST spaces/{space}/rotate-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedDto {
+    /// Which.
+    pub space: SpaceName,
+}
+
+/// Who may read what was written before they joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HistoryDto {
+    /// Everybody everything.
+    Full,
+    /// Everybody what is written from their joining on.
+    FromJoining,
+}
+
+/// `PUT spaces/{space}/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewHistory {
+    /// The rule for those who join from now on.
+    pub history: HistoryDto,
+}
+
+/// `GET spaces/{space}/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceHistoryDto {
+    /// Which space.
+    pub space: SpaceName,
+    /// The rule for those who join.
+    pub history: HistoryDto,
+}
+
+/// What a device is called in a space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSpaceDto {
+    /// The space's id.
+    pub id: String,
+    /// The space's name.
+    pub name: String,
+    /// The device's name there.
+    pub device: String,
+}
+
+/// A device of this user, or of somebody who shares a space with them: `GET devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownDeviceDto {
+    /// Its id.
+    pub peer_id: String,
+    /// Its name.
+    pub name: String,
+    /// The id of the person it belongs to.
+    pub user_id: String,
+    /// The name of the person.
+    pub user: String,
+    /// Whether it belongs to this node's user.
+    pub yours: bool,
+    /// Whether it is the one that this node runs on.
+    pub this: bool,
+    /// Twenty characters for two people to compare.
+    pub fingerprint: String,
+    /// `here`, `connected`, `reachable` or `offline`.
+    pub state: String,
+    /// When it was last connected, RFC 3339, if it isn't now and was since this node started.
+    pub last_seen: Option<String>,
+    /// The spaces that it and this node are in.
+    pub spaces: Vec<DeviceSpaceDto>,
+}
+
+/// `PATCH devices/{device}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeviceName {
+    /// The name, for people.
+    pub name: String,
+}
+
+/// What came of an act on a device in one space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneInSpaceDto {
+    /// The space's id.
+    pub id: String,
+    /// The space's name.
+    pub name: String,
+    /// Whether it was done.
+    pub done: bool,
+    /// Why not, in a sentence.
+    pub reason: Option<String>,
+}
+
+/// What came of renaming or revoking a device: `PATCH` and `DELETE devices/{device}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceDoneDto {
+    /// The device's id.
+    pub peer_id: String,
+    /// Its name, the new one after a renaming.
+    pub name: String,
+    /// One line for each space that it is in.
+    pub spaces: Vec<DoneInSpaceDto>,
+}
+
+/// Somebody concerned by an act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonDto {
+    /// The person's id; `null` if it isn't known whose device it was.
+    pub user_id: Option<String>,
+    /// The person's name, as it is now.
+    pub user: Option<String>,
+    /// The device's id, where one is concerned.
+    pub peer_id: Option<String>,
+    /// The device's name, as it is now.
+    pub device: Option<String>,
+}
+
+/// The names of the kinds of acts, as in [`ActDto::what`].
+pub const ACT_KINDS: [&str; 12] = [
+    "found",
+    "add_member",
+    "add_device",
+    "set_role",
+    "remove_member",
+    "remove_device",
+    "rotate_key",
+    "share_key",
+    "rename_user",
+    "rename_device",
+    "set_space",
+    "unknown",
+];
+
+/// One act in the membership of a space: a line of `GET spaces/{space}/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActDto {
+    /// When, by its author's clock, RFC 3339.
+    pub at: String,
+    /// The same on the hybrid clock: `milliseconds.counter`.
+    pub hlc: String,
+    /// Who.
+    pub who: PersonDto,
+    /// What: one of [`ACT_KINDS`].
+    pub what: String,
+    /// To whom, where it concerns somebody.
+    pub whom: Option<PersonDto>,
+    /// The role that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The name that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The rule for history that is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryDto>,
+    /// The names of the devices that a member is taken in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<String>>,
+    /// The epoch that begins: the id of the new key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// What and to whom, in words.
+    pub text: String,
+    /// Whether it has effect; it has none if it fell because of what others did at the same moment.
+    pub stands: bool,
+    /// The log in which its entry stands: `device/incarnation`.
+    pub log: String,
+    /// The entry's place there, from 1.
+    pub seq: u64,
+    /// The act's place in the entry, from 0.
+    pub part: u64,
+    /// The hash of the entry, which its author has signed.
+    pub hash: String,
+}

@@ -1,0 +1,97 @@
+//! Who did what to the membership of a space.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, header},
+    response::Response,
+};
+use covey_node::{Act, UserId};
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{ApiState, records::NDJSON};
+use crate::{
+    convert,
+    dto::ACT_KINDS,
+    extract::{InPath, InQuery},
+    find::{Named, pick},
+    problem::Problem,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditQuery {
+    since: Option<String>,
+    who: Option<String>,
+    what: Option<String>,
+}
+
+/// The acts as JSON lines. There are no more of them than are kept in memory anyhow: they are who is in the space.
+pub(super) async fn audit(
+    State(state): State<ApiState>,
+    InPath(space): InPath<String>,
+    InQuery(query): InQuery<AuditQuery>,
+) -> Result<Response, Problem> {
+    let acts = state.node.space(&space)?.audit().await?;
+    let since_ms = query.since.as_deref().map(since_ms).transpose()?;
+    let who = query.who.as_deref().map(|wanted| author(&acts, wanted)).transpose()?;
+    let what = query.what.as_deref().map(kind).transpose()?;
+    let wanted = acts
+        .into_iter()
+        .filter(|act| since_ms.is_none_or(|since| i128::from(act.hlc.wall_ms()) >= since))
+        .filter(|act| who.is_none_or(|who| act.who.user == Some(who)))
+        .map(convert::act)
+        .filter(|act| what.is_none_or(|what| act.what == what));
+    let mut lines = Vec::new();
+    for act in wanted {
+        serde_json::to_writer(&mut lines, &act).map_err(|error| Problem::internal(error.to_string()))?;
+        lines.push(b'\n');
+    }
+    let mut response = Response::new(Body::from(lines));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
+    Ok(response)
+}
+
+fn since_ms(text: &str) -> Result<i128, Problem> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| {
+        Problem::invalid(format!("{text:?} is no time: {error}; write it like 2026-11-21T07:41:00Z"))
+    })?;
+    Ok(time.unix_timestamp_nanos().div_euclid(1_000_000))
+}
+
+fn kind(text: &str) -> Result<&'static str, Problem> {
+    let unknown =
+        || Problem::invalid(format!("{text:?} is no kind of act; kinds are {}", ACT_KINDS.join(", ")));
+    ACT_KINDS.into_iter().find(|kind| *kind == text).ok_or_else(unknown)
+}
+
+/// Whoever has acted, or was acted upon, in the space, by id, part of it, or name: also those who are out.
+fn author(acts: &[Act], wanted: &str) -> Result<UserId, Problem> {
+    let people = acts.iter().flat_map(|act| std::iter::once(&act.who).chain(&act.whom));
+    let all: BTreeMap<UserId, Option<&String>> =
+        people.filter_map(|person| Some((person.user?, person.user_name.as_ref()))).collect();
+    let named = |(user, name): (UserId, Option<&String>)| Named {
+        id: user.to_string(),
+        names: name.into_iter().cloned().collect(),
+        what: user,
+    };
+    pick("member", wanted, all.into_iter().map(named).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_and_with_an_offset_are_times() {
+        assert_eq!(since_ms("1970-01-01T00:00:01Z").unwrap(), 1000);
+        assert_eq!(since_ms("1970-01-01T01:00:00+01:00").unwrap(), 0);
+        assert_eq!(since_ms("1969-12-31T23:59:59.9995Z").unwrap(), -1);
+        for bad in ["", "yesterday", "2026-11-21", "2026-11-21T07:41:00"] {
+            assert_eq!(since_ms(bad).unwrap_err().status().as_u16(), 400, "{bad}");
+        }
+    }
+}

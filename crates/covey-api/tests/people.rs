@@ -1,0 +1,229 @@
+//! The routes for people, devices and acts, as programs and as strangers meet them: a real node, real HTTP.
+#![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
+
+use covey_api::{ApiConfig, Server, Token, serve};
+use covey_node::{NetworkMode, Node, NodeConfig, Profile};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A node on its own, whose user owns the space `garden`.
+struct Served {
+    _home: TempDir,
+    node: Node,
+    server: Server,
+    token: String,
+}
+
+/// What was answered: the status, the kind of the body, and the body.
+struct Answer {
+    status: u16,
+    kind: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Asserts that this is a problem document of this status and type; gives its detail.
+    fn problem(&self, status: u16, name: &str) -> String {
+        assert_eq!((self.status, self.kind.as_str()), (status, "application/problem+json"), "{}", self.body);
+        let problem = self.json();
+        assert_eq!(
+            (&problem["status"], &problem["type"]),
+            (&json!(status), &json!(format!("/problems/{name}")))
+        );
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Served {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig::new(home.path());
+        config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+        config.network = NetworkMode::Solo;
+        let node = Node::open(config).await.unwrap();
+        node.create_space("garden").await.unwrap();
+        let token = Token::generate();
+        let shown = token.expose().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = serve(node.clone(), ApiConfig { listener, token, hosts: Vec::new() }).unwrap();
+        Self { _home: home, node, server, token: shown }
+    }
+
+    async fn send(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let request = format!(
+            "{method} /api/v1/{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.server.addr(),
+            body.len(),
+        );
+        let mut stream = TcpStream::connect(self.server.addr()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: "));
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            kind: kind.unwrap_or_default().to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(&self.token, method, path, body).await
+    }
+
+    async fn stop(self) {
+        self.server.stop().await;
+        self.node.shutdown().await;
+    }
+}
+
+/// Every route, with a body that it takes.
+const ROUTES: [(&str, &str, &str); 13] = [
+    ("GET", "spaces/garden/members", ""),
+    ("GET", "spaces/garden/members/Ada", ""),
+    ("PATCH", "spaces/garden/members/Ada", r#"{"role":"guest"}"#),
+    ("DELETE", "spaces/garden/members/Ada", ""),
+    ("POST", "spaces/garden/leave", ""),
+    ("POST", "spaces/garden/rotate-key", ""),
+    ("GET", "spaces/garden/history", ""),
+    ("PUT", "spaces/garden/history", r#"{"history":"from-joining"}"#),
+    ("GET", "spaces/garden/audit", ""),
+    ("GET", "devices", ""),
+    ("GET", "devices/laptop", ""),
+    ("PATCH", "devices/laptop", r#"{"name":"desk"}"#),
+    ("DELETE", "devices/laptop", ""),
+];
+
+#[tokio::test]
+async fn without_the_token_no_route_tells_or_does_anything() {
+    let served = Served::new().await;
+    let before = served.ask("GET", "spaces/garden/audit", "").await.body;
+    for (method, path, body) in ROUTES {
+        let answer = served.send("wrong", method, path, body).await;
+        answer.problem(401, "unauthorized");
+        assert!(!answer.body.contains("Ada") && !answer.body.contains("laptop"), "{}", answer.body);
+    }
+    assert_eq!(served.ask("GET", "spaces/garden/audit", "").await.body, before);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn every_route_says_what_is_not_there() {
+    let served = Served::new().await;
+    for (method, path, body) in ROUTES {
+        if path == "devices" {
+            continue;
+        }
+        let path = path.replace("garden", "shed").replace("devices/laptop", "devices/watch");
+        let said = served.ask(method, &path, body).await.problem(404, "not-found");
+        assert!(
+            said.contains("there is no space \"shed\"") || said.contains("there is no device \"watch\""),
+            "{said}"
+        );
+    }
+    let nobody = served.ask("GET", "spaces/garden/members/Eve", "").await;
+    assert_eq!(nobody.problem(404, "not-found"), "there is no member \"Eve\" in \"garden\"");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_and_changes_nothing() {
+    let served = Served::new().await;
+    let before = served.ask("GET", "spaces/garden/audit", "").await.body;
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(65));
+    for (method, path, body, kind) in [
+        ("PATCH", "spaces/garden/members/Ada", r#"{"role":"king"}"#, "invalid"),
+        ("PATCH", "spaces/garden/members/Ada", r#"{"role":"guest","more":1}"#, "malformed-json"),
+        ("PATCH", "spaces/garden/members/Ada", "", "malformed-json"),
+        ("PUT", "spaces/garden/history", r#"{"history":"none"}"#, "malformed-json"),
+        ("PATCH", "devices/laptop", r#"{"name":""}"#, "invalid"),
+        ("PATCH", "devices/laptop", r#"{"name":"a\u0000b"}"#, "invalid"),
+        ("PATCH", "devices/laptop", long.as_str(), "invalid"),
+        ("GET", "spaces/garden/audit?since=yesterday", "", "invalid"),
+        ("GET", "spaces/garden/audit?what=party", "", "invalid"),
+        ("GET", "spaces/garden/audit?until=2026-11-21T07:41:00Z", "", "invalid"),
+        ("GET", "spaces/%FF/members", "", "invalid"),
+        ("GET", "devices/%FF", "", "invalid"),
+    ] {
+        served.ask(method, path, body).await.problem(400, kind);
+    }
+    served.ask("GET", "spaces/garden/audit?who=Eve", "").await.problem(404, "not-found");
+    served.ask("PUT", "spaces/garden/members", "").await.problem(405, "method-not-allowed");
+    assert_eq!(served.ask("GET", "spaces/garden/audit", "").await.body, before);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_would_leave_a_space_without_an_owner_is_forbidden_by_a_name_of_its_own() {
+    let served = Served::new().await;
+    for (method, path, body) in [
+        ("PATCH", "spaces/garden/members/Ada", r#"{"role":"guest"}"#),
+        ("DELETE", "spaces/garden/members/Ada", ""),
+        ("POST", "spaces/garden/leave", ""),
+        ("DELETE", "devices/laptop", ""),
+    ] {
+        let said = served.ask(method, path, body).await.problem(403, "last-owner");
+        assert!(said.contains("you are the last owner of \"garden\""), "{said}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_done_is_answered_with_what_came_of_it() {
+    let served = Served::new().await;
+    let me = served.node.identity();
+    let device = json!({
+        "peer_id": me.device.to_string(), "name": "laptop", "fingerprint": me.device.fingerprint(), "this": true,
+    });
+    let ada = json!({
+        "user_id": me.user.to_string(), "name": "Ada", "role": "owner", "you": true, "devices": [device],
+    });
+    assert_eq!(served.ask("GET", "spaces/garden/members", "").await.json(), json!([ada]));
+    // To be asked for what is so already is no act, and no error.
+    assert_eq!(served.ask("PATCH", "spaces/garden/members/Ada", r#"{"role":"owner"}"#).await.json(), ada);
+    let space = served.ask("GET", "spaces/garden/history", "").await.json();
+    assert_eq!((&space["space"]["name"], &space["history"]), (&json!("garden"), &json!("full")));
+    let set = served.ask("PUT", "spaces/garden/history", r#"{"history":"from-joining"}"#).await.json();
+    assert_eq!(set["history"], "from-joining");
+    assert_eq!(
+        served.ask("POST", "spaces/garden/rotate-key", "").await.json(),
+        json!({"space": space["space"]})
+    );
+
+    let renamed = served.ask("PATCH", "devices/laptop", r#"{"name":"desk"}"#).await.json();
+    assert_eq!(renamed["name"], "desk");
+    assert_eq!(
+        renamed["spaces"],
+        json!([{
+            "id": space["space"]["id"], "name": "garden", "done": true, "reason": null,
+        }])
+    );
+    let known = served.ask("GET", "devices", "").await.json();
+    assert_eq!(
+        known,
+        json!([{
+            "peer_id": me.device.to_string(), "name": "desk", "user_id": me.user.to_string(), "user": "Ada",
+            "yours": true, "this": true, "fingerprint": me.device.fingerprint(), "state": "here", "last_seen": null,
+            "spaces": [{"id": space["space"]["id"], "name": "garden", "device": "desk"}],
+        }])
+    );
+
+    let audit = served.ask("GET", "spaces/garden/audit", "").await;
+    assert_eq!((audit.status, audit.kind.as_str()), (200, "application/x-ndjson"));
+    let acts: Vec<Value> = audit.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let what: Vec<_> = acts.iter().map(|act| act["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["found", "set_space", "rotate_key", "rename_device"]);
+    let one = served.ask("GET", "spaces/garden/audit?what=rename_device&who=Ada", "").await;
+    assert_eq!(one.json(), acts[3]);
+    served.stop().await;
+}

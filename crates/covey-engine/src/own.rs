@@ -1,0 +1,93 @@
+//! Entries of this device.
+
+use std::sync::Arc;
+
+use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
+use covey_space::{MembershipOp, Role, ops};
+use covey_types::{LogId, SpaceId};
+
+use crate::{Engine, EngineError, Ingested, RowsMut, Secrets, apply::Writer, ingest::Place, logs::append};
+
+impl Engine {
+    /// Appends an entry of operations on records. `body` makes the plain body; it sees the rows as they are now.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was changed until then is not to be committed.
+    pub fn append_records<R: RowsMut>(
+        &mut self,
+        rows: &mut R,
+        secrets: &Secrets,
+        id: SpaceId,
+        wall_ms: u64,
+        body: impl FnOnce(&mut R, &mut Self, LogId) -> Result<Vec<u8>, EngineError>,
+    ) -> Result<Arc<Entry>, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(secrets.device.id(), Role::Member)?;
+        let Some(key) = state.current_key().cloned() else {
+            return Err(EngineError::NoKey { space: state.name().to_owned() });
+        };
+        let log = state.own_log(secrets.device.id());
+        let plain = body(rows, self, log)?;
+        self.append(rows, secrets, id, Kind::RECORDS, &key, &plain, wall_ms).map(|(entry, _)| entry)
+    }
+
+    /// Appends an entry of membership acts.
+    ///
+    /// # Errors
+    /// [`EngineError::Membership`] if the rules don't allow it; nothing has changed then.
+    pub(crate) fn append_acts(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        wall_ms: u64,
+        acts: &[MembershipOp],
+    ) -> Result<(Arc<Entry>, Ingested), EngineError> {
+        let state = self.space(id)?;
+        let device = secrets.device.id();
+        state.require_role(device, Role::Guest)?;
+        state
+            .membership
+            .check(device, acts)
+            .map_err(|reason| EngineError::Membership { space: state.name().to_owned(), reason })?;
+        // Membership entries are read by all members whatever the epoch: an older key serves where the newest is missing.
+        let key = state.current_key().or_else(|| state.info.keys.newest()).cloned();
+        let key = key.ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })?;
+        self.append(rows, secrets, id, Kind::MEMBERSHIP, &key, &ops::encode(acts), wall_ms)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that an entry is made of")]
+    fn append(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        kind: Kind,
+        key: &EpochKey,
+        plain: &[u8],
+        wall_ms: u64,
+    ) -> Result<(Arc<Entry>, Ingested), EngineError> {
+        let device = secrets.device.id();
+        let state = self.space(id)?;
+        let log = state.own_log(device);
+        let log_key = rows.ensure_log(state.key, log)?;
+        let head = rows.head(log_key)?;
+        let deps = state.membership.deps_for(device);
+        let hlc = self.clock.tick(wall_ms);
+        let draft = Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps };
+        let place = BodyContext { space: id, log, seq: head.seq + 1, kind };
+        let body =
+            if kind.is_membership() { ops::seal_acts(key, place, plain) } else { seal(key, place, plain) };
+        let entry = Entry::sign(&secrets.device, draft, body);
+        append(rows, log_key, &entry)?;
+        let mut outcome = Ingested::default();
+        let place = Place { space: id, log: log_key, entry: &entry };
+        self.apply(rows, secrets, place, plain, Writer::Here, &mut outcome)?;
+        if let Some((_, _, reason)) = outcome.refused.pop() {
+            return Err(EngineError::Internal(reason));
+        }
+        self.settle(rows, secrets, id, wall_ms, &mut outcome)?;
+        self.devices.save(rows)?;
+        Ok((Arc::new(entry), outcome))
+    }
+}

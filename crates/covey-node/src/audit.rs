@@ -1,0 +1,234 @@
+//! Looking back: who did what to the membership of a space, and when a device was last connected.
+//!
+//! What is told is read from the signed entries themselves. An entry that was never allowed is not in the space's
+//! graph and not told of; one that fell because of what others did at the same moment is, and is marked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use covey_engine::load_acts;
+use covey_log::Entry;
+use covey_space::{Device, Membership, MembershipOp, Role, ops::HistoryPolicy};
+use covey_types::{DeviceId, EntryHash, EpochId, Hlc, LogId, UserId};
+
+use crate::{Node, NodeError, Space};
+
+/// Somebody concerned, by ids and by what they are called now, or were last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The user, if it is known whose device it was.
+    pub user: Option<UserId>,
+    /// The user's name.
+    pub user_name: Option<String>,
+    /// The device, where the act concerns one.
+    pub device: Option<DeviceId>,
+    /// The device's name.
+    pub device_name: Option<String>,
+}
+
+/// What an act does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Founds the space.
+    Found {
+        /// Its name.
+        name: String,
+        /// Who may read history.
+        history: HistoryPolicy,
+    },
+    /// Takes a member in, or a further device of one by a code: what pairing writes.
+    AddMember {
+        /// As what.
+        role: Role,
+        /// The names of the devices.
+        devices: Vec<String>,
+    },
+    /// Takes a further device in.
+    AddDevice,
+    /// Gives a role.
+    SetRole {
+        /// Which.
+        role: Role,
+    },
+    /// Puts a member out, or is how they leave.
+    RemoveMember,
+    /// Puts a device out.
+    RemoveDevice,
+    /// Begins an epoch, with a new key.
+    RotateKey {
+        /// Which.
+        epoch: EpochId,
+    },
+    /// Gives the current key to devices that lack it.
+    ShareKey {
+        /// To how many.
+        devices: usize,
+    },
+    /// Takes another name.
+    RenameUser {
+        /// Which.
+        name: String,
+    },
+    /// Gives a device another name.
+    RenameDevice {
+        /// Which.
+        name: String,
+    },
+    /// Changes what holds for the space as a whole.
+    SetSpace {
+        /// Its new name, if that changes.
+        name: Option<String>,
+        /// Who may read history, if that changes.
+        history: Option<HistoryPolicy>,
+    },
+    /// Something of a later version.
+    Unknown {
+        /// Its number.
+        kind: u16,
+    },
+}
+
+/// One act in the membership of a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// When, by its author's clock.
+    pub hlc: Hlc,
+    /// Who.
+    pub who: Person,
+    /// What.
+    pub deed: Deed,
+    /// To whom, where it concerns somebody.
+    pub whom: Option<Person>,
+    /// Whether it has effect: it doesn't if it fell because of what others did at the same moment.
+    pub stands: bool,
+    /// The log in which it stands.
+    pub log: LogId,
+    /// Its entry's place there, from 1.
+    pub seq: u64,
+    /// Its place in the entry, from 0.
+    pub part: usize,
+    /// The hash of its entry, which its author has signed.
+    pub hash: EntryHash,
+}
+
+impl Space {
+    /// Everything that was done to the membership, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn audit(&self) -> Result<Vec<Act>, NodeError> {
+        let (key, keys) = {
+            let engine = self.node.engine();
+            let space = engine.space(self.id())?;
+            (space.key, space.info.keys.clone())
+        };
+        let entries = self.node.0.store.read(move |reader| load_acts(reader, key, &keys)).await?;
+        let engine = self.node.engine();
+        let membership = &engine.space(self.id())?.membership;
+        let fallen: BTreeSet<EntryHash> = membership.fallen().into_iter().collect();
+        let names = Names::new(membership, &entries);
+        let mut acts: Vec<Act> =
+            entries.iter().flat_map(|(entry, ops)| acts_of(entry, ops, &names, &fallen)).collect();
+        acts.sort_by_key(|act| (act.hlc, act.log, act.seq, act.part));
+        Ok(acts)
+    }
+}
+
+impl Node {
+    /// How long ago a device was last connected, if it was since this node started.
+    pub fn last_seen(&self, device: DeviceId) -> Option<Duration> {
+        self.0.peers.last_seen(device)
+    }
+}
+
+fn acts_of(entry: &Entry, ops: &[MembershipOp], names: &Names<'_>, fallen: &BTreeSet<EntryHash>) -> Vec<Act> {
+    let log = entry.header.log;
+    let act = |(part, op)| {
+        let (deed, whom) = names.deed(op);
+        Act {
+            hlc: entry.header.hlc,
+            who: names.device(log.device),
+            deed,
+            whom,
+            stands: !fallen.contains(&entry.hash),
+            log,
+            seq: entry.header.seq,
+            part,
+            hash: entry.hash,
+        }
+    };
+    ops.iter().enumerate().map(act).collect()
+}
+
+/// What people and devices are called. Of those who came in by an entry that fell, what that entry called them.
+struct Names<'a> {
+    membership: &'a Membership,
+    users: BTreeMap<UserId, &'a str>,
+    devices: BTreeMap<DeviceId, (UserId, &'a str)>,
+}
+
+impl<'a> Names<'a> {
+    fn new(membership: &'a Membership, entries: &'a [(Entry, Vec<MembershipOp>)]) -> Self {
+        let mut names = Self { membership, users: BTreeMap::new(), devices: BTreeMap::new() };
+        for op in entries.iter().flat_map(|(_, ops)| ops) {
+            match op {
+                MembershipOp::Found(found) => {
+                    names.users.insert(found.device.cert.user, &found.user_name);
+                    names.note(&found.device);
+                }
+                MembershipOp::AddMember(add) => {
+                    names.users.insert(add.user, &add.user_name);
+                    add.devices.iter().for_each(|device| names.note(device));
+                }
+                MembershipOp::AddDevice(add) => names.note(&add.device),
+                _ => {}
+            }
+        }
+        names
+    }
+
+    fn note(&mut self, device: &'a Device) {
+        self.devices.insert(device.cert.device, (device.cert.user, &device.name));
+    }
+
+    fn user(&self, user: UserId) -> Person {
+        let name = self.membership.user_name(user).or_else(|| self.users.get(&user).copied());
+        Person { user: Some(user), user_name: name.map(str::to_owned), ..Person::default() }
+    }
+
+    fn device(&self, device: DeviceId) -> Person {
+        let noted = self.devices.get(&device);
+        let user = self.membership.user_of(device).or_else(|| noted.map(|(user, _)| *user));
+        let name = self.membership.device_name(device).or_else(|| noted.map(|(_, name)| *name));
+        let whose = user.map(|user| self.user(user)).unwrap_or_default();
+        Person { device: Some(device), device_name: name.map(str::to_owned), ..whose }
+    }
+
+    fn deed(&self, op: &MembershipOp) -> (Deed, Option<Person>) {
+        match op {
+            MembershipOp::Found(found) => {
+                (Deed::Found { name: found.name.clone(), history: found.history }, None)
+            }
+            MembershipOp::AddMember(add) => {
+                let devices = add.devices.iter().map(|device| device.name.clone()).collect();
+                (Deed::AddMember { role: add.role, devices }, Some(self.user(add.user)))
+            }
+            MembershipOp::AddDevice(add) => (Deed::AddDevice, Some(self.device(add.device.cert.device))),
+            MembershipOp::SetRole(set) => (Deed::SetRole { role: set.role }, Some(self.user(set.user))),
+            MembershipOp::RemoveMember(remove) => (Deed::RemoveMember, Some(self.user(remove.user))),
+            MembershipOp::RemoveDevice(remove) => (Deed::RemoveDevice, Some(self.device(remove.device))),
+            MembershipOp::Rotate(rotate) => (Deed::RotateKey { epoch: rotate.epoch }, None),
+            MembershipOp::ShareKeys(keys) => (Deed::ShareKey { devices: keys.len() }, None),
+            MembershipOp::RenameUser(name) => (Deed::RenameUser { name: name.clone() }, None),
+            MembershipOp::RenameDevice(device, name) => {
+                (Deed::RenameDevice { name: name.clone() }, Some(self.device(*device)))
+            }
+            MembershipOp::SetSpace(set) => {
+                (Deed::SetSpace { name: set.name.clone(), history: set.history }, None)
+            }
+            MembershipOp::Unknown { kind } => (Deed::Unknown { kind: *kind }, None),
+        }
+    }
+}

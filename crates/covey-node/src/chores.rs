@@ -1,0 +1,82 @@
+//! What a space's keys need: a new one after somebody has left, and the current one for devices that missed it.
+//!
+//! Several devices may see the same need at the same moment. Each waits a little longer than the one before it in the
+//! order of their ids, looks again, and mostly finds it done. If two act all the same nothing is lost: the rules pick one.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use covey_engine::Chores;
+use covey_space::Role;
+use covey_types::SpaceId;
+
+use crate::{Node, NodeError};
+
+/// Between one device's turn and the next: longer than an entry takes from one to the other on a LAN.
+const TURN: Duration = Duration::from_millis(400);
+
+/// Devices that wait for each other; those behind act with the last of them.
+const MOST_TURNS: u32 = 10;
+
+/// Spaces with a turn that is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Mutex<BTreeSet<SpaceId>>);
+
+impl Pending {
+    fn begin(&self, space: SpaceId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(space)
+    }
+
+    fn end(&self, space: SpaceId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
+    }
+}
+
+/// Does what the keys need when it's this device's turn, if anything.
+pub(crate) fn schedule(node: &Node, space: SpaceId) {
+    let Some(turn) = turn(node, space) else { return };
+    if !node.0.chores.begin(space) {
+        return;
+    }
+    let node = node.clone();
+    node.clone().spawn(async move {
+        tokio::time::sleep(TURN * turn).await;
+        node.0.chores.end(space);
+        if let Err(err) = carry_out(&node, space).await {
+            tracing::warn!(%space, %err, "changing or sharing the key of a space");
+        }
+    });
+}
+
+/// How many devices go first, of those that could do it and can be heard of; `None` if there's nothing to do.
+fn turn(node: &Node, space: SpaceId) -> Option<u32> {
+    let own = node.device();
+    let near = node.0.sessions.sharing(space);
+    let engine = node.engine();
+    let state = engine.space(space).ok()?;
+    let chores = state.chores(own);
+    if chores.is_empty() {
+        return None;
+    }
+    let needed = if chores.rotate { Role::Admin } else { Role::Member };
+    let before = state.membership.devices().map(|(device, _)| device).filter(|device| {
+        *device < own && near.contains(device) && state.membership.role_of(*device) >= Some(needed)
+    });
+    Some(u32::try_from(before.count()).unwrap_or(MOST_TURNS).min(MOST_TURNS))
+}
+
+async fn carry_out(node: &Node, space: SpaceId) -> Result<(), NodeError> {
+    if node.engine().space(space)?.chores(node.device()) == Chores::default() {
+        return Ok(());
+    }
+    let (secrets, now) = (Arc::clone(&node.0.secrets), node.now_ms());
+    let done = node.write(move |tx, engine| Ok(engine.do_chores(tx, &secrets, space, now)?)).await?;
+    if let Some((entry, outcome)) = done {
+        tracing::info!(%space, "changed or shared the key of a space");
+        node.acted(space, entry, &outcome);
+    }
+    Ok(())
+}

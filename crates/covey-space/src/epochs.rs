@@ -1,0 +1,119 @@
+//! Which epoch is current, who was given its key, and whether somebody has it who must not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use covey_types::{DeviceId, EntryHash, EpochId};
+
+use crate::{
+    graph::{Graph, Vertex},
+    ops::HistoryPolicy,
+    resolve::{Vertices, View},
+    state::State,
+};
+
+/// One epoch, as far as the graph tells.
+#[derive(Debug, Clone, Default)]
+struct Epoch {
+    /// The entries that begin it: only the first can be honest, and which that is may not be known at once.
+    begun: Vec<Vertex>,
+    /// To which devices its key was ever sealed, and by which entries.
+    given: BTreeMap<DeviceId, Vec<Vertex>>,
+    /// Epochs whose keys are sealed with this one's, and by which entries.
+    wraps: Vec<(EpochId, Vertex)>,
+}
+
+/// The epochs of a space.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Epochs(BTreeMap<EpochId, Epoch>);
+
+impl Epochs {
+    /// An entry begins an epoch.
+    pub(crate) fn begin(&mut self, epoch: EpochId, vertex: Vertex) {
+        self.0.entry(epoch).or_default().begun.push(vertex);
+    }
+
+    /// An entry seals an epoch's key to a device. Who does not know of an epoch can't have its key.
+    pub(crate) fn give(&mut self, graph: &Graph, epoch: EpochId, device: DeviceId, by: Vertex) {
+        let Some(epoch) = self.0.get_mut(&epoch) else { return };
+        if epoch.begun.iter().any(|vertex| *vertex == by || graph.is_before(*vertex, by)) {
+            epoch.given.entry(device).or_default().push(by);
+        }
+    }
+
+    /// An entry seals the keys of earlier epochs with that of this one.
+    pub(crate) fn wrap(&mut self, epoch: EpochId, by: Vertex, old: impl Iterator<Item = EpochId>) {
+        if let Some(epoch) = self.0.get_mut(&epoch) {
+            epoch.wraps.extend(old.map(|old| (old, by)));
+        }
+    }
+
+    /// The epochs whose keys a device can come to, by entries that stand.
+    fn reached_by(&self, device: DeviceId, fallen: &Vertices) -> BTreeSet<EpochId> {
+        let mut open: Vec<EpochId> =
+            self.0.keys().copied().filter(|id| self.has(*id, device, fallen)).collect();
+        let mut reached = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            if reached.insert(id)
+                && let Some(epoch) = self.0.get(&id)
+            {
+                open.extend(epoch.wraps.iter().filter(|(_, by)| !fallen.contains(by)).map(|(old, _)| *old));
+            }
+        }
+        reached
+    }
+
+    /// The epochs whose keys a device has to be given: all it can't come to, or, where history is read from joining on,
+    /// those of them that don't lie before it was taken in. Epochs that were begun by entries that fell count: somebody may
+    /// have written under them.
+    pub(crate) fn lacked_by(
+        &self,
+        device: DeviceId,
+        graph: &Graph,
+        now: &View,
+    ) -> impl Iterator<Item = EpochId> + '_ {
+        let reached = self.reached_by(device, &now.fallen);
+        let joined = now.state.since(device).and_then(|(_, hash)| graph.find(&hash));
+        let from_joining = now.state.history() == HistoryPolicy::FromJoining;
+        let is_older = |epoch: &Epoch| {
+            joined.is_some_and(|joined| epoch.begun.iter().any(|begun| graph.is_before(*begun, joined)))
+        };
+        let lacked = self.0.iter().filter(|(id, epoch)| {
+            let is_readable = !(from_joining && is_older(epoch));
+            is_readable && !reached.contains(id) && !epoch.begun.is_empty()
+        });
+        lacked.map(|(id, _)| *id).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a device was sealed this epoch's key by an entry that stands.
+    pub(crate) fn has(&self, epoch: EpochId, device: DeviceId, fallen: &Vertices) -> bool {
+        let given = self.0.get(&epoch).and_then(|epoch| epoch.given.get(&device));
+        given.into_iter().flatten().any(|by| !fallen.contains(by))
+    }
+
+    /// Whether everybody who was sealed this epoch's key, by whatever entry, is in the space.
+    pub(crate) fn is_safe(&self, epoch: EpochId, state: &State) -> bool {
+        let mut devices = self.0.get(&epoch).into_iter().flat_map(|epoch| epoch.given.keys());
+        devices.all(|device| state.role_of_device(*device).is_some())
+    }
+
+    /// The epochs that no other one follows. Those whose key nobody outside was ever sealed come first; then by hash.
+    pub(crate) fn newest(&self, graph: &Graph, now: &View) -> Vec<EpochId> {
+        let first = |epoch: &Epoch| {
+            let standing = epoch.begun.iter().copied().filter(|vertex| !now.fallen.contains(vertex));
+            standing.min_by_key(|vertex| (graph.past(*vertex).len(), graph.hash(*vertex)))
+        };
+        let standing: Vec<(EpochId, Vertex)> =
+            self.0.iter().filter_map(|(id, epoch)| Some((*id, first(epoch)?))).collect();
+        // Whoever comes after most comes first: then few have to be looked at to see that one is followed.
+        let mut by_age: Vec<Vertex> = standing.iter().map(|(_, vertex)| *vertex).collect();
+        by_age.sort_by_key(|vertex| std::cmp::Reverse(graph.past(*vertex).len()));
+        let is_newest = |vertex: Vertex| !by_age.iter().any(|other| graph.is_before(vertex, *other));
+        let mut newest: Vec<(bool, EntryHash, EpochId)> = standing
+            .iter()
+            .filter(|(_, vertex)| is_newest(*vertex))
+            .map(|(id, vertex)| (!self.is_safe(*id, &now.state), graph.hash(*vertex), *id))
+            .collect();
+        newest.sort_unstable();
+        newest.into_iter().map(|(.., id)| id).collect()
+    }
+}

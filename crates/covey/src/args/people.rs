@@ -1,0 +1,129 @@
+//! The arguments of `covey member`, `covey device` and `covey audit`.
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use covey_api::dto::{ACT_KINDS, HistoryDto};
+
+/// Whether to ask before something that can't be taken back.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct Yes {
+    /// Don't ask; needed where there is no terminal to ask on
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemberRole {
+    /// Reads records
+    Guest,
+    /// Reads and writes records
+    Member,
+    /// Also lets people in, puts them out, and gives roles up to admin
+    Admin,
+    /// May do everything; a space always has one
+    Owner,
+}
+
+impl MemberRole {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Member {
+    /// List the people in a space, with their roles and devices
+    List {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+    },
+    /// Give somebody another role (admins, up to their own role; anybody a lower one for themself)
+    Role {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+        /// The person: their name, their id, or the first characters of it
+        user: String,
+        /// What they may do from now on
+        role: MemberRole,
+    },
+    /// Put somebody out with all their devices, and change the space's key (admins)
+    ///
+    /// What they wrote until now stays, and what they have got stays with them. Nothing that is
+    /// written from now on can be read by them.
+    Remove {
+        /// The space: its name, its id, or the first characters of its id
+        space: String,
+        /// The person: their name, their id, or the first characters of it
+        user: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+impl Member {
+    /// The space that it is about.
+    pub(crate) fn space(&self) -> &str {
+        match self {
+            Self::List { space } | Self::Role { space, .. } | Self::Remove { space, .. } => space,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryRule {
+    /// Whoever joins reads everything, from the start
+    Full,
+    /// Whoever joins reads what is written from then on
+    FromJoining,
+}
+
+impl HistoryRule {
+    pub(crate) fn to_dto(self) -> HistoryDto {
+        match self {
+            Self::Full => HistoryDto::Full,
+            Self::FromJoining => HistoryDto::FromJoining,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// List your devices, and those of the people you share a space with
+    List,
+    /// Give a device another name, in every space where that is allowed
+    Rename {
+        /// The device: its name, its id, the first characters of it, or .. and its last ones
+        device: String,
+        /// The new name, as others see it
+        name: String,
+    },
+    /// Put a device out of every space where that is allowed: it was lost, stolen or sold
+    ///
+    /// Yours anywhere; other people's where you are admin. The keys of those spaces are changed. What the device
+    /// has got stays on it. Exits with 4 if the device is still in a space.
+    Revoke {
+        /// The device: its name, its id, the first characters of it, or .. and its last ones
+        device: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Audit {
+    /// The space: its name, its id, or the first characters of its id
+    pub(crate) space: String,
+    /// Only what was done at this time or after it, such as 2026-11-21T07:41:00Z
+    #[arg(long, value_name = "TIME", value_parser = crate::words::parse_time)]
+    pub(crate) since: Option<String>,
+    /// Only what this person did: their name, their id, or the first characters of it
+    #[arg(long, value_name = "USER")]
+    pub(crate) who: Option<String>,
+    /// Only acts of this kind
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(ACT_KINDS))]
+    pub(crate) what: Option<String>,
+}
