@@ -1,0 +1,415 @@
+//! What a machine keeps.
+//!
+//! The model promises what the store promises, in a few maps that share what they have in common: a transaction is
+//! all or nothing, and what is committed is *volatile* until it is synced. A crash takes the volatile half away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use covey_engine::{AnyRows, Engine, EngineError, Rows, RowsMut};
+use covey_store::{
+    CollectionKey, HeldRow, LogKey, LogRow, NewEntry, RecordRow, SpaceKey, SpaceRow, Store, StoreError,
+    StoredEntry, Unlock, WriteError,
+};
+use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId};
+use rpds::RedBlackTreeMapSync as Map;
+
+type Stored<T> = Result<T, StoreError>;
+
+/// Rows as maps.
+#[derive(Debug, Clone)]
+pub struct Rowset {
+    meta: Map<String, Vec<u8>>,
+    spaces: Map<i64, SpaceRow>,
+    logs: Map<i64, (SpaceKey, LogRow)>,
+    entries: Map<(i64, u64), Arc<StoredEntry>>,
+    membership: Map<i64, (SpaceKey, LogKey, u64)>,
+    held: Map<(i64, u64), HeldRow>,
+    collections: Map<i64, (SpaceKey, String)>,
+    records: Map<(i64, String), Arc<RecordRow>>,
+    position: u64,
+    next: i64,
+}
+
+impl Default for Rowset {
+    fn default() -> Self {
+        Self {
+            meta: Map::new_sync(),
+            spaces: Map::new_sync(),
+            logs: Map::new_sync(),
+            entries: Map::new_sync(),
+            membership: Map::new_sync(),
+            held: Map::new_sync(),
+            collections: Map::new_sync(),
+            records: Map::new_sync(),
+            position: 0,
+            next: 0,
+        }
+    }
+}
+
+fn missing(doing: &'static str, what: &'static str, key: impl ToString) -> StoreError {
+    StoreError::Missing { doing, what, key: key.to_string() }
+}
+
+impl Rowset {
+    fn key(&mut self) -> i64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+impl Rows for Rowset {
+    fn meta(&self, key: &str) -> Stored<Option<Vec<u8>>> {
+        Ok(self.meta.get(key).cloned())
+    }
+
+    fn spaces(&self) -> Stored<Vec<SpaceRow>> {
+        Ok(self.spaces.values().cloned().collect())
+    }
+
+    fn logs(&self, space: SpaceKey) -> Stored<Vec<LogRow>> {
+        Ok(self.logs.values().filter(|(of, _)| *of == space).map(|(_, row)| *row).collect())
+    }
+
+    fn head(&self, log: LogKey) -> Stored<Head> {
+        let row = self.logs.get(&log.number());
+        row.map(|(_, row)| row.head).ok_or_else(|| missing("read the head of a log", "log", log))
+    }
+
+    fn entry(&self, log: LogKey, seq: u64) -> Stored<Option<StoredEntry>> {
+        Ok(self.entries.get(&(log.number(), seq)).map(|entry| (**entry).clone()))
+    }
+
+    fn entries(
+        &self,
+        log: LogKey,
+        from: u64,
+        max_bytes: usize,
+        max_count: usize,
+    ) -> Stored<Vec<StoredEntry>> {
+        let number = log.number();
+        let mut bytes = 0;
+        let mut found = Vec::new();
+        for (_, entry) in self.entries.range((number, from)..=(number, u64::MAX)).take(max_count) {
+            bytes += entry.size_bytes();
+            if bytes > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push((**entry).clone());
+        }
+        Ok(found)
+    }
+
+    fn hash_at(&self, log: LogKey, seq: u64) -> Stored<Option<EntryHash>> {
+        Ok(self.entry(log, seq)?.map(|entry| entry.hash))
+    }
+
+    fn membership(&self, space: SpaceKey) -> Stored<Vec<(LogKey, StoredEntry)>> {
+        let of_space = self.membership.values().filter(|(of, ..)| *of == space);
+        of_space
+            .map(|(_, log, seq)| {
+                let entry = self.entry(*log, *seq)?;
+                Ok((*log, entry.ok_or_else(|| missing("read the membership", "entry", seq))?))
+            })
+            .collect()
+    }
+
+    fn held(&self, space: SpaceKey) -> Stored<Vec<HeldRow>> {
+        let mut held: Vec<HeldRow> = self
+            .held
+            .iter()
+            .filter(|((log, _), _)| self.logs.get(log).is_some_and(|(of, _)| *of == space))
+            .map(|(_, row)| *row)
+            .collect();
+        held.sort_by_key(|row| (row.until_ms, row.log, row.seq));
+        Ok(held)
+    }
+
+    fn collection(&self, space: SpaceKey, name: &str) -> Stored<Option<CollectionKey>> {
+        let found = self.collections.iter().find(|(_, (of, known))| *of == space && known == name);
+        Ok(found.map(|(number, _)| CollectionKey::new(*number)))
+    }
+
+    fn record(&self, collection: CollectionKey, id: &str) -> Stored<Option<RecordRow>> {
+        let number = collection.number();
+        Ok(self.records.get(&(number, id.to_owned())).map(|row| (**row).clone()))
+    }
+}
+
+impl RowsMut for Rowset {
+    fn set_meta(&mut self, key: &str, value: &[u8]) -> Stored<()> {
+        self.meta.insert_mut(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    fn insert_space(&mut self, id: SpaceId, info: &[u8]) -> Stored<SpaceKey> {
+        if self.spaces.values().any(|row| row.id == id) {
+            return Err(StoreError::SpaceExists { id });
+        }
+        let number = self.key();
+        let key = SpaceKey::new(number);
+        self.spaces.insert_mut(number, SpaceRow { key, id, info: info.to_vec() });
+        Ok(key)
+    }
+
+    fn set_space_info(&mut self, space: SpaceKey, info: &[u8]) -> Stored<()> {
+        let row = self.spaces.get(&space.number()).cloned();
+        let row = row.ok_or_else(|| missing("note what is known of a space", "space", space))?;
+        self.spaces.insert_mut(space.number(), SpaceRow { info: info.to_vec(), ..row });
+        Ok(())
+    }
+
+    fn ensure_log(&mut self, space: SpaceKey, id: LogId) -> Stored<LogKey> {
+        if let Some((_, row)) = self.logs.values().find(|(of, row)| *of == space && row.id == id) {
+            return Ok(row.key);
+        }
+        let number = self.key();
+        let key = LogKey::new(number);
+        self.logs.insert_mut(number, (space, LogRow { key, id, head: Head::EMPTY, hlc: Hlc::default() }));
+        Ok(key)
+    }
+
+    fn append(&mut self, log: LogKey, entry: NewEntry<'_>) -> Stored<()> {
+        let number = log.number();
+        let (space, row) =
+            self.logs.get(&number).copied().ok_or_else(|| missing("append an entry", "log", log))?;
+        if entry.seq != row.head.seq + 1 || entry.prev != row.head.hash {
+            return Err(StoreError::NotNext { log, head: row.head, seq: entry.seq, prev: entry.prev });
+        }
+        let stored = StoredEntry {
+            seq: entry.seq,
+            hash: entry.hash,
+            header: entry.header.to_vec(),
+            signature: *entry.signature,
+            body: entry.body.to_vec(),
+        };
+        self.entries.insert_mut((number, entry.seq), Arc::new(stored));
+        let head = Head { seq: entry.seq, hash: entry.hash };
+        self.logs.insert_mut(number, (space, LogRow { head, hlc: entry.hlc, ..row }));
+        Ok(())
+    }
+
+    fn add_membership(&mut self, space: SpaceKey, hash: EntryHash, log: LogKey, seq: u64) -> Stored<()> {
+        if self.hash_at(log, seq)? != Some(hash) {
+            return Err(missing("note a membership entry", "entry", seq));
+        }
+        if !self.membership.values().any(|noted| *noted == (space, log, seq)) {
+            let number = self.key();
+            self.membership.insert_mut(number, (space, log, seq));
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, log: LogKey, seq: u64, reason: u32, until_ms: u64) -> Stored<()> {
+        let number = log.number();
+        self.held.insert_mut((number, seq), HeldRow { log, seq, reason, until_ms });
+        Ok(())
+    }
+
+    fn release(&mut self, log: LogKey, seq: u64) -> Stored<bool> {
+        let number = log.number();
+        Ok(self.held.remove_mut(&(number, seq)))
+    }
+
+    fn ensure_collection(&mut self, space: SpaceKey, name: &str) -> Stored<CollectionKey> {
+        if let Some(key) = self.collection(space, name)? {
+            return Ok(key);
+        }
+        let number = self.key();
+        self.collections.insert_mut(number, (space, name.to_owned()));
+        Ok(CollectionKey::new(number))
+    }
+
+    fn put_record(
+        &mut self,
+        collection: CollectionKey,
+        id: &str,
+        doc: Option<&str>,
+        state: &[u8],
+    ) -> Stored<u64> {
+        self.position += 1;
+        let row = RecordRow { doc: doc.map(str::to_owned), state: state.to_vec(), position: self.position };
+        let number = collection.number();
+        self.records.insert_mut((number, id.to_owned()), Arc::new(row));
+        Ok(self.position)
+    }
+
+    fn insert_record(
+        &mut self,
+        collection: CollectionKey,
+        id: &str,
+        doc: Option<&str>,
+        state: &[u8],
+    ) -> Stored<Option<u64>> {
+        if self.record(collection, id)?.is_some() {
+            return Ok(None);
+        }
+        self.put_record(collection, id, doc, state).map(Some)
+    }
+
+    fn replace_record(
+        &mut self,
+        collection: CollectionKey,
+        id: &str,
+        _: u64,
+        _: bool,
+        doc: Option<&str>,
+        state: &[u8],
+    ) -> Stored<u64> {
+        self.put_record(collection, id, doc, state)
+    }
+}
+
+/// One machine's disk.
+#[derive(Debug)]
+pub enum Disk {
+    /// The model.
+    Model {
+        /// What a crash leaves.
+        durable: Box<Rowset>,
+        /// What is committed.
+        volatile: Box<Rowset>,
+    },
+    /// The real store, in a folder that goes with it. Its commits are durable when they return.
+    Real {
+        /// The store; gone while the machine is down.
+        store: Option<Store>,
+        /// Its home.
+        home: tempfile::TempDir,
+    },
+}
+
+fn lock(engine: &Arc<Mutex<Engine>>) -> std::sync::MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The real store answers through a runtime.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime of one thread can be made").block_on(answer)
+}
+
+fn open_store(home: &tempfile::TempDir) -> Store {
+    Store::open(&home.path().join("home"), Unlock::KeyFile).expect("a store opens in a new folder")
+}
+
+impl Disk {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// When the real store can't be made.
+    pub fn new(real: bool) -> Self {
+        if real {
+            let home = tempfile::tempdir().expect("a temporary folder can be made");
+            return Self::Real { store: Some(open_store(&home)), home };
+        }
+        Self::Model { durable: Box::default(), volatile: Box::default() }
+    }
+
+    /// Runs one transaction, all or nothing. When it fails, the memory is read afresh.
+    ///
+    /// # Errors
+    /// The job's.
+    ///
+    /// # Panics
+    /// When the store itself fails: nothing here makes it.
+    pub fn write<T: Send + 'static>(
+        &mut self,
+        engine: &Arc<Mutex<Engine>>,
+        job: impl FnOnce(&mut AnyRows<'_>, &mut Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        match self {
+            Self::Model { volatile, .. } => {
+                let mut next = volatile.clone();
+                let result = job(&mut AnyRows(&mut *next), &mut lock(engine));
+                match &result {
+                    Ok(_) => *volatile = next,
+                    Err(_) => lock(engine).reload(&**volatile).expect("the model's rows fit each other"),
+                }
+                result
+            }
+            Self::Real { store, .. } => {
+                let store = store.as_ref().expect("a machine that is down writes nothing");
+                let shared = Arc::clone(engine);
+                // The store has a thread of its own: it draws from what this one gives it.
+                let seed = u64::from_le_bytes(covey_types::keys::random_bytes());
+                let written = wait(store.write(move |tx| {
+                    covey_types::replay::seed(seed);
+                    let mut engine = lock(&shared);
+                    job(&mut AnyRows(tx), &mut engine)
+                }));
+                written.map_err(|err| match err {
+                    WriteError::Refused(err) => {
+                        let fresh = wait(store.read(|reader| Engine::load(reader)));
+                        *lock(engine) = fresh.expect("the store can be read");
+                        err
+                    }
+                    other => panic!("the store failed: {other}"),
+                })
+            }
+        }
+    }
+
+    /// Looks at what is durable: all that others may be told of.
+    ///
+    /// # Panics
+    /// When the store can't be read.
+    pub fn read<T: Send + 'static>(&self, look: impl FnOnce(&dyn Rows) -> T + Send + 'static) -> T {
+        match self {
+            Self::Model { durable, .. } => look(&**durable),
+            Self::Real { store, .. } => {
+                let store = store.as_ref().expect("a machine that is down reads nothing");
+                let read = store.read(move |reader| Ok::<_, StoreError>(look(reader)));
+                wait(read).expect("the store can be read")
+            }
+        }
+    }
+
+    /// Makes what was committed durable.
+    pub fn sync(&mut self) {
+        if let Self::Model { durable, volatile } = self {
+            durable.clone_from(volatile);
+        }
+    }
+
+    /// The power goes: what was not durable is gone.
+    pub fn crash(&mut self) {
+        match self {
+            Self::Model { durable, volatile } => volatile.clone_from(durable),
+            Self::Real { store, .. } => drop(store.take()),
+        }
+    }
+
+    /// The power comes back: what is there is read.
+    ///
+    /// # Panics
+    /// When what is there doesn't fit together.
+    pub fn start(&mut self) -> Engine {
+        match self {
+            Self::Model { volatile, .. } => {
+                Engine::load(&**volatile).expect("the model's rows fit each other")
+            }
+            Self::Real { store, home } => {
+                let opened = store.get_or_insert_with(|| open_store(home));
+                let read = opened.read(|reader| Engine::load(reader));
+                wait(read).expect("the store can be read")
+            }
+        }
+    }
+
+    /// A copy of what is durable, as a backup has it; of the model only.
+    pub fn backup(&self) -> Option<Rowset> {
+        match self {
+            Self::Model { durable, .. } => Some((**durable).clone()),
+            Self::Real { .. } => None,
+        }
+    }
+
+    /// Goes back to a backup.
+    pub fn restore(&mut self, backup: &Rowset) {
+        if let Self::Model { durable, volatile } = self {
+            **durable = backup.clone();
+            **volatile = backup.clone();
+        }
+    }
+}

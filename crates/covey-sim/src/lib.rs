@@ -1,0 +1,70 @@
+//! Whole clusters in one thread, under virtual time, with everything going wrong.
+//!
+//! A run is a seed: it picks a [`story`] (people who write, join, promote and remove each other, while machines crash,
+//! lose what they had not synced, go back to old backups, have wrong clocks, and can't reach each other), plays it
+//! in a [`world`] of the real engine and the real sync sessions, lets everybody meet in the end, and [`check`]s what
+//! has to be true then. The same seed gives the same run, down to every random key.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`disk`] | what a machine keeps: a model of the store with a volatile and a durable half, or the real store |
+//! | [`machine`] | one device: the engine, its disk, and its end of each session |
+//! | [`world`] | virtual time, links, and what happens when |
+//! | [`story`] | what people do, drawn from the seed |
+//! | [`check`] | what must be true in the end |
+
+pub mod check;
+pub mod disk;
+pub mod machine;
+pub mod story;
+pub mod world;
+
+/// What came of one seed.
+#[derive(Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// What happened, a line each, for whoever has to find out why.
+    pub log: Vec<String>,
+    /// Entries that all members hold in the end.
+    pub entries: u64,
+    /// Virtual milliseconds from the last trouble until everybody agreed.
+    pub settled_ms: u64,
+    /// What should have been true and was not.
+    pub failure: Option<String>,
+}
+
+/// How a run is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Whether machines keep their rows in the real store instead of the model.
+    pub real_store: bool,
+    /// Whether machines get lost for good, with what only they had.
+    pub losses: bool,
+    /// A defect to be planted, to see that it is noticed.
+    pub planted: Option<Planted>,
+}
+
+/// Defects that the checks must notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// One machine tells others of entries before they are durable.
+    TellsTooEarly,
+    /// A machine that went back to a backup goes on with its old log.
+    ReusesPlaces,
+    /// One machine applies what lies past the end of somebody's membership.
+    LosesCuts,
+    /// One machine takes forged entries.
+    SkipsSignatures,
+    /// Machines send what is newer than the last time they met, in place of what the other lacks.
+    TimeAsCursor,
+}
+
+/// Plays one seed.
+pub fn run(seed: u64, options: Options) -> Run {
+    covey_types::replay::seed(seed);
+    let mut world = world::World::new(seed, options);
+    let failure = story::play(&mut world).err();
+    let (entries, settled_ms) = (world.entries(), world.settled_ms());
+    Run { seed, log: world.into_log(), entries, settled_ms, failure }
+}
