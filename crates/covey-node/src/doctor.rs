@@ -141,6 +141,10 @@ async fn peers(node: &Node) -> Check {
 }
 
 fn sync(name: &str, status: &crate::SpaceStatus) -> Check {
+    // Whoever is out is refused by everybody, and that is as it should be.
+    if status.role.is_none() && status.members > 0 {
+        return pass("sync", format!("{name}: you are no longer in it; what came can still be read"));
+    }
     let bad: Vec<String> = status
         .sync
         .iter()
