@@ -22,7 +22,7 @@ run: build ## build, then start a node in the foreground (Ctrl-C stops it)
 demo: build ## build, then watch three nodes on this machine pair and sync
 	@exec $(COVEY) demo $(ARGS)
 
-test: setup-test ## run every test
+test: setup-test ## run the tests
 	@scripts/test.sh $(ARGS)
 
 bench: build ## measure, print a table, write target/bench/report.json

@@ -2,6 +2,8 @@
 //!
 //! The methods are those of [`covey_store::Reader`] and [`covey_store::Tx`] of the same name, and promise the same.
 
+use std::fmt;
+
 use covey_store::{
     CollectionKey, HeldRow, LogKey, LogRow, NewEntry, Reader, RecordRow, SpaceKey, SpaceRow, StoreError,
     StoredEntry, Tx,
@@ -35,8 +37,13 @@ macro_rules! backend {
         }
 
         /// Rows of a kind that is chosen while the program runs.
-        #[allow(missing_debug_implementations, reason = "a trait object has nothing to show")]
         pub struct AnyRows<'a>(pub &'a mut dyn RowsMut);
+
+        impl fmt::Debug for AnyRows<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("AnyRows(..)")
+            }
+        }
 
         impl Rows for AnyRows<'_> {
             $(fn $read(&self $(, $rarg: $rty)*) -> Stored<$rout> { self.0.$read($($rarg),*) })*

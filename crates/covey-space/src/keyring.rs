@@ -83,21 +83,6 @@ impl KeyRing {
         (Self { discovery: SecretBytes::random(), held }, first)
     }
 
-    /// The discovery key.
-    pub const fn discovery(&self) -> &SecretBytes<32> {
-        &self.discovery
-    }
-
-    /// Of how many epochs anything is held.
-    pub fn len(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Whether of no epoch anything is held.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
     fn held(&self, epoch: EpochId) -> Option<&HeldKey> {
         self.held.iter().rev().find(|(id, _)| *id == epoch).map(|(_, held)| held)
     }

@@ -180,24 +180,6 @@ const RENAME_DEVICE: u16 = 10;
 const SET_SPACE: u16 = 11;
 
 impl MembershipOp {
-    /// What the act does, to be put behind "may not".
-    pub const fn what(&self) -> &'static str {
-        match self {
-            Self::Found(_) => "found the space",
-            Self::AddMember(_) => "add a member with this role",
-            Self::AddDevice(_) => "add this device",
-            Self::SetRole(_) => "give this member this role",
-            Self::RemoveMember(_) => "remove this member",
-            Self::RemoveDevice(_) => "remove this device",
-            Self::Rotate(_) => "rotate the space's key",
-            Self::ShareKeys(_) => "share the space's key",
-            Self::RenameUser(_) => "take another name",
-            Self::RenameDevice(..) => "rename this device",
-            Self::SetSpace(_) => "change the space's name or rules",
-            Self::Unknown { .. } => "change the membership",
-        }
-    }
-
     /// The keys that the act seals to devices.
     pub fn sealed_keys(&self) -> &[SealedKey] {
         match self {
