@@ -59,7 +59,9 @@ impl Context {
         let header = &entry.header;
         let last = self.last.as_ref();
         let before = last.filter(|last| {
-            last.head.seq + 1 == header.seq && last.head.hash == header.prev && last.hlc < header.hlc
+            last.head.seq.checked_add(1) == Some(header.seq)
+                && last.head.hash == header.prev
+                && last.hlc < header.hlc
         });
         let same_epoch = last.is_some_and(|last| last.epoch == header.epoch);
         let same_deps = last.is_some_and(|last| last.deps == header.deps);
@@ -263,6 +265,24 @@ mod tests {
         let mut out = Vec::new();
         context(&entries[0]).encode(&entries[3], &mut out);
         assert_eq!(context(&entries[0]).decode(&mut out.as_slice()).unwrap(), entries[3]);
+    }
+
+    #[test]
+    fn an_entry_that_claims_the_last_place_there_is_can_be_passed_on() {
+        let secret = DeviceSecret::generate();
+        let mut header = chain(&secret, 2).remove(1).header;
+        for too_far in [covey_types::limits::MAX_SEQ + 1, u64::MAX] {
+            let header = Header { seq: too_far, ..header.clone() };
+            assert!(Entry::from_header(header, Signature([0; 64]), &[2; 20]).is_err());
+        }
+        header.seq = covey_types::limits::MAX_SEQ;
+        let last = Entry::from_header(header, Signature([0; 64]), &[2; 20]).unwrap();
+        let (mut sender, mut receiver, mut out) = (context(&last), context(&last), Vec::new());
+        sender.encode(&last, &mut out);
+        sender.encode(&last, &mut out);
+        let mut input = out.as_slice();
+        assert_eq!(receiver.decode(&mut input).as_ref(), Ok(&last));
+        assert_eq!(receiver.decode(&mut input).as_ref(), Ok(&last));
     }
 
     #[test]

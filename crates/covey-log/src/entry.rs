@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use covey_types::{
     DeviceSecret, EntryHash, EpochId, Head, Hlc, LogId, Signature, SpaceId,
-    keys::Domain,
-    limits::{MAX_DEPS, MAX_ENTRY_BODY_BYTES},
+    keys::{Domain, Signed, all_good},
+    limits::{MAX_DEPS, MAX_ENTRY_BODY_BYTES, MAX_MEMBERSHIP_BODY_BYTES, MAX_SEQ},
     wire::{self, DecodeError},
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub const MAX_HEADER_BYTES: usize = 256 + 32 * MAX_DEPS + MAX_EXTENSION_BYTES;
 /// Longest extension that a later version may put into a header.
 pub const MAX_EXTENSION_BYTES: usize = 1024;
 
+/// Signatures that are checked as one: with twice as many each would cost a tenth less.
+const VERIFIED_AT_ONCE: usize = 256;
+
 /// What an entry's body is. Numbers are only ever added; an unknown one is kept and forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Kind(pub u8);
@@ -30,10 +33,29 @@ impl Kind {
     pub const MEMBERSHIP: Self = Self(2);
     /// Operations on records.
     pub const RECORDS: Self = Self(3);
+    /// Begins a checkpoint of its log: what stands before it counts through the parts that follow.
+    pub const CHECKPOINT: Self = Self(4);
+    /// A part of a checkpoint.
+    pub const CHECKPOINT_PART: Self = Self(5);
+    /// The word that checkpoints of other logs are true.
+    pub const SEEN: Self = Self(6);
+    /// The words of those who had to find a checkpoint of this log true.
+    pub const AGREED: Self = Self(7);
 
     /// Whether the entry is part of the space's membership graph.
     pub const fn is_membership(self) -> bool {
         self.0 == Self::FOUNDING.0 || self.0 == Self::MEMBERSHIP.0
+    }
+
+    /// Whether the body isn't sealed. It names logs, places and hashes and nothing else, which stand in headers too; and
+    /// whoever joins later, without the key of that time, has to be able to check it.
+    pub const fn is_open(self) -> bool {
+        self.0 == Self::SEEN.0 || self.0 == Self::AGREED.0
+    }
+
+    /// Whether this build knows what it is.
+    pub const fn is_known(self) -> bool {
+        self.0 >= Self::FOUNDING.0 && self.0 <= Self::AGREED.0
     }
 }
 
@@ -164,6 +186,39 @@ pub fn entry_hash(header_bytes: &[u8]) -> EntryHash {
     EntryHash(hasher.finalize().into())
 }
 
+/// Whether a header keeps the rules that hold without its body.
+pub(crate) fn check_header(header: &Header) -> Result<(), EntryError> {
+    let invalid = |reason| EntryError::Invalid { log: header.log, seq: header.seq, reason };
+    if header.version == 0 {
+        return Err(invalid("version 0 does not exist"));
+    }
+    if header.seq == 0 {
+        return Err(invalid("places are counted from 1"));
+    }
+    if header.seq > MAX_SEQ {
+        return Err(invalid("no log is that long"));
+    }
+    if (header.seq == 1) != (header.prev == EntryHash::NONE) {
+        return Err(invalid("the first entry, and only that, has nothing before it"));
+    }
+    if (header.kind == Kind::FOUNDING) != (header.space == SpaceId::FOUNDING) {
+        return Err(invalid("the founding entry, and only that, names no space"));
+    }
+    if header.kind == Kind::FOUNDING && (header.seq != 1 || !header.deps.is_empty()) {
+        return Err(invalid("the founding entry stands first and depends on nothing"));
+    }
+    if header.deps.len() > MAX_DEPS {
+        return Err(invalid("more dependencies than allowed"));
+    }
+    if !header.deps.is_sorted_by(|a, b| a < b) {
+        return Err(invalid("the dependencies are not sorted"));
+    }
+    if header.extension.len() > MAX_EXTENSION_BYTES {
+        return Err(invalid("the extension is longer than allowed"));
+    }
+    Ok(())
+}
+
 impl Entry {
     /// Signs the next entry of a log.
     ///
@@ -215,32 +270,10 @@ impl Entry {
         signature: Signature,
         body: Arc<[u8]>,
     ) -> Result<Self, EntryError> {
+        check_header(&header)?;
         let invalid = |reason| EntryError::Invalid { log: header.log, seq: header.seq, reason };
-        if header.version == 0 {
-            return Err(invalid("version 0 does not exist"));
-        }
-        if header.seq == 0 {
-            return Err(invalid("places are counted from 1"));
-        }
-        if (header.seq == 1) != (header.prev == EntryHash::NONE) {
-            return Err(invalid("the first entry, and only that, has nothing before it"));
-        }
-        if (header.kind == Kind::FOUNDING) != (header.space == SpaceId::FOUNDING) {
-            return Err(invalid("the founding entry, and only that, names no space"));
-        }
-        if header.kind == Kind::FOUNDING && (header.seq != 1 || !header.deps.is_empty()) {
-            return Err(invalid("the founding entry stands first and depends on nothing"));
-        }
-        if header.deps.len() > MAX_DEPS {
-            return Err(invalid("more dependencies than allowed"));
-        }
-        if !header.deps.is_sorted_by(|a, b| a < b) {
-            return Err(invalid("the dependencies are not sorted"));
-        }
-        if header.extension.len() > MAX_EXTENSION_BYTES {
-            return Err(invalid("the extension is longer than allowed"));
-        }
-        if body.len() > MAX_ENTRY_BODY_BYTES {
+        let max = if header.kind.is_membership() { MAX_MEMBERSHIP_BODY_BYTES } else { MAX_ENTRY_BODY_BYTES };
+        if body.len() > max {
             return Err(invalid("the body is longer than allowed"));
         }
         if blake3::hash(&body) != header.body_hash {
@@ -260,6 +293,27 @@ impl Entry {
         } else {
             Err(EntryError::Signature { log, seq })
         }
+    }
+
+    /// Checks the authors' signatures of many entries, with the same outcome as [`Entry::verify`] of each, and several times
+    /// cheaper.
+    ///
+    /// # Errors
+    /// [`EntryError::Signature`] of the first whose signature isn't good.
+    pub fn verify_all(entries: &[Self]) -> Result<(), EntryError> {
+        for chunk in entries.chunks(VERIFIED_AT_ONCE) {
+            let signed: Vec<_> = chunk.iter().map(Self::signed).collect();
+            if !all_good(Domain::Entry, &signed) {
+                // Which one it is shows when each is looked at.
+                chunk.iter().try_for_each(Self::verify)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn signed(&self) -> Signed<'_> {
+        let Self { header, header_bytes: message, signature, .. } = self;
+        Signed { device: &header.log.device, message, signature }
     }
 
     /// Whether this is the next entry of a log whose newest entry is `head`, written at `head_hlc`.
@@ -295,8 +349,7 @@ impl Entry {
 
     /// Whether this build knows the version of the header and the kind of the body.
     pub fn is_understood(&self) -> bool {
-        self.header.version == HEADER_VERSION
-            && (self.header.kind.is_membership() || self.header.kind == Kind::RECORDS)
+        self.header.version == HEADER_VERSION && self.header.kind.is_known()
     }
 }
 
@@ -356,6 +409,18 @@ pub(crate) mod tests {
         forged = entry;
         forged.body = vec![0; 20].into();
         assert!(matches!(again(&forged), Err(EntryError::Invalid { .. })));
+    }
+
+    #[test]
+    fn of_many_entries_the_first_with_a_wrong_signature_is_named() {
+        let mut entries = chain(&DeviceSecret::generate(), 2 * VERIFIED_AT_ONCE as u64);
+        Entry::verify_all(&entries).unwrap();
+        Entry::verify_all(&[]).unwrap();
+        for seq in [2 * VERIFIED_AT_ONCE, VERIFIED_AT_ONCE + 1, VERIFIED_AT_ONCE, 1] {
+            entries[seq - 1].signature.0[40] ^= 1;
+            let found = Entry::verify_all(&entries).unwrap_err();
+            assert!(matches!(found, EntryError::Signature { seq: named, .. } if named == seq as u64));
+        }
     }
 
     #[test]

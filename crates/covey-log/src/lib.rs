@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`entry`] | makes, decodes and checks entries |
 //! | [`seal`] | compresses and encrypts bodies under an epoch's key |
+//! | [`fork`] | proofs that a device wrote two histories, and what goes with them |
 //! | [`delta`] | packs entries for the wire against the previous entry of the same log |
 //!
 //! Driving contract: a writer calls [`seal::seal`], then [`Entry::sign`] with the head of its log. A
@@ -17,7 +18,9 @@
 
 pub mod delta;
 pub mod entry;
+pub mod fork;
 pub mod seal;
 
 pub use entry::{ChainError, Draft, Entry, EntryError, Header, Kind};
+pub use fork::{Compared, Evidence, ForkError, ForkLine, ForkProof, SignedHeader};
 pub use seal::{BodyContext, EpochKey, MembershipKey, OpenError, Opener, open, seal};

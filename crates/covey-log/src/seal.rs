@@ -214,11 +214,31 @@ pub fn open(key: impl Into<Opener>, context: BodyContext, sealed: &[u8]) -> Resu
     let plain = body_key(&secret, salt, &context)
         .open_in_place(zero_nonce(), Aad::from(&context), &mut buffer)
         .map_err(|_| OpenError::Key)?;
+    unframe_opened(plain)
+}
+
+fn unframe_opened(plain: &[u8]) -> Result<Vec<u8>, OpenError> {
     match plain.split_first() {
         Some((&FLAG_PLAIN, payload)) => Ok(payload.to_vec()),
         Some((&FLAG_ZSTD, payload)) => decompress(payload),
         _ => Err(OpenError::Malformed("an unknown compression")),
     }
+}
+
+/// The body in what a sealed one decrypts to: for what feeds it bytes that a hostile member could have sealed.
+///
+/// # Errors
+/// [`OpenError::Malformed`].
+#[cfg(feature = "fuzz")]
+pub fn unframe(plain: &[u8]) -> Result<Vec<u8>, OpenError> {
+    unframe_opened(plain)
+}
+
+/// What [`unframe`] reads: what is encrypted of a body.
+#[cfg(feature = "fuzz")]
+pub fn framed(plain: &[u8]) -> Vec<u8> {
+    let (flag, payload) = compress(plain);
+    [&[flag], payload.as_deref().unwrap_or(plain)].concat()
 }
 
 fn decompress(payload: &[u8]) -> Result<Vec<u8>, OpenError> {

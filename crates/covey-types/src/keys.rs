@@ -1,15 +1,16 @@
 //! Ed25519 keys of devices and users, and a container for secrets that wipes itself.
 //!
-//! Signatures are checked strictly (RFC 8032 with small-order keys refused), and each kind of signed
-//! thing has its own domain string, so that a signature made for one purpose is worthless for another.
+//! What makes a signature good is said in `verify`. Each kind of signed thing has its own domain string, so that a
+//! signature made for one purpose is worthless for another.
 
 use std::fmt;
 
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{DeviceId, UserId};
+pub use crate::verify::{Signed, all_good};
+use crate::{DeviceId, UserId, verify::is_good};
 
 /// Secret bytes: wiped on drop, never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ pub enum Domain {
 }
 
 impl Domain {
-    const fn text(self) -> &'static [u8] {
+    pub(crate) const fn text(self) -> &'static [u8] {
         match self {
             Self::Entry => b"covey/entry/1\0",
             Self::DeviceCert => b"covey/device-cert/1\0",
@@ -136,12 +137,6 @@ impl Domain {
     fn prefixed(self, message: &[u8]) -> Vec<u8> {
         [self.text(), message].concat()
     }
-}
-
-fn verify(key: &[u8; 32], domain: Domain, message: &[u8], signature: &Signature) -> bool {
-    let Ok(key) = VerifyingKey::from_bytes(key) else { return false };
-    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-    key.verify_strict(&domain.prefixed(message), &signature).is_ok()
 }
 
 macro_rules! secret_key {
@@ -186,7 +181,7 @@ macro_rules! secret_key {
         impl $public {
             /// Whether the holder of this key signed `message` for this purpose.
             pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> bool {
-                verify(&self.0, domain, message, signature)
+                is_good(&self.0, domain, message, signature)
             }
         }
     };

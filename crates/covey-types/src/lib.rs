@@ -11,6 +11,7 @@
 //! | [`hlc`] | the hybrid logical clock |
 //! | [`heads`] | how far each log reaches: version vectors with hashes |
 //! | [`limits`] | every bound that two nodes must agree on |
+//! | `verify` | what makes a signature good, alone or among many |
 //! | [`size`] | numbers of bytes, as people read them |
 //! | [`wire`] | how values become bytes, and how hostile bytes become values |
 
@@ -22,6 +23,7 @@ pub mod limits;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod size;
+mod verify;
 pub mod wire;
 
 pub use heads::{Head, Heads};

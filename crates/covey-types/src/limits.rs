@@ -6,6 +6,10 @@
 /// 4 MiB keeps ten of them within the 40 MB that an idle node may use.
 pub const MAX_ENTRY_BODY_BYTES: usize = 4 << 20;
 
+/// Longest encrypted body of a membership entry: the longest notice of a child space fits, and new keys for some 5,000
+/// devices. What a forked log says of membership is passed on as a whole, and must not take more than a frame.
+pub const MAX_MEMBERSHIP_BODY_BYTES: usize = 768 << 10;
+
 /// Longest body after decompression: bounds what a few hostile bytes can make others allocate.
 pub const MAX_PLAIN_BODY_BYTES: usize = 4 << 20;
 
@@ -23,6 +27,10 @@ pub const MAX_NAME_BYTES: usize = 128;
 
 /// Longest name of a space, user or device, in characters.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 64;
+
+/// Last place in a log: a thousand entries a second for some nine thousand years. Far from where numbers end, here and in
+/// whatever stores them.
+pub const MAX_SEQ: u64 = 1 << 48;
 
 /// Most membership entries that one entry may name as its causal dependencies: the number of
 /// administrators that act at the same moment, with room.
