@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`checkpoint`] | what of a log still counts, once more |
 //! | [`filter`] | which records a query wants |
 //! | [`ops`] | what an entry says about records, and how that becomes bytes |
 //! | [`record`] | one record: everything that was said about it, merged |
@@ -13,13 +14,15 @@
 //! | [`stamp`] | what last-writer-wins goes by |
 
 mod bytes;
+pub mod checkpoint;
 pub mod filter;
 pub mod json;
 pub mod ops;
 pub mod record;
 pub mod stamp;
 
+pub use checkpoint::{Atom, Part, PartWriter, Word};
 pub use filter::{Compare, Filter, FilterError};
 pub use ops::{BodyReader, BodyWriter, Observed, ObservedElement, Op, OpError, RecordId, Tally};
-pub use record::{Record, StateError, fresh_put_parts};
+pub use record::{Reach, Record, StateError, Written, fresh_put_parts};
 pub use stamp::{Devices, Stamp};

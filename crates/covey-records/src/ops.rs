@@ -12,6 +12,7 @@
 //! | 3 counter add | collection, id, counter name, tally |
 //! | 4 set add | collection, id, set name, element until the end |
 //! | 5 set remove | collection, id, set name, element, then until the end: stamp |
+//! | 6 as of | time |
 //!
 //! **Names** (collections, fields, counters, sets) are written out once per body and then referred to:
 //! a varint that is even gives the length (halved) of a new name that follows, an odd one the place
@@ -22,7 +23,8 @@
 //! **Values** and elements are compact JSON text ([`crate::json`]). The fields of a put are strictly
 //! ascending by name.
 //!
-//! All operations of one entry carry the entry's stamp. So one entry should say at most one thing
+//! All operations of one entry carry the entry's stamp; those behind an *as of* carry its time, if that is earlier: their
+//! author said them then, in entries that don't count any more. So one entry should say at most one thing
 //! about a field: where it says two, the larger text wins, and a delete wins over any put beside it.
 
 mod read;
@@ -31,7 +33,7 @@ mod write;
 use std::fmt;
 
 use covey_types::{
-    LogId,
+    Hlc, LogId,
     limits::{MAX_NAME_BYTES, MAX_RECORD_BYTES, MAX_RECORD_ID_BYTES},
 };
 
@@ -46,6 +48,7 @@ mod kind {
     pub(super) const COUNTER_ADD: u64 = 3;
     pub(super) const SET_ADD: u64 = 4;
     pub(super) const SET_REMOVE: u64 = 5;
+    pub(super) const AS_OF: u64 = 6;
 }
 
 /// One operation on one record.
@@ -103,6 +106,11 @@ pub enum Op<'a> {
         element: &'a str,
         /// Per device, the newest addition that the author saw.
         observed: Vec<Stamp>,
+    },
+    /// What follows was said at this time: earlier than its entry.
+    AsOf {
+        /// When.
+        hlc: Hlc,
     },
     /// Something that a newer version wrote; this one can only keep it.
     Unknown {

@@ -17,14 +17,17 @@
 //! nothing is lost of the others.
 
 mod parts;
+mod written;
 
 use std::collections::BTreeMap;
 
 use covey_types::{DeviceId, Hlc, LogId};
 
 pub use parts::{StateError, fresh_put_parts};
+pub use written::{Reach, Written};
 
 use crate::{
+    checkpoint::Atom,
     json,
     ops::{Observed, ObservedElement, Op, Tally},
     stamp::Stamp,
@@ -109,7 +112,7 @@ impl Record {
                 stamp.hlc > NEVER && raise(&mut self.marks(name, element, stamp.device).added, stamp.hlc)
             }
             Op::SetRemove { name, element, observed, .. } => self.remove(name, element, observed),
-            Op::Unknown { .. } => false,
+            Op::AsOf { .. } | Op::Unknown { .. } => false,
         }
     }
 
@@ -136,6 +139,34 @@ impl Record {
             }
         }
         changed
+    }
+
+    /// Whether an atom of an entry of `log` with this stamp is what the record still has at its place: nothing larger
+    /// has superseded it.
+    pub fn has(&self, atom: &Atom<'_>, stamp: Stamp, log: LogId) -> bool {
+        let count = |name: &str, log| self.counters.get(name).and_then(|counter| counter.get(&log));
+        let marks = |name: &str, element: &str, device| {
+            self.sets.get(name).and_then(|set| set.get(element)).and_then(|devices| devices.get(&device))
+        };
+        match *atom {
+            Atom::Field(name, text) => self.field(name) == Some((stamp, text)),
+            Atom::Presence => self.presence == Some(stamp),
+            Atom::Tombstone => self.tombstone == Some(stamp),
+            Atom::Total(name, tally) => {
+                tally.count > 0 && count(name, log).is_some_and(|count| count.total == tally)
+            }
+            Atom::Reset(name, log, tally) => {
+                tally.count > 0 && count(name, log).is_some_and(|count| count.reset == tally)
+            }
+            Atom::Added(name, element) => {
+                stamp.hlc > NEVER
+                    && marks(name, element, stamp.device).is_some_and(|marks| marks.added == stamp.hlc)
+            }
+            Atom::Removed(name, element, seen) => {
+                seen.hlc > NEVER
+                    && marks(name, element, seen.device).is_some_and(|marks| marks.removed == seen.hlc)
+            }
+        }
     }
 
     /// Whether there is a document.

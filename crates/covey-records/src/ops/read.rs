@@ -1,7 +1,7 @@
 //! Reading a body, of which not a byte is believed before it was checked.
 
 use covey_types::{
-    LogId,
+    Hlc, LogId,
     limits::{MAX_PLAIN_BODY_BYTES, MAX_RECORD_BYTES},
     wire::DecodeError,
 };
@@ -37,6 +37,10 @@ impl<'a> BodyReader<'a> {
         }
         let kind = self.body.varint()?;
         let mut payload = self.body.sized()?;
+        if kind == kind::AS_OF {
+            let hlc = Hlc::from_u64(payload.varint()?);
+            return payload.end().map(|()| Op::AsOf { hlc });
+        }
         if !(kind::PUT..=kind::SET_REMOVE).contains(&kind) {
             return Ok(Op::Unknown { kind });
         }

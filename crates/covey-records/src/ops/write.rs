@@ -98,6 +98,10 @@ impl BodyWriter {
                 self.stamps(observed);
                 Ok(kind::SET_REMOVE)
             }
+            Op::AsOf { hlc } => {
+                push_varint(&mut self.payload, hlc.to_u64());
+                Ok(kind::AS_OF)
+            }
             Op::Unknown { kind } => Err(OpError::Unknown { kind: *kind }),
         }
     }

@@ -230,6 +230,14 @@ fn push_marks(out: &mut Vec<u8>, marks: Marks) {
     times.into_iter().flatten().for_each(|time| push_hlc(out, time));
 }
 
+/// What a state says without its document: everything but the registers that the document shows, and the stamps of all.
+pub(super) fn read_state(state: &[u8], devices: &impl Devices) -> Result<(Record, Vec<Stamp>), StateError> {
+    let mut reader = StateReader { cursor: Cursor::new(WHAT, state), devices, stamps: Vec::new() };
+    let mut record = Record::default();
+    reader.record(&mut record)?;
+    Ok((record, reader.stamps))
+}
+
 struct StateReader<'a, D> {
     cursor: Cursor<'a>,
     devices: &'a D,

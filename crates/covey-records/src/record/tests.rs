@@ -1,6 +1,8 @@
 //! Records against a naive reference, in every order.
 
+mod compaction;
 mod reference;
+mod written;
 
 use covey_types::Incarnation;
 use proptest::{prelude::*, sample::select};
