@@ -12,7 +12,7 @@ use covey_types::{
 };
 
 use crate::{
-    Terms,
+    Purpose, Terms,
     code::{Code, Nameplate, Secret},
     message::Refusal,
 };
@@ -32,6 +32,7 @@ pub struct Invitations(BTreeMap<Nameplate, Invitation>);
 pub struct Invitation {
     /// Gone once nobody may use it any more.
     secret: Option<Secret>,
+    purpose: Purpose,
     terms: Terms,
     wrong_guesses: u32,
     state: InvitationState,
@@ -51,6 +52,11 @@ pub enum InvitationState {
 }
 
 impl Invitation {
+    /// What its code is for.
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// What it invites to, and until when.
     pub const fn terms(&self) -> Terms {
         self.terms
@@ -105,9 +111,14 @@ impl Invitations {
         Self::default()
     }
 
-    /// A new invitation to these terms, which say when it expires. `now_ms` is the wall clock,
+    /// A new invitation into a space on these terms, which say when it expires. `now_ms` is the wall clock,
     /// milliseconds since 1970.
     pub fn open(&mut self, terms: Terms, now_ms: u64) -> Result<Code, InviteError> {
+        self.open_for(Purpose::Space, terms, now_ms)
+    }
+
+    /// As [`Invitations::open`], for this purpose.
+    pub fn open_for(&mut self, purpose: Purpose, terms: Terms, now_ms: u64) -> Result<Code, InviteError> {
         self.expire(now_ms);
         let for_ms = terms.expires_at_ms.saturating_sub(now_ms);
         if for_ms == 0 {
@@ -128,7 +139,8 @@ impl Invitations {
             }
         };
         let secret = Some(code.secret.clone());
-        let invitation = Invitation { secret, terms, wrong_guesses: 0, state: InvitationState::Open };
+        let invitation =
+            Invitation { secret, purpose, terms, wrong_guesses: 0, state: InvitationState::Open };
         self.0.insert(code.nameplate, invitation);
         Ok(code)
     }
@@ -169,11 +181,15 @@ impl Invitations {
     pub(crate) fn admit(
         &mut self,
         nameplate: Nameplate,
+        purpose: Purpose,
         joiner: DeviceId,
         now_ms: u64,
     ) -> Result<(&Secret, Terms), Refusal> {
         self.expire(now_ms);
         let invitation = self.0.get(&nameplate).ok_or(Refusal::UnknownNameplate)?;
+        if invitation.purpose != purpose {
+            return Err(Refusal::OtherPurpose);
+        }
         match (invitation.state, &invitation.secret) {
             (InvitationState::Burnt, _) => Err(Refusal::Burnt),
             (InvitationState::UsedBy(device), _) if device != joiner => Err(Refusal::Used),

@@ -14,6 +14,9 @@
 //!     Done { mac }                          ->
 //! ```
 //!
+//! An invitation is to a space or, with a first message of its own (`Link`), to be a further device of the inviter's
+//! user; see [`Purpose`]. For the latter the inviter may ask something between Confirm and Accept (`Ask`, `Answer`).
+//!
 //! All keys come from the SPAKE2 key and a transcript of version, nameplate, both device ids and both
 //! SPAKE2 messages; each direction has its own, so that a message sent back to its sender is worthless.
 //! What is said inside is sealed: a device in the middle that doesn't know the code learns who talks, no more.
@@ -49,6 +52,15 @@ pub use inviter::{Inviter, InviterOutcome};
 pub use joiner::{Joiner, JoinerOutcome};
 pub use link::{Link, LinkError};
 pub use message::Refusal;
+
+/// What a code is for. It's part of what both sides confirm, so that none is taken for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// To let somebody into a space.
+    Space,
+    /// To make a device one of the inviter's user's own.
+    Device,
+}
 
 /// What someone is invited to. Both sides confirm it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

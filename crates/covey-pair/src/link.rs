@@ -13,9 +13,14 @@ use covey_types::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::code::{Code, Secret};
+use crate::{
+    Purpose,
+    code::{Code, Secret},
+};
 
 const PREFIX: &str = "covey://join/";
+/// The other kind: to become a further device of somebody's own.
+const DEVICE_PREFIX: &str = "covey://device/";
 const VERSION: u8 = 1;
 const CHECK_BYTES: usize = 4;
 
@@ -31,6 +36,8 @@ pub const MAX_LINK_BYTES: usize = 4096;
 /// An invitation to be sent or scanned. `Display` shows the secret, `Debug` doesn't.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// What the code is for.
+    pub purpose: Purpose,
     /// The code.
     pub code: Code,
     /// The device that answers to it.
@@ -39,7 +46,7 @@ pub struct Link {
     pub addresses: Vec<String>,
     /// When the invitation ends, milliseconds since 1970.
     pub expires_at_ms: u64,
-    /// What the space is called, to be shown before joining. Not authenticated.
+    /// What the space is called, or for a device its user, to be shown before joining. Not authenticated.
     pub space_name: String,
 }
 
@@ -48,7 +55,7 @@ pub struct Link {
 #[non_exhaustive]
 pub enum LinkError {
     /// It doesn't begin like one.
-    #[error("an invitation link begins with {PREFIX}")]
+    #[error("an invitation link begins with {PREFIX}, and one for a device with {DEVICE_PREFIX}")]
     NotALink,
     /// Longer than [`MAX_LINK_BYTES`].
     #[error("the invitation link of {len} bytes is longer than the limit of {MAX_LINK_BYTES}")]
@@ -95,7 +102,7 @@ impl Link {
         self
     }
 
-    fn from_body(body: Body) -> Result<Self, LinkError> {
+    fn from_body(purpose: Purpose, body: Body) -> Result<Self, LinkError> {
         let malformed = |reason: &str| LinkError::Malformed(reason.to_owned());
         let code =
             Code::from_parts(body.nameplate, body.secret).ok_or_else(|| malformed("its code is none"))?;
@@ -111,12 +118,24 @@ impl Link {
             return Err(malformed("the name of the space is too long or has control characters"));
         }
         let Body { inviter, addresses, expires_at_ms, space_name, .. } = body;
-        Ok(Self { code, inviter, addresses, expires_at_ms, space_name })
+        Ok(Self { purpose, code, inviter, addresses, expires_at_ms, space_name })
     }
 }
 
-fn check(bytes: &[u8]) -> [u8; CHECK_BYTES] {
-    let hash = blake3::hash(bytes);
+const fn prefix(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Space => PREFIX,
+        Purpose::Device => DEVICE_PREFIX,
+    }
+}
+
+/// Of the bytes behind the prefix; for a device of that too, so that a link can't be turned into the other kind.
+fn check(purpose: Purpose, bytes: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    if purpose == Purpose::Device {
+        hasher.update(DEVICE_PREFIX.as_bytes());
+    }
+    let hash = hasher.update(bytes).finalize();
     std::array::from_fn(|i| hash.as_bytes()[i])
 }
 
@@ -132,10 +151,10 @@ impl fmt::Display for Link {
         };
         let mut bytes = Zeroizing::new(vec![VERSION]);
         bytes.extend_from_slice(&Zeroizing::new(wire::encode(&body)));
-        let check = check(&bytes);
+        let check = check(self.purpose, &bytes);
         bytes.extend_from_slice(&check);
         let text = Zeroizing::new(bs58::encode(&*bytes).into_string());
-        write!(f, "{PREFIX}{}", *text)
+        write!(f, "{}{}", prefix(self.purpose), *text)
     }
 }
 
@@ -147,21 +166,23 @@ impl FromStr for Link {
         if text.len() > MAX_LINK_BYTES {
             return Err(LinkError::TooLong { len: text.len() });
         }
-        let is_link = text.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
-        if !is_link {
-            return Err(LinkError::NotALink);
-        }
-        let bytes = bs58::decode(&text[PREFIX.len()..])
+        let begins = |purpose: &Purpose| {
+            let prefix = prefix(*purpose);
+            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let purpose = [Purpose::Space, Purpose::Device].into_iter().find(begins);
+        let purpose = purpose.ok_or(LinkError::NotALink)?;
+        let bytes = bs58::decode(&text[prefix(purpose).len()..])
             .into_vec()
             .map(Zeroizing::new)
             .map_err(|_| LinkError::Damaged)?;
         let (bytes, sum) = bytes.split_last_chunk::<CHECK_BYTES>().ok_or(LinkError::Damaged)?;
-        if check(bytes) != *sum {
+        if check(purpose, bytes) != *sum {
             return Err(LinkError::Damaged);
         }
         match bytes.split_first() {
             Some((&VERSION, body)) => {
-                Self::from_body(wire::decode("an invitation link", body, MAX_LINK_BYTES)?)
+                Self::from_body(purpose, wire::decode("an invitation link", body, MAX_LINK_BYTES)?)
             }
             Some((&found, _)) => Err(LinkError::Version { found }),
             None => Err(LinkError::Damaged),
@@ -177,6 +198,7 @@ mod tests {
 
     fn link() -> Link {
         Link {
+            purpose: Purpose::Space,
             code: "COVEY-10AB-0V1Z".parse().unwrap(),
             inviter: DeviceId([7; 32]),
             addresses: vec!["/ip4/192.168.1.20/udp/4001/quic-v1".into(), "/ip6/fe80::1/tcp/4001".into()],
@@ -210,11 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn a_link_for_a_device_is_another_one_and_does_not_pass_for_one_to_a_space() {
+        let device = Link { purpose: Purpose::Device, ..link() }.to_string();
+        assert!(device.starts_with(DEVICE_PREFIX));
+        assert_eq!(device.parse(), Ok(Link { purpose: Purpose::Device, ..link() }));
+        assert_eq!(device.replacen(DEVICE_PREFIX, PREFIX, 1).parse::<Link>(), Err(LinkError::Damaged));
+        let space = link().to_string();
+        assert_eq!(space.replacen(PREFIX, DEVICE_PREFIX, 1).parse::<Link>(), Err(LinkError::Damaged));
+    }
+
+    #[test]
     fn what_is_no_link_says_why() {
         assert_eq!("COVEY-10AB-0V1Z".parse::<Link>(), Err(LinkError::NotALink));
         assert_eq!("covey://join/".parse::<Link>(), Err(LinkError::Damaged));
         assert_eq!(PREFIX.repeat(400).parse::<Link>(), Err(LinkError::TooLong { len: 5200 }));
-        let newer = [&[9, 1, 2][..], &check(&[9, 1, 2])].concat();
+        let newer = [&[9, 1, 2][..], &check(Purpose::Space, &[9, 1, 2])].concat();
         let newer = format!("{PREFIX}{}", bs58::encode(newer).into_string());
         assert_eq!(newer.parse::<Link>(), Err(LinkError::Version { found: 9 }));
         let many = Link { addresses: vec!["/a".into(); MAX_LINK_ADDRESSES + 1], ..link() };
@@ -231,7 +263,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_link_or_not(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
             let body = [&[VERSION][..], &bytes].concat();
-            let whole = [body.as_slice(), &check(&body)].concat();
+            let whole = [body.as_slice(), &check(Purpose::Space, &body)].concat();
             let _refused_or_not = format!("{PREFIX}{}", bs58::encode(whole).into_string()).parse::<Link>();
             let _refused = format!("{PREFIX}{}", String::from_utf8_lossy(&bytes)).parse::<Link>();
         }

@@ -15,12 +15,42 @@ pub(crate) type Element = [u8; 32];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    Start { version: u16, nameplate: u32, element: Element },
-    Reply { element: Element },
-    Refused { reason: Refusal },
-    Confirm { mac: [u8; 32], sealed: Vec<u8> },
-    Accept { mac: [u8; 32], sealed: Vec<u8> },
-    Done { mac: [u8; 32] },
+    Start {
+        version: u16,
+        nameplate: u32,
+        element: Element,
+    },
+    Reply {
+        element: Element,
+    },
+    Refused {
+        reason: Refusal,
+    },
+    Confirm {
+        mac: [u8; 32],
+        sealed: Vec<u8>,
+    },
+    Accept {
+        mac: [u8; 32],
+        sealed: Vec<u8>,
+    },
+    Done {
+        mac: [u8; 32],
+    },
+    /// As `Start`, to become a device of the inviter's user.
+    Link {
+        version: u16,
+        nameplate: u32,
+        element: Element,
+    },
+    Ask {
+        mac: [u8; 32],
+        sealed: Vec<u8>,
+    },
+    Answer {
+        mac: [u8; 32],
+        sealed: Vec<u8>,
+    },
 }
 
 /// Why an inviter says no.
@@ -51,6 +81,17 @@ pub enum Refusal {
     /// The inviter could not or would not go through with it.
     #[error("the device declined")]
     Declined,
+    /// The code is for something else.
+    #[error(
+        "the code is of the other kind: `covey join` takes codes of `covey invite`, and `covey device join` those of \
+         `covey device link`"
+    )]
+    OtherPurpose,
+    /// The joiner's user is in the space already, with other devices.
+    #[error(
+        "you are in that space already, with another of your devices; add this one there with `covey device link`"
+    )]
+    InAlready,
 }
 
 impl Message {
@@ -70,6 +111,9 @@ impl Message {
             Self::Confirm { .. } => "Confirm",
             Self::Accept { .. } => "Accept",
             Self::Done { .. } => "Done",
+            Self::Link { .. } => "Link",
+            Self::Ask { .. } => "Ask",
+            Self::Answer { .. } => "Answer",
         }
     }
 

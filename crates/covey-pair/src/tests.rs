@@ -63,7 +63,12 @@ fn with_the_right_code_both_sides_get_what_the_other_had_to_say() {
     assert_eq!(step, Step::outcome(request(code.nameplate())));
     let accept = inviter.accept(b"welcome", TERMS).unwrap();
     let step = joiner.handle(&accept).unwrap();
-    assert_eq!(step.outcome, Some(JoinerOutcome::Welcome { welcome: b"welcome".to_vec(), terms: TERMS }));
+    assert_eq!(
+        step.outcome,
+        Some(JoinerOutcome::Welcome { welcome: b"welcome".to_vec().into(), terms: TERMS })
+    );
+    let shown = format!("{:?}", step.outcome);
+    assert!(shown.contains("Welcome") && !shown.contains("119, 101, 108"), "no secret is shown: {shown}");
     let step = inviter.handle(&step.send.unwrap(), &mut invitations, NOW_MS).unwrap();
     assert_eq!(step, Step::outcome(InviterOutcome::Finished));
     assert_eq!(invitations.invitation(code.nameplate()).unwrap().state(), InvitationState::UsedBy(JOINER));
@@ -252,9 +257,11 @@ fn terms_that_the_inviter_did_not_confirm_are_refused() {
 fn a_joiner_is_turned_away_when_the_inviter_declines() {
     let (mut invitations, code) = invitation();
     let (mut joiner, mut inviter, confirm) = up_to_confirm(&mut invitations, &code, JOINER);
-    assert!(inviter.decline().is_err(), "there is nothing to decline yet");
+    assert!(inviter.decline(Refusal::Declined).is_err(), "there is nothing to decline yet");
     inviter.handle(&confirm, &mut invitations, NOW_MS).unwrap();
-    let step = joiner.handle(&inviter.decline().unwrap()).unwrap();
+    assert!(!inviter.is_over());
+    let step = joiner.handle(&inviter.decline(Refusal::Declined).unwrap()).unwrap();
+    assert!(inviter.is_over());
     assert_eq!(step, Step::outcome(JoinerOutcome::Refused(Refusal::Declined)));
 }
 
@@ -315,4 +322,97 @@ proptest! {
             }
         }
     }
+}
+
+/// A pairing for a device up to the moment in which the inviter decides.
+fn up_to_request(invitations: &mut Invitations, code: &Code) -> (Joiner, Inviter) {
+    let (mut j, link) =
+        Joiner::start_for(Purpose::Device, code, JOINER, INVITER, b"let me in".to_vec()).unwrap();
+    let mut i = Inviter::new(INVITER, JOINER);
+    let reply = i.handle(&link, invitations, NOW_MS).unwrap().send.unwrap();
+    let confirm = j.handle(&reply).unwrap().send.unwrap();
+    let step = i.handle(&confirm, invitations, NOW_MS).unwrap();
+    assert_eq!(step.outcome, Some(request(code.nameplate())));
+    assert_eq!(i.purpose(), Purpose::Device);
+    (j, i)
+}
+
+fn device_invitation() -> (Invitations, Code) {
+    let mut invitations = Invitations::new();
+    let code = invitations.open_for(Purpose::Device, TERMS, NOW_MS).unwrap();
+    (invitations, code)
+}
+
+#[test]
+fn a_device_is_asked_before_it_is_let_in() {
+    let (mut invitations, code) = device_invitation();
+    let (mut joiner, mut inviter) = up_to_request(&mut invitations, &code);
+    let ask = inviter.ask(b"whose?").unwrap();
+    assert!(!ask.windows(6).any(|w| w == b"whose?"));
+    assert!(
+        matches!(inviter.accept(b"welcome", TERMS), Err(PairError::OutOfTurn(_))),
+        "not before the answer"
+    );
+    assert_eq!(joiner.handle(&ask).unwrap(), Step::outcome(JoinerOutcome::Asked(b"whose?".to_vec())));
+    let answer = joiner.answer(b"yours".to_vec()).unwrap();
+    assert!(matches!(joiner.answer(b"again".to_vec()), Err(PairError::OutOfTurn(_))));
+    let step = inviter.handle(&answer, &mut invitations, NOW_MS).unwrap();
+    assert_eq!(step, Step::outcome(InviterOutcome::Answered(b"yours".to_vec())));
+    let accept = inviter.accept(b"welcome", TERMS).unwrap();
+    let step = joiner.handle(&accept).unwrap();
+    assert!(matches!(step.outcome, Some(JoinerOutcome::Welcome { .. })));
+    let step = inviter.handle(&step.send.unwrap(), &mut invitations, NOW_MS).unwrap();
+    assert_eq!(step, Step::outcome(InviterOutcome::Finished));
+}
+
+#[test]
+fn a_changed_question_or_answer_ends_the_pairing() {
+    let (mut invitations, code) = device_invitation();
+    let (mut joiner, mut inviter) = up_to_request(&mut invitations, &code);
+    let mut ask = inviter.ask(b"whose?").unwrap();
+    *ask.last_mut().unwrap() ^= 1;
+    assert!(matches!(joiner.handle(&ask), Err(PairError::NotConfirmed)));
+    let (mut joiner, mut inviter) = up_to_request(&mut invitations, &code);
+    joiner.handle(&inviter.ask(b"whose?").unwrap()).unwrap();
+    let mut answer = joiner.answer(b"yours".to_vec()).unwrap();
+    *answer.last_mut().unwrap() ^= 1;
+    assert!(matches!(inviter.handle(&answer, &mut invitations, NOW_MS), Err(PairError::NotConfirmed)));
+}
+
+#[test]
+fn a_code_of_one_kind_is_refused_for_the_other_and_stays_open() {
+    for purpose in [Purpose::Space, Purpose::Device] {
+        let mut invitations = Invitations::new();
+        let code = invitations.open_for(purpose, TERMS, NOW_MS).unwrap();
+        let other = if purpose == Purpose::Space { Purpose::Device } else { Purpose::Space };
+        let (_, start) = Joiner::start_for(other, &code, JOINER, INVITER, vec![]).unwrap();
+        let step = Inviter::new(INVITER, JOINER).handle(&start, &mut invitations, NOW_MS).unwrap();
+        assert_eq!(step.outcome, Some(InviterOutcome::Refused(Refusal::OtherPurpose)));
+        let invitation = invitations.invitation(code.nameplate()).unwrap();
+        assert_eq!((invitation.state(), invitation.wrong_guesses()), (InvitationState::Open, 0));
+    }
+}
+
+#[test]
+fn the_kind_is_part_of_what_both_sides_confirm() {
+    // Somebody in between turns the one first message into the other, for a code that would be right.
+    let (mut invitations, code) = invitation();
+    let (mut joiner, link) = Joiner::start_for(Purpose::Device, &code, JOINER, INVITER, vec![]).unwrap();
+    let Message::Link { version, nameplate, element } = Message::decode(&link).unwrap() else { panic!() };
+    let mut inviter = Inviter::new(INVITER, JOINER);
+    let start = Message::Start { version, nameplate, element }.encode();
+    let reply = inviter.handle(&start, &mut invitations, NOW_MS).unwrap().send.unwrap();
+    let confirm = joiner.handle(&reply).unwrap().send.unwrap();
+    let step = inviter.handle(&confirm, &mut invitations, NOW_MS).unwrap();
+    assert!(matches!(step.outcome, Some(InviterOutcome::WrongGuess { .. })));
+}
+
+#[test]
+fn nothing_is_asked_of_who_joins_a_space() {
+    let (mut invitations, code) = invitation();
+    let (mut joiner, mut inviter, confirm) = up_to_confirm(&mut invitations, &code, JOINER);
+    inviter.handle(&confirm, &mut invitations, NOW_MS).unwrap();
+    assert!(matches!(inviter.ask(b"whose?"), Err(PairError::OutOfTurn(_))));
+    let ask = Message::Ask { mac: [0; 32], sealed: vec![0; 20] }.encode();
+    assert!(matches!(joiner.handle(&ask), Err(PairError::Unexpected { .. })));
 }

@@ -11,7 +11,7 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 use zeroize::Zeroizing;
 
 use crate::{
-    PairError,
+    PairError, Purpose,
     code::{Nameplate, Secret},
     message::{Element, VERSION},
 };
@@ -40,6 +40,7 @@ impl Side {
 /// Whom the session is between, and over which invitation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parties {
+    pub(crate) purpose: Purpose,
     pub(crate) nameplate: Nameplate,
     pub(crate) joiner: DeviceId,
     pub(crate) inviter: DeviceId,
@@ -84,7 +85,10 @@ impl Exchange {
 }
 
 fn transcript(parties: &Parties, joiners: &Element, inviters: &Element) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("covey 2026 pair transcript v1");
+    let mut hasher = blake3::Hasher::new_derive_key(match parties.purpose {
+        Purpose::Space => "covey 2026 pair transcript v1",
+        Purpose::Device => "covey 2026 pair device transcript v1",
+    });
     hasher.update(&VERSION.to_le_bytes());
     hasher.update(&parties.nameplate.number().to_le_bytes());
     hasher.update(parties.joiner.as_bytes());
@@ -101,6 +105,19 @@ pub(crate) struct Keys {
     inviter_mac: SecretBytes<32>,
     inviter_seal: SecretBytes<32>,
     done_mac: SecretBytes<32>,
+    ask_mac: SecretBytes<32>,
+    ask_seal: SecretBytes<32>,
+    answer_mac: SecretBytes<32>,
+    answer_seal: SecretBytes<32>,
+}
+
+/// What is sealed: each by a key of its own, once in a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sealed {
+    Request,
+    Ask,
+    Answer,
+    Welcome,
 }
 
 impl Keys {
@@ -117,6 +134,10 @@ impl Keys {
             inviter_mac: derive("covey 2026 pair inviter mac v1"),
             inviter_seal: derive("covey 2026 pair inviter seal v1"),
             done_mac: derive("covey 2026 pair done mac v1"),
+            ask_mac: derive("covey 2026 pair ask mac v1"),
+            ask_seal: derive("covey 2026 pair ask seal v1"),
+            answer_mac: derive("covey 2026 pair answer mac v1"),
+            answer_seal: derive("covey 2026 pair answer seal v1"),
         }
     }
 
@@ -125,7 +146,17 @@ impl Keys {
         self.mac(&self.joiner_mac, &[sealed])
     }
 
-    /// The inviter knows the code and answers this confirmation with this welcome and these terms.
+    /// The inviter knows the code and asks this behind that confirmation.
+    pub(crate) fn ask_mac(&self, confirm: &blake3::Hash, sealed: &[u8]) -> blake3::Hash {
+        self.mac(&self.ask_mac, &[confirm.as_bytes(), sealed])
+    }
+
+    /// The joiner answers that question with this.
+    pub(crate) fn answer_mac(&self, ask: &blake3::Hash, sealed: &[u8]) -> blake3::Hash {
+        self.mac(&self.answer_mac, &[ask.as_bytes(), sealed])
+    }
+
+    /// The inviter knows the code and answers this confirmation, or this answer, with this welcome and these terms.
     pub(crate) fn accept_mac(&self, confirm: &blake3::Hash, sealed: &[u8]) -> blake3::Hash {
         self.mac(&self.inviter_mac, &[confirm.as_bytes(), sealed])
     }
@@ -145,10 +176,10 @@ impl Keys {
         hasher.finalize()
     }
 
-    /// Seals the one payload that this side sends in this session.
-    pub(crate) fn seal(&self, from: Side, mut payload: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, PairError> {
+    /// Seals the one payload of this kind in this session.
+    pub(crate) fn seal(&self, what: Sealed, mut payload: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, PairError> {
         payload.reserve_exact(SEAL_BYTES);
-        self.aead(from)?
+        self.aead(what)?
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(NONCE),
                 Aad::from(self.transcript),
@@ -159,9 +190,9 @@ impl Keys {
     }
 
     /// Opens the payload that the other side sent.
-    pub(crate) fn open(&self, from: Side, mut sealed: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, PairError> {
+    pub(crate) fn open(&self, what: Sealed, mut sealed: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, PairError> {
         let opened = self
-            .aead(from)?
+            .aead(what)?
             .open_in_place(Nonce::assume_unique_for_key(NONCE), Aad::from(self.transcript), &mut sealed)
             .map_err(|_| PairError::NotConfirmed)?
             .len();
@@ -169,10 +200,12 @@ impl Keys {
         Ok(Zeroizing::new(sealed))
     }
 
-    fn aead(&self, from: Side) -> Result<LessSafeKey, PairError> {
-        let key = match from {
-            Side::Joiner => &self.joiner_seal,
-            Side::Inviter => &self.inviter_seal,
+    fn aead(&self, what: Sealed) -> Result<LessSafeKey, PairError> {
+        let key = match what {
+            Sealed::Request => &self.joiner_seal,
+            Sealed::Ask => &self.ask_seal,
+            Sealed::Answer => &self.answer_seal,
+            Sealed::Welcome => &self.inviter_seal,
         };
         let key = UnboundKey::new(&AES_256_GCM, key.expose());
         key.map(LessSafeKey::new).map_err(|_| PairError::KeyExchange("the cipher refuses the key"))

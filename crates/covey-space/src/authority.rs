@@ -2,15 +2,17 @@
 //!
 //! | act | who may |
 //! |---|---|
-//! | add a member | admins, up to their own role |
-//! | add a device | admins; everybody their own |
+//! | add a member | admins, up to their own role; not with further devices of somebody who is in |
+//! | add a device | everybody their own |
 //! | set a role | admins, for and up to their own role; everybody less for themself |
 //! | remove a member | admins, up to their own role; everybody themself |
 //! | remove a device | admins, of members up to their own role; everybody their own |
 //! | rotate the key, rename the space | admins |
-//! | share the key | members |
+//! | share the key, send a notice | members |
 //! | rename a user | everybody themself |
 //! | rename a device | admins; everybody their own |
+//!
+//! A personal space takes in no other member, and keeps its name and rules.
 //!
 //! A space never loses its last owner's last device: an act that would do so is refused.
 
@@ -46,6 +48,7 @@ pub(crate) enum Deed {
     RenameUser(String),
     RenameDevice(DeviceId, String),
     SetSpace { name: Option<String>, history: Option<HistoryPolicy> },
+    Notice,
     Unknown,
 }
 
@@ -106,6 +109,8 @@ impl Deed {
             MembershipOp::RenameUser(name) => Self::RenameUser(name.clone()),
             MembershipOp::RenameDevice(device, name) => Self::RenameDevice(*device, name.clone()),
             MembershipOp::SetSpace(set) => Self::SetSpace { name: set.name.clone(), history: set.history },
+            MembershipOp::Notice(notice) if !notice.is_sound() => return Err(MembershipError::TooMany),
+            MembershipOp::Notice(_) => Self::Notice,
             MembershipOp::Unknown { .. } => Self::Unknown,
         })
     }
@@ -144,6 +149,7 @@ impl Deed {
             Self::RenameUser(_) => "take another name",
             Self::RenameDevice(..) => "rename this device",
             Self::SetSpace { .. } => "change the space's name or rules",
+            Self::Notice => "send a notice",
             Self::Unknown => "change the membership",
         }
     }
@@ -187,6 +193,9 @@ fn cut_map(cuts: &[Cut]) -> Result<BTreeMap<LogId, Head>, MembershipError> {
 pub(crate) fn founding(found: &crate::Found) -> Result<Outcome, MembershipError> {
     let user = found.device.cert.user;
     let device = NewDevice::of(&found.device, user)?;
+    if found.personal && found.parent.is_some() {
+        return Err(MembershipError::NotFounding("a personal space belongs to no other"));
+    }
     let mut effects = vec![
         Effect::SpaceName(found.name.clone()),
         Effect::History(found.history),
@@ -194,6 +203,7 @@ pub(crate) fn founding(found: &crate::Found) -> Result<Outcome, MembershipError>
         Effect::UserName(user, found.user_name.clone()),
     ];
     effects.extend(device.effects());
+    effects.extend(found.personal.then_some(Effect::Personal));
     Ok(Outcome { effects, limits: Vec::new() })
 }
 
@@ -252,10 +262,10 @@ impl Judge<'_> {
             Deed::SetSpace { name, history } => {
                 outcome.effects.extend(name.clone().map(Effect::SpaceName));
                 outcome.effects.extend(history.map(Effect::History));
-                self.role >= Role::Admin
+                self.role >= Role::Admin && !self.state.is_personal()
             }
             // An unknown act, whatever it is, becomes part of everybody's graph: only those may write it who write.
-            Deed::ShareKeys | Deed::Unknown => self.role >= Role::Member,
+            Deed::ShareKeys | Deed::Notice | Deed::Unknown => self.role >= Role::Member,
         };
         if allowed {
             Ok(())
@@ -275,6 +285,10 @@ impl Judge<'_> {
         }
         if deeds.iter().filter(|deed| harmless(deed)).count() > 1 {
             return refuse("begin two epochs in one entry");
+        }
+        // Everybody tries to open what may be meant for them: an entry must not cost more than that.
+        if deeds.iter().filter(|deed| matches!(deed, Deed::Notice)).count() > 1 {
+            return refuse("send two notices in one entry");
         }
         let mut subjects = BTreeSet::new();
         if !deeds.iter().filter_map(Deed::subject).all(|subject| subjects.insert(subject)) {
@@ -309,7 +323,12 @@ impl Judge<'_> {
     ) -> bool {
         let before = self.state.role(user);
         let may = self.role >= Role::Admin && role <= self.role && self.may_act_for(Some(user));
-        if !may || devices.iter().any(|device| self.is_taken(device)) {
+        if !may || self.state.is_personal() || devices.iter().any(|device| self.is_taken(device)) {
+            return false;
+        }
+        // Further devices of somebody who is in are theirs to add: who once had a device of theirs has what certifies
+        // more of them, and must not come back by somebody else's code.
+        if before.is_some() && user != self.user && devices.iter().any(|new| !self.is_present(new)) {
             return false;
         }
         if before.is_none() {
@@ -327,8 +346,17 @@ impl Judge<'_> {
 
     fn add_device(&self, device: &NewDevice, effects: &mut Vec<Effect>) -> bool {
         effects.extend(device.effects());
-        let is_member = self.state.role(device.user).is_some();
-        is_member && !self.is_taken(device) && self.may_act_for(Some(device.user))
+        // Only a device of theirs that is in the space: a certificate alone proves little, for who was put out has what
+        // makes more of them.
+        device.user == self.user && !self.is_taken(device)
+    }
+
+    /// Whether this very device, with this key, is in the space already.
+    fn is_present(&self, new: &NewDevice) -> bool {
+        let state = self.state;
+        state.is_present(new.device)
+            && state.owner_of(new.device) == Some(new.user)
+            && state.kem(new.device) == Some(new.kem)
     }
 
     /// Whether a device is known as somebody else's.

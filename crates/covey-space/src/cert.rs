@@ -40,6 +40,23 @@ impl DeviceCert {
         }
     }
 
+    /// What a device signs to become this user's, where the user's secret is elsewhere.
+    pub fn consent(user: UserId, device: &DeviceSecret, kem: KemPublic) -> Signature {
+        device.sign(Domain::DeviceConsent, &Self::message(user, device.id(), kem))
+    }
+
+    /// Certifies a device that is elsewhere and has agreed; `None` if that isn't its signature.
+    pub fn countersign(
+        user: &UserSecret,
+        device: DeviceId,
+        kem: KemPublic,
+        consent: Signature,
+    ) -> Option<Self> {
+        let signature = user.sign(Domain::DeviceCert, &Self::message(user.id(), device, kem));
+        let cert = Self { user: user.id(), device, kem, signature, consent };
+        cert.is_valid().then_some(cert)
+    }
+
     /// Whether both the user and the device really said so.
     pub fn is_valid(&self) -> bool {
         let message = Self::message(self.user, self.device, self.kem);
@@ -74,6 +91,12 @@ mod tests {
         assert!(!DeviceCert { consent: cert.consent, device: laptop.id(), ..eves }.is_valid());
         assert!(!DeviceCert { device: DeviceId([2; 32]), ..cert.clone() }.is_valid());
         assert!(!DeviceCert { user: eve.id(), ..cert.clone() }.is_valid());
-        assert!(!DeviceCert { kem: KemSecret::generate().public(), ..cert }.is_valid());
+        assert!(!DeviceCert { kem: KemSecret::generate().public(), ..cert.clone() }.is_valid());
+        // A device that is elsewhere agrees to one user and one key, and the same certificate comes out.
+        let consent = DeviceCert::consent(ada.id(), &laptop, cert.kem);
+        assert_eq!(DeviceCert::countersign(&ada, laptop.id(), cert.kem, consent), Some(cert.clone()));
+        assert_eq!(DeviceCert::countersign(&eve, laptop.id(), cert.kem, consent), None);
+        let other = KemSecret::generate().public();
+        assert_eq!(DeviceCert::countersign(&ada, laptop.id(), other, consent), None);
     }
 }

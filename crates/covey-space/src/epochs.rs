@@ -16,10 +16,25 @@ use crate::{
 struct Epoch {
     /// The entries that begin it: only the first can be honest, and which that is may not be known at once.
     begun: Vec<Vertex>,
+    /// Entries without effect that would have begun it: it's never current, and people may have written under it.
+    begun_in_vain: Vec<Vertex>,
     /// To which devices its key was ever sealed, and by which entries.
     given: BTreeMap<DeviceId, Vec<Vertex>>,
     /// Epochs whose keys are sealed with this one's, and by which entries.
     wraps: Vec<(EpochId, Vertex)>,
+}
+
+impl Epoch {
+    fn beginnings(&self) -> impl Iterator<Item = &Vertex> {
+        self.begun.iter().chain(&self.begun_in_vain)
+    }
+
+    /// Whether who wrote an entry could give this epoch's key: who does not know of an epoch can't have it. Of one that was
+    /// begun in vain people know by the proof, and don't name what begins it.
+    fn could_be_given_by(&self, by: Vertex, graph: &Graph) -> bool {
+        !self.begun_in_vain.is_empty()
+            || self.begun.iter().any(|begun| *begun == by || graph.is_before(*begun, by))
+    }
 }
 
 /// The epochs of a space.
@@ -27,17 +42,24 @@ struct Epoch {
 pub(crate) struct Epochs(BTreeMap<EpochId, Epoch>);
 
 impl Epochs {
+    /// Whether an entry, allowed when it was written, has begun this epoch.
+    pub(crate) fn has_begun(&self, epoch: EpochId) -> bool {
+        self.0.get(&epoch).is_some_and(|epoch| epoch.beginnings().next().is_some())
+    }
+
     /// An entry begins an epoch.
     pub(crate) fn begin(&mut self, epoch: EpochId, vertex: Vertex) {
         self.0.entry(epoch).or_default().begun.push(vertex);
     }
 
-    /// An entry seals an epoch's key to a device. Who does not know of an epoch can't have its key.
-    pub(crate) fn give(&mut self, graph: &Graph, epoch: EpochId, device: DeviceId, by: Vertex) {
-        let Some(epoch) = self.0.get_mut(&epoch) else { return };
-        if epoch.begun.iter().any(|vertex| *vertex == by || graph.is_before(*vertex, by)) {
-            epoch.given.entry(device).or_default().push(by);
-        }
+    /// An entry without effect would have begun an epoch.
+    pub(crate) fn begin_in_vain(&mut self, epoch: EpochId, vertex: Vertex) {
+        self.0.entry(epoch).or_default().begun_in_vain.push(vertex);
+    }
+
+    /// An entry seals an epoch's key to a device. What begins the epoch may come later, if it has no effect.
+    pub(crate) fn give(&mut self, epoch: EpochId, device: DeviceId, by: Vertex) {
+        self.0.entry(epoch).or_default().given.entry(device).or_default().push(by);
     }
 
     /// An entry seals the keys of earlier epochs with that of this one.
@@ -48,9 +70,9 @@ impl Epochs {
     }
 
     /// The epochs whose keys a device can come to, by entries that stand.
-    fn reached_by(&self, device: DeviceId, fallen: &Vertices) -> BTreeSet<EpochId> {
+    fn reached_by(&self, device: DeviceId, graph: &Graph, fallen: &Vertices) -> BTreeSet<EpochId> {
         let mut open: Vec<EpochId> =
-            self.0.keys().copied().filter(|id| self.has(*id, device, fallen)).collect();
+            self.0.keys().copied().filter(|id| self.has(*id, device, graph, fallen)).collect();
         let mut reached = BTreeSet::new();
         while let Some(id) = open.pop() {
             if reached.insert(id)
@@ -71,29 +93,32 @@ impl Epochs {
         graph: &Graph,
         now: &View,
     ) -> impl Iterator<Item = EpochId> + '_ {
-        let reached = self.reached_by(device, &now.fallen);
+        let reached = self.reached_by(device, graph, &now.fallen);
         let joined = now.state.since(device).and_then(|(_, hash)| graph.find(&hash));
         let from_joining = now.state.history() == HistoryPolicy::FromJoining;
         let is_older = |epoch: &Epoch| {
-            joined.is_some_and(|joined| epoch.begun.iter().any(|begun| graph.is_before(*begun, joined)))
+            joined.is_some_and(|joined| epoch.beginnings().any(|begun| graph.is_before(*begun, joined)))
         };
         let lacked = self.0.iter().filter(|(id, epoch)| {
             let is_readable = !(from_joining && is_older(epoch));
-            is_readable && !reached.contains(id) && !epoch.begun.is_empty()
+            is_readable && !reached.contains(id) && epoch.beginnings().next().is_some()
         });
         lacked.map(|(id, _)| *id).collect::<Vec<_>>().into_iter()
     }
 
     /// Whether a device was sealed this epoch's key by an entry that stands.
-    pub(crate) fn has(&self, epoch: EpochId, device: DeviceId, fallen: &Vertices) -> bool {
-        let given = self.0.get(&epoch).and_then(|epoch| epoch.given.get(&device));
-        given.into_iter().flatten().any(|by| !fallen.contains(by))
+    pub(crate) fn has(&self, epoch: EpochId, device: DeviceId, graph: &Graph, fallen: &Vertices) -> bool {
+        let Some(epoch) = self.0.get(&epoch) else { return false };
+        let mut given = epoch.given.get(&device).into_iter().flatten();
+        given.any(|by| !fallen.contains(by) && epoch.could_be_given_by(*by, graph))
     }
 
     /// Whether everybody who was sealed this epoch's key, by whatever entry, is in the space.
-    pub(crate) fn is_safe(&self, epoch: EpochId, state: &State) -> bool {
-        let mut devices = self.0.get(&epoch).into_iter().flat_map(|epoch| epoch.given.keys());
-        devices.all(|device| state.role_of_device(*device).is_some())
+    pub(crate) fn is_safe(&self, epoch: EpochId, graph: &Graph, state: &State) -> bool {
+        let Some(epoch) = self.0.get(&epoch) else { return true };
+        let is_outside = |device: &DeviceId| state.role_of_device(*device).is_none();
+        let mut outside = epoch.given.iter().filter(|(device, _)| is_outside(device));
+        !outside.any(|(_, given)| given.iter().any(|by| epoch.could_be_given_by(*by, graph)))
     }
 
     /// The epochs that no other one follows. Those whose key nobody outside was ever sealed come first; then by hash.
@@ -111,7 +136,7 @@ impl Epochs {
         let mut newest: Vec<(bool, EntryHash, EpochId)> = standing
             .iter()
             .filter(|(_, vertex)| is_newest(*vertex))
-            .map(|(id, vertex)| (!self.is_safe(*id, &now.state), graph.hash(*vertex), *id))
+            .map(|(id, vertex)| (!self.is_safe(*id, graph, &now.state), graph.hash(*vertex), *id))
             .collect();
         newest.sort_unstable();
         newest.into_iter().map(|(.., id)| id).collect()

@@ -56,6 +56,7 @@ pub(crate) struct Graph {
     vertices: Vec<Placed>,
     by_hash: HashMap<EntryHash, Vertex>,
     frontier: BTreeSet<Vertex>,
+    voids: Vec<Vertex>,
     /// The last vertex of each lane.
     tips: Vec<Vertex>,
 }
@@ -80,7 +81,7 @@ impl Graph {
         self.at(vertex).hash
     }
 
-    /// All that has nothing after it.
+    /// All that has effect, and has nothing after it that has.
     pub(crate) fn frontier(&self) -> &BTreeSet<Vertex> {
         &self.frontier
     }
@@ -135,6 +136,27 @@ impl Graph {
 
     /// Puts an entry in, after those it names.
     pub(crate) fn insert(&mut self, hash: EntryHash, deps: &[Vertex]) -> Vertex {
+        let vertex = self.place(hash, deps);
+        let past = self.vertices[vertex.0 as usize].past.clone();
+        // What it names may be void, and stand between it and the newest that count.
+        let newest: Vec<Vertex> = self.frontier.iter().copied().filter(|v| !self.is_in(*v, &past)).collect();
+        self.frontier = newest.into_iter().chain([vertex]).collect();
+        vertex
+    }
+
+    /// Puts an entry in that has no effect: it tells what came after what, and nobody names it from now on.
+    pub(crate) fn insert_void(&mut self, hash: EntryHash, deps: &[Vertex]) -> Vertex {
+        let vertex = self.place(hash, deps);
+        self.voids.push(vertex);
+        vertex
+    }
+
+    /// The entries without effect.
+    pub(crate) fn voids(&self) -> &[Vertex] {
+        &self.voids
+    }
+
+    fn place(&mut self, hash: EntryHash, deps: &[Vertex]) -> Vertex {
         let vertex = Vertex(u32::try_from(self.vertices.len()).expect("a space has fewer than 2^32 acts"));
         let past = self.up_to(deps);
         let lane = self.lane_for(deps, &past);
@@ -143,10 +165,6 @@ impl Graph {
             Some(tip) => *tip = vertex,
             None => self.tips.push(vertex),
         }
-        for dep in deps {
-            self.frontier.remove(dep);
-        }
-        self.frontier.insert(vertex);
         self.by_hash.insert(hash, vertex);
         self.vertices.push(Placed { hash, lane, height, deps: deps.to_vec(), past });
         vertex
@@ -204,6 +222,22 @@ mod tests {
             prop_assert_eq!(graph.frontier(), &heads);
             let heads: Vec<Vertex> = heads.into_iter().collect();
             prop_assert_eq!(graph.up_to(&heads).len(), vertices.len() as u64);
+        }
+
+        /// The newest are those that count and that nothing which counts came after, whatever is void between them.
+        #[test]
+        fn what_is_void_is_never_the_newest_and_hides_nothing(links in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..4), any::<bool>()), 1..40)) {
+            let mut graph = Graph::default();
+            let mut vertices = vec![(graph.insert(name(0), &[]), false)];
+            for (i, (links, is_void)) in links.iter().enumerate() {
+                let deps: BTreeSet<Vertex> = links.iter().map(|link| vertices[link.index(vertices.len())].0).collect();
+                let deps: Vec<Vertex> = deps.into_iter().collect();
+                let vertex = if *is_void { graph.insert_void(name(i + 1), &deps) } else { graph.insert(name(i + 1), &deps) };
+                vertices.push((vertex, *is_void));
+            }
+            let counting: Vec<Vertex> = vertices.iter().filter(|(_, is_void)| !is_void).map(|(v, _)| *v).collect();
+            let newest: BTreeSet<Vertex> = counting.iter().copied().filter(|a| !counting.iter().any(|b| graph.is_before(*a, *b))).collect();
+            prop_assert_eq!(graph.frontier(), &newest);
         }
 
         /// Two who act in turn, each knowing of the other, need no more lanes as time goes on.

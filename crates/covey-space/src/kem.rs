@@ -24,6 +24,9 @@ type Kem = X25519HkdfSha256;
 const ENCAPSULATED_BYTES: usize = 32;
 const CIPHERTEXT_BYTES: usize = 32 + 16;
 
+/// What sealing adds: HPKE's encapsulated key, and the tag.
+pub(crate) const SEALED_BYTES: usize = ENCAPSULATED_BYTES + 16;
+
 /// The X25519 public key to which keys are sealed for a device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KemPublic(pub [u8; 32]);
@@ -97,22 +100,28 @@ impl KemSecret {
         if sealed.bytes.len() != ENCAPSULATED_BYTES + CIPHERTEXT_BYTES {
             return Err(KemError::Sealed);
         }
-        let (encapsulated, ciphertext) = sealed.bytes.split_at(ENCAPSULATED_BYTES);
+        let plain = self.open_bytes(&info(space, sealed.epoch, sealed.device), &sealed.bytes)?;
+        let key = SecretBytes::from_slice(&plain).map(EpochKey::new).ok_or(KemError::Sealed)?;
+        if key.id() == sealed.epoch { Ok(key) } else { Err(KemError::Epoch) }
+    }
+
+    /// Opens what [`seal_bytes`] made.
+    pub(crate) fn open_bytes(&self, info: &[u8], bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, KemError> {
+        let (encapsulated, ciphertext) =
+            bytes.split_at_checked(ENCAPSULATED_BYTES).ok_or(KemError::Sealed)?;
         let encapsulated =
             <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| KemError::Sealed)?;
         let (secret, _) = Kem::derive_keypair(self.0.expose());
-        let plain = single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(
+        single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(
             &OpModeR::Base,
             &secret,
             &encapsulated,
-            &info(space, sealed.epoch, sealed.device),
+            info,
             ciphertext,
             &[],
         )
         .map(Zeroizing::new)
-        .map_err(|_| KemError::Sealed)?;
-        let key = SecretBytes::from_slice(&plain).map(EpochKey::new).ok_or(KemError::Sealed)?;
-        if key.id() == sealed.epoch { Ok(key) } else { Err(KemError::Epoch) }
+        .map_err(|_| KemError::Sealed)
     }
 }
 
@@ -152,19 +161,25 @@ pub fn seal(
     public: KemPublic,
 ) -> Result<SealedKey, KemError> {
     let epoch = key.id();
+    let bytes = seal_bytes(&info(space, epoch, device), public, key.secret().expose())?;
+    Ok(SealedKey { device, epoch, bytes })
+}
+
+/// Seals anything to whoever holds the secret: [`SEALED_BYTES`] more than it is long. `info` says for what it is.
+pub(crate) fn seal_bytes(info: &[u8], public: KemPublic, plain: &[u8]) -> Result<Vec<u8>, KemError> {
     let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(&public.0).map_err(|_| KemError::Public)?;
     let (encapsulated, ciphertext) = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
         &OpModeS::Base,
         &recipient,
-        &info(space, epoch, device),
-        key.secret().expose(),
+        info,
+        plain,
         &[],
         &mut Randomness,
     )
     .map_err(|_| KemError::Public)?;
     let mut bytes = encapsulated.to_bytes().to_vec();
     bytes.extend_from_slice(&ciphertext);
-    Ok(SealedKey { device, epoch, bytes })
+    Ok(bytes)
 }
 
 #[cfg(test)]

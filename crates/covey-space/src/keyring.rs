@@ -13,13 +13,16 @@ use covey_log::{EpochKey, Kind, MembershipKey, Opener};
 use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::{KemSecret, MembershipOp};
+use crate::{KemSecret, MembershipOp, SealedKey};
 
 /// What one side shows for one space in one session.
 pub type Tag = [u8; 16];
 
 /// Most epoch keys of one space: a rotation a day for ten years, with room.
 pub const MAX_EPOCHS: usize = 4096;
+
+/// Places for keys that are kept free where keys of unknown epochs can be forgotten for it: as many as one entry may bring.
+const ROOM: usize = 128;
 
 /// An epoch's key, sealed with the key of an epoch that follows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +33,9 @@ pub struct WrappedKey {
     pub bytes: Vec<u8>,
 }
 
-/// Most keys that are opened of what one entry seals to one device: an honest entry seals one.
-const MAX_OPENED: usize = 8;
+/// Most keys that are opened of what one entry seals to one device: an honest entry seals one, and a few to a further
+/// device of a member who reads from joining on.
+pub const MAX_OPENED: usize = 8;
 
 /// What a device holds of one epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +107,15 @@ impl KeyRing {
         })
     }
 
+    /// The keys that came last, newest first, without that of one epoch.
+    pub fn newest_keys(&self, most: usize, without: EpochId) -> Vec<&EpochKey> {
+        let held = self.held.iter().rev().filter_map(|(id, held)| match held {
+            HeldKey::Epoch(key) if *id != without => Some(key),
+            _ => None,
+        });
+        held.take(most).collect()
+    }
+
     /// What opens bodies of this kind and epoch.
     pub fn opener(&self, epoch: EpochId, kind: Kind) -> Option<Opener> {
         match self.held(epoch)? {
@@ -120,6 +133,39 @@ impl KeyRing {
             other => (*id, other.clone()),
         });
         Self { discovery: self.discovery.clone(), held: held.collect() }
+    }
+
+    /// What lets a further device of the same user find the space and follow who is in it, and no more: the keys
+    /// of its epochs are given to it in the space itself.
+    pub fn for_own_devices(&self) -> Self {
+        let held = self.held.iter().map(|(id, held)| match held {
+            HeldKey::Epoch(key) => (*id, HeldKey::Membership(key.membership())),
+            HeldKey::Membership(_) => (*id, held.clone()),
+        });
+        Self { discovery: self.discovery.clone(), held: held.collect() }
+    }
+
+    /// Whether this ring holds something of every epoch of which the other one does.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.held.iter().all(|(id, _)| self.held(*id).is_some())
+    }
+
+    /// Whether what was noted down of a ring, `self`, is to be noted anew now that it's `ring`. Where nobody waits for it,
+    /// that is when an eighth of it is new: so somebody who begins epochs without end makes everybody write little more
+    /// than the ring itself, and not the whole of it each time.
+    pub fn is_to_be_noted(&self, ring: &Self, nobody_waits: bool) -> bool {
+        /// One in so many: the sum of all that is written stays within so many times the longest ring.
+        const NEW_SHARE: usize = 8;
+        let new = ring.held.iter().filter(|(id, _)| self.held(*id).is_none()).count();
+        new > 0 && (!nobody_waits || new * NEW_SHARE >= ring.held.len())
+    }
+
+    /// If there is hardly room for more keys: forgets those of epochs that nobody is known to have begun. Else whoever makes up
+    /// keys and seals them to others could keep them from ever learning a real one again.
+    pub fn make_room(&mut self, has_begun: impl Fn(EpochId) -> bool) {
+        if self.held.len() + ROOM > MAX_EPOCHS {
+            self.held.retain(|(epoch, _)| has_begun(*epoch));
+        }
     }
 
     /// Takes in an epoch's key; whether it's new. Past [`MAX_EPOCHS`] nothing is.
@@ -192,7 +238,8 @@ impl KeyRing {
         learned
     }
 
-    /// Takes in the key of one epoch, if these acts seal it to this device, or with a key that is held; whether it's new.
+    /// Takes in the key of one epoch, if these acts seal it to this device, or with a key that is held or that they seal to
+    /// this device in turn; whether it's new.
     pub fn learn_one(
         &mut self,
         space: SpaceId,
@@ -208,9 +255,16 @@ impl KeyRing {
         }
         let wrapped = acts.iter().filter_map(|act| match act {
             MembershipOp::Rotate(rotate) => {
-                let by = self.key(rotate.epoch)?;
-                let old = rotate.previous.iter().filter(|old| old.epoch == epoch).take(MAX_OPENED);
-                old.into_iter().find_map(|old| by.unwrap_key(epoch, &old.bytes))
+                let mut old =
+                    rotate.previous.iter().filter(|old| old.epoch == epoch).take(MAX_OPENED).peekable();
+                old.peek()?;
+                let by = self.key(rotate.epoch).cloned().or_else(|| {
+                    let is_ours =
+                        |sealed: &&SealedKey| sealed.device == device && sealed.epoch == rotate.epoch;
+                    let mut for_us = rotate.keys.iter().filter(is_ours).take(MAX_OPENED);
+                    for_us.find_map(|sealed| secret.open(space, sealed).ok())
+                })?;
+                old.find_map(|old| by.unwrap_key(epoch, &old.bytes))
             }
             _ => None,
         });
@@ -220,9 +274,15 @@ impl KeyRing {
         }
     }
 
-    /// Whether these keys, as they came from elsewhere, are as many as there may be and not none.
+    /// Whether these keys, as they came from elsewhere, are as many as there may be and not none, and each is that of
+    /// the epoch under whose name it came: what is written with another could be read by whoever sent it, and by no member.
     pub fn is_sound(&self) -> bool {
-        !self.held.is_empty() && self.held.len() <= MAX_EPOCHS
+        let is_named_right = |(id, held): &(EpochId, HeldKey)| match held {
+            HeldKey::Epoch(key) => key.id() == *id,
+            // An epoch's id commits to its key alone. Nothing is written with this half of it.
+            HeldKey::Membership(_) => true,
+        };
+        !self.held.is_empty() && self.held.len() <= MAX_EPOCHS && self.held.iter().all(is_named_right)
     }
 
     /// The tag that `session.shower` shows for this space.
@@ -241,7 +301,7 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SealedKey, ops::Rotate};
+    use crate::ops::Rotate;
 
     fn ring() -> KeyRing {
         KeyRing::generate().0
@@ -290,6 +350,30 @@ mod tests {
         assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [second.id()]);
         assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [first.id()]);
         assert_eq!(theirs.key(first.id()), Some(&first));
+    }
+
+    #[test]
+    fn a_rotation_opens_the_key_that_it_is_sealed_with_itself() {
+        let (space, device, secret) = (SpaceId([1; 32]), DeviceId([2; 32]), KemSecret::generate());
+        let mut ours = ring();
+        let (old, new) = (EpochKey::generate(), EpochKey::generate());
+        let seal = |key: &EpochKey| crate::kem::seal(space, key, device, secret.public()).unwrap();
+        let for_another = [rotate(&new, &old, vec![])];
+        assert!(!ours.learn_one(space, device, &secret, old.id(), &for_another));
+        let for_us = [rotate(&new, &old, vec![seal(&new)])];
+        assert!(ours.learn_one(space, device, &secret, old.id(), &for_us));
+        assert_eq!(ours.key(old.id()), Some(&old));
+        assert!(ours.key(new.id()).is_none(), "who began that epoch can't be told before the entry is open");
+    }
+
+    #[test]
+    fn a_key_that_comes_under_the_name_of_another_epoch_makes_a_ring_unsound() {
+        let (mut ring, first) = KeyRing::generate();
+        let other = EpochKey::generate();
+        ring.learn(other.clone());
+        assert!(ring.is_sound() && ring.for_joining(other.id()).is_sound());
+        ring.held[0].0 = other.id();
+        assert!(!ring.is_sound(), "whoever writes under {:?} would write for nobody", first.id());
     }
 
     #[test]

@@ -17,7 +17,10 @@
 //! | `epochs` | which key is current, who has it and who must not |
 //! | [`keyring`] | epoch keys, the discovery key and the tags by which two nodes find common spaces |
 //! | [`kem`] | sealing keys to a device (HPKE, RFC 9180) |
+//! | [`notice`] | news for some members that nobody else can read |
+//! | [`child`] | what a space's membership means for that of its children |
 //! | [`welcome`] | what a joining device sends and gets while pairing |
+//! | [`link`] | the same where a further device of a user is taken in |
 //!
 //! Driving contract: feed every entry of kind founding or membership to [`Membership::apply`] once
 //! everything in its `deps` was applied ([`Membership::knows_all`]); ask [`Membership::may_write`] before
@@ -25,11 +28,14 @@
 
 mod authority;
 pub mod cert;
+pub mod child;
 mod epochs;
 mod graph;
 pub mod kem;
 pub mod keyring;
+pub mod link;
 pub mod membership;
+pub mod notice;
 pub mod ops;
 mod resolve;
 pub mod role;
@@ -37,9 +43,12 @@ mod state;
 pub mod welcome;
 
 pub use cert::{Device, DeviceCert};
+pub use child::{Child, Expulsion, Standing};
 pub use kem::{KemPublic, KemSecret, SealedKey};
 pub use keyring::{KeyRing, Tag};
+pub use link::{LinkConsent, LinkQuestion, LinkRequest, LinkWelcome};
 pub use membership::{Member, Membership, MembershipError, Verdict};
+pub use notice::{ChildNews, News, Notice};
 pub use ops::{AddMember, Found, MembershipOp};
 pub use role::{ParseRoleError, Role};
 pub use welcome::{JoinRequest, Welcome};

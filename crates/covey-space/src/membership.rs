@@ -10,7 +10,7 @@ use std::{
 };
 
 use covey_log::{Entry, Kind};
-use covey_types::{DeviceId, EntryHash, EpochId, LogId, SpaceId, UserId, limits::MAX_DEPS};
+use covey_types::{DeviceId, EntryHash, EpochId, Head, LogId, SpaceId, UserId, limits::MAX_DEPS};
 
 use crate::{
     Found, KemPublic, MembershipOp, Role,
@@ -18,7 +18,7 @@ use crate::{
     epochs::Epochs,
     graph::{Past, Vertex},
     ops::HistoryPolicy,
-    resolve::{Acts, Judged, View, Writer},
+    resolve::{Acts, Contradicted, Judged, View, Writer},
     state::State,
 };
 
@@ -89,8 +89,11 @@ pub struct Membership {
     epochs: Epochs,
     /// Every device that was ever named: their logs are kept, whatever came of them.
     ever: BTreeSet<DeviceId>,
+    /// Those that only void entries named: nobody has put them out.
+    ever_in_vain: BTreeSet<DeviceId>,
     generation: u64,
     unknown_ops: u64,
+    contradicted: Contradicted,
 }
 
 impl Membership {
@@ -104,8 +107,10 @@ impl Membership {
             known: HashMap::new(),
             epochs: Epochs::default(),
             ever: BTreeSet::new(),
+            ever_in_vain: BTreeSet::new(),
             generation: 0,
             unknown_ops: 0,
+            contradicted: Contradicted::new(),
         }
     }
 
@@ -124,7 +129,11 @@ impl Membership {
         if self.acts.graph.find(&entry.hash).is_some() {
             return Ok(());
         }
-        let (deps, judged) = self.judge(entry, ops)?;
+        let (deps, judged) = match self.judge(entry, ops) {
+            Err(MembershipError::MissingPast) => return Err(MembershipError::MissingPast),
+            Err(_) if self.rests_on_void(&entry.header.deps) => return self.apply_void(entry, None),
+            judged => judged?,
+        };
         let linear = deps.iter().copied().collect::<BTreeSet<_>>() == *self.acts.graph.frontier();
         let limits = !judged.outcome.limits.is_empty();
         let before = self.now.take();
@@ -144,6 +153,62 @@ impl Membership {
         Ok(())
     }
 
+    /// Takes in a membership entry that has no effect, since it stands past the place where its author forked the log:
+    /// others may have built upon it, and one has to know what came before what. `ops` are its acts, if it could be opened.
+    /// Devices that it would have taken in may have logs, and keys that it gives are given, if it was allowed.
+    ///
+    /// # Errors
+    /// [`MembershipError::MissingPast`]: to be tried again when that is here.
+    pub fn apply_void(&mut self, entry: &Entry, ops: Option<&[MembershipOp]>) -> Result<(), MembershipError> {
+        if self.acts.graph.find(&entry.hash).is_some() {
+            return Ok(());
+        }
+        let deps = self.acts.graph.find_all(&entry.header.deps).filter(|deps| !deps.is_empty());
+        let deps = deps.ok_or(MembershipError::MissingPast)?;
+        let was_allowed = ops.filter(|ops| self.judge(entry, ops).is_ok());
+        let (log, seq) = (entry.header.log, entry.header.seq);
+        let before = self.acts.view(&deps);
+        let outcome = authority::Outcome::default();
+        let judged = Judged { log, seq, user: None, deeds: Vec::new(), outcome, before, void: true };
+        let vertex = self.acts.insert(entry.hash, &deps, judged);
+        self.note(entry, vertex, was_allowed.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Whether something without effect is in the past that an entry names.
+    fn rests_on_void(&self, deps: &[EntryHash]) -> bool {
+        let graph = &self.acts.graph;
+        let Some(heads) = graph.find_all(deps).filter(|_| !graph.voids().is_empty()) else { return false };
+        let past = graph.up_to(&heads);
+        graph.voids().iter().any(|void| graph.is_in(*void, &past))
+    }
+
+    /// Whether an entry of the graph builds upon something without effect that another device wrote: it may count after all
+    /// then, and who keeps the entries has to fold them afresh.
+    pub fn builds_upon_void(&self, hash: &EntryHash) -> bool {
+        let graph = &self.acts.graph;
+        let Some(vertex) = graph.find(hash).filter(|_| !graph.voids().is_empty()) else { return false };
+        let (past, author) = (graph.past(vertex), self.acts.judged(vertex).log.device);
+        let by_another = |void: &&Vertex| self.acts.judged(**void).log.device != author;
+        graph.voids().iter().filter(by_another).any(|void| graph.is_in(*void, past))
+    }
+
+    /// The cuts of all limits that stand: up to which entry each log was seen by whoever set them.
+    pub fn cuts(&self) -> Vec<(LogId, Head)> {
+        let limits = self.now().limits.iter().flat_map(|vertex| &self.acts.judged(*vertex).outcome.limits);
+        limits.flat_map(|limit| &limit.cuts).map(|(log, head)| (*log, *head)).collect()
+    }
+
+    /// Says which cuts name another entry than the log has here: whoever set them saw another history of it. What of such
+    /// a log counts in spite of the limit is only what they are known to have built upon. Whether that is news.
+    pub fn contradict(&mut self, cuts: impl IntoIterator<Item = (LogId, Head)>) -> bool {
+        let cuts: Contradicted = cuts.into_iter().map(|(log, head)| (log, head.seq, head.hash)).collect();
+        let news = cuts != self.contradicted;
+        self.contradicted = cuts;
+        self.generation += u64::from(news);
+        news
+    }
+
     fn changed(&mut self) {
         self.generation += 1;
         self.known.clear();
@@ -154,7 +219,8 @@ impl Membership {
         if entry.header.kind == Kind::FOUNDING {
             let outcome = authority::founding(self.check_founding(entry, ops)?)?;
             let user = ops.iter().find_map(founder);
-            let judged = Judged { log, seq, user, deeds: Vec::new(), outcome, before: View::empty() };
+            let judged =
+                Judged { log, seq, user, deeds: Vec::new(), outcome, before: View::empty(), void: false };
             return Ok((Vec::new(), judged));
         }
         let deps = self.acts.graph.find_all(&entry.header.deps).filter(|deps| !deps.is_empty());
@@ -163,7 +229,7 @@ impl Membership {
         let before = self.acts.view(&deps);
         let outcome = authority::judge(&before.state, log.device, Some(Role::Owner), &deeds)?;
         let user = before.state.owner_of(log.device);
-        Ok((deps, Judged { log, seq, user, deeds, outcome, before }))
+        Ok((deps, Judged { log, seq, user, deeds, outcome, before, void: false }))
     }
 
     /// Whether a device may do this, as things stand here.
@@ -202,13 +268,17 @@ impl Membership {
                     self.epochs.begin(entry.header.epoch, vertex);
                 }
                 MembershipOp::AddMember(add) => {
-                    self.ever.extend(add.devices.iter().map(|device| device.cert.device));
+                    self.note_devices(vertex, add.devices.iter().map(|device| device.cert.device));
                 }
                 MembershipOp::AddDevice(add) => {
-                    self.ever.insert(add.device.cert.device);
+                    self.note_devices(vertex, [add.device.cert.device]);
                 }
                 MembershipOp::Rotate(rotate) => {
-                    self.epochs.begin(rotate.epoch, vertex);
+                    if self.acts.judged(vertex).void {
+                        self.epochs.begin_in_vain(rotate.epoch, vertex);
+                    } else {
+                        self.epochs.begin(rotate.epoch, vertex);
+                    }
                     self.epochs.wrap(rotate.epoch, vertex, rotate.previous.iter().map(|old| old.epoch));
                 }
                 MembershipOp::Unknown { .. } => self.unknown_ops += 1,
@@ -216,8 +286,13 @@ impl Membership {
             }
         }
         for key in ops.iter().flat_map(MembershipOp::sealed_keys) {
-            self.epochs.give(&self.acts.graph, key.epoch, key.device, vertex);
+            self.epochs.give(key.epoch, key.device, vertex);
         }
+    }
+
+    fn note_devices(&mut self, vertex: Vertex, devices: impl IntoIterator<Item = DeviceId>) {
+        let noted = if self.acts.judged(vertex).void { &mut self.ever_in_vain } else { &mut self.ever };
+        noted.extend(devices);
     }
 
     fn now(&self) -> &View {
@@ -235,11 +310,23 @@ impl Membership {
         let knew = self.acts.graph.up_to(&heads);
         let state = self.known_state(deps, &heads, &knew);
         let user = state.owner_of(log.device);
-        let ceiling = self.acts.ceiling(Writer { log, seq, user, knew: &knew }, &self.now().limits);
+        let writer = Writer { log, seq, user, knew: &knew };
+        let ceiling = self.acts.ceiling(writer, &self.now().limits, &self.contradicted);
         match state.role_of_device(log.device).min(ceiling) {
             Some(role) if role >= Role::Member => Verdict::Allowed,
             _ => Verdict::Refused,
         }
+    }
+
+    /// The devices that may say of somebody that they count up to a place and no further, as whoever names `deps` knew it:
+    /// those of admins, and those whose user has another one in the space. `None` unless all of that is here.
+    pub fn limiters_at(&self, deps: &[EntryHash]) -> Option<BTreeSet<DeviceId>> {
+        let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
+        let state = self.acts.view(&heads).state;
+        let mut devices_of: BTreeMap<UserId, u32> = BTreeMap::new();
+        state.devices().for_each(|(_, user, _)| *devices_of.entry(user).or_default() += 1);
+        let limits = |(device, user, role)| (role >= Role::Admin || devices_of[&user] > 1).then_some(device);
+        Some(state.devices().filter_map(limits).collect())
     }
 
     fn known_state(&mut self, deps: &[EntryHash], heads: &[Vertex], knew: &Past) -> State {
@@ -294,6 +381,11 @@ impl Membership {
         self.parent
     }
 
+    /// Whether it is its founder's own: nobody else can be taken in, and only they add their devices.
+    pub fn is_personal(&self) -> bool {
+        self.now().state.is_personal()
+    }
+
     /// Who may read history.
     pub fn history(&self) -> HistoryPolicy {
         self.now().state.history()
@@ -317,6 +409,11 @@ impl Membership {
     /// Whether this device is, or was, in the space.
     pub fn was_device(&self, device: DeviceId) -> bool {
         self.ever.contains(&device)
+    }
+
+    /// Devices that were in the space and are no more.
+    pub fn gone(&self) -> impl Iterator<Item = DeviceId> + '_ {
+        self.ever.iter().copied().filter(|device| !self.has_device(*device))
     }
 
     /// The role of a device that is in the space.
@@ -382,12 +479,58 @@ impl Membership {
     /// Whether entries of this log may be held at all: its author is, or was, a device of the space. What somebody
     /// wrote past the end of their membership is kept and passed on like all else, so that all replicas judge the same.
     pub fn may_have_log(&self, log: &LogId) -> bool {
-        self.ever.contains(&log.device)
+        self.ever.contains(&log.device) || self.ever_in_vain.contains(&log.device)
     }
 
-    /// Entries of the graph that have no effect, because others acted at the same moment.
+    /// The entries that put a device out; none if it's in the space, or never was.
+    pub fn removals_of(&self, device: DeviceId) -> Vec<EntryHash> {
+        self.removed_at(device).into_iter().map(|vertex| self.acts.graph.hash(vertex)).collect()
+    }
+
+    fn removed_at(&self, device: DeviceId) -> Vec<Vertex> {
+        if self.has_device(device) {
+            return Vec::new();
+        }
+        self.now().state.removals_of(&self.acts.graph, device)
+    }
+
+    /// How far the logs reach that a device which was put out has to have to know of it: the entries that put it out, and
+    /// all membership entries in their past. What stands before those in their logs was written by authors who didn't
+    /// know of the removal.
+    pub fn farewell(&self, device: DeviceId) -> BTreeMap<LogId, u64> {
+        let graph = &self.acts.graph;
+        let mut reach = BTreeMap::new();
+        for vertex in graph.within(&graph.up_to(&self.removed_at(device))) {
+            // What is void stands in no log any more.
+            if graph.voids().contains(&vertex) {
+                continue;
+            }
+            let judged = self.acts.judged(vertex);
+            let seq = reach.entry(judged.log).or_insert(judged.seq);
+            *seq = judged.seq.max(*seq);
+        }
+        reach
+    }
+
+    /// Whether an author who named `deps` as their past knew that a device was put out by another user; `None` if they aren't
+    /// all here. Whoever leaves by themself begins no epoch: who stays does that a moment later.
+    pub fn knew_of_removal(&self, deps: &[EntryHash], device: DeviceId) -> Option<bool> {
+        let graph = &self.acts.graph;
+        let knew = graph.up_to(&graph.find_all(deps)?);
+        let own = self.user_of(device);
+        let by_another = |removal: &Vertex| self.acts.judged(*removal).user != own;
+        Some(self.removed_at(device).iter().filter(|v| by_another(v)).any(|v| graph.is_in(*v, &knew)))
+    }
+
+    /// Entries of the graph that have no effect, because others acted at the same moment, or because their author forked
+    /// the log before them.
     pub fn fallen(&self) -> Vec<EntryHash> {
-        self.now().fallen.iter().map(|vertex| self.acts.graph.hash(*vertex)).collect()
+        self.now()
+            .fallen
+            .iter()
+            .chain(self.acts.graph.voids())
+            .map(|vertex| self.acts.graph.hash(*vertex))
+            .collect()
     }
 
     /// Devices whose entries may have to be judged again: those that a limit was put on, and those that came in by
@@ -399,6 +542,11 @@ impl Membership {
             suspects.extend(self.acts.touched_by(*vertex));
         }
         suspects
+    }
+
+    /// Whether an entry that is here has begun this epoch, or began it in vain.
+    pub fn has_epoch(&self, epoch: EpochId) -> bool {
+        self.epochs.has_begun(epoch)
     }
 
     /// The epoch under whose key to write; `None` before the founding entry is here.
@@ -413,12 +561,14 @@ impl Membership {
 
     /// Whether the current epoch's key is known to a device that isn't in the space (any more).
     pub fn needs_rotation(&self) -> bool {
-        self.current_epoch().is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.now().state))
+        self.current_epoch()
+            .is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.acts.graph, &self.now().state))
     }
 
     /// Whether an entry that stands has sealed the current epoch's key to a device.
     pub fn was_given_key(&self, device: DeviceId) -> bool {
-        self.current_epoch().is_some_and(|epoch| self.epochs.has(epoch, device, &self.now().fallen))
+        self.current_epoch()
+            .is_some_and(|epoch| self.epochs.has(epoch, device, &self.acts.graph, &self.now().fallen))
     }
 
     /// Devices in the space that can't come to the key of an epoch that they may read, and which: it was begun while
@@ -440,6 +590,9 @@ fn founder(op: &MembershipOp) -> Option<UserId> {
 #[cfg(test)]
 #[path = "membership_model.rs"]
 mod model;
+#[cfg(test)]
+#[path = "personal_tests.rs"]
+mod personal;
 #[cfg(test)]
 #[path = "membership_tests.rs"]
 mod tests;

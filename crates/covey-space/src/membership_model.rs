@@ -73,6 +73,17 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
 
 type Written = (Entry, Vec<MembershipOp>);
 
+/// Where one of them is proved to have forked the log: from which place on nothing in it counts.
+type Fork = Option<(usize, u64)>;
+
+fn is_past(fork: Fork, entry: &Entry) -> bool {
+    fork.is_some_and(|(author, from)| entry.header.log == log(author) && entry.header.seq >= from)
+}
+
+fn apply(space: &mut Membership, fork: Fork, (entry, ops): &Written) -> Result<(), MembershipError> {
+    if is_past(fork, entry) { space.apply_void(entry, Some(ops)) } else { space.apply(entry, ops) }
+}
+
 /// Writes entries as the plans say, behind a beginning in which everybody joins.
 struct Story {
     space: SpaceId,
@@ -92,6 +103,7 @@ impl Story {
             nonce: [0; 16],
             keys: vec![],
             parent: None,
+            personal: false,
         });
         story.write(0, Kind::FOUNDING, vec![], vec![found]);
         story.space = story.written[0].0.space();
@@ -189,7 +201,12 @@ struct ModelEntry {
     own: ModelView,
     hash: EntryHash,
     vertex: Vertex,
+    /// It stands where its author has forked the log, or rests on such an entry alone: it does nothing.
+    void: bool,
 }
+
+/// Whose act it is, what it does, and what comes of it.
+type Allowed = (Option<UserId>, Vec<Deed>, Outcome);
 
 /// The rules, word for word.
 #[derive(Default)]
@@ -209,22 +226,37 @@ impl Model {
         Some(heads.iter().flat_map(|head| self.entries[*head].past.iter().copied().chain([*head])).collect())
     }
 
-    fn apply(&mut self, entry: &Entry, ops: &[MembershipOp]) -> Result<(), ()> {
-        let (log, seq) = (entry.header.log, entry.header.seq);
+    fn apply(&mut self, entry: &Entry, ops: &[MembershipOp], is_past_fork: bool) -> Result<(), ()> {
         let past = self.closure(&entry.header.deps).ok_or(())?;
         let own = self.resolve(&past);
-        let (deeds, outcome) = if let [MembershipOp::Found(found)] = ops {
-            (vec![], authority::founding(found).map_err(drop)?)
-        } else {
-            let deeds = ops.iter().map(Deed::of).collect::<Result<Vec<_>, _>>().map_err(drop)?;
-            let outcome =
-                authority::judge(&own.state, log.device, Some(Role::Owner), &deeds).map_err(drop)?;
-            (deeds, outcome)
+        let rests_on_void = past.iter().any(|i| self.entries[*i].void);
+        let judged = match Self::judge(entry, ops, &own) {
+            _ if is_past_fork => None,
+            Err(()) if rests_on_void => None,
+            judged => Some(judged?),
         };
-        let vertex = self.graph.insert(entry.hash, &self.graph.find_all(&entry.header.deps).unwrap());
-        let user = ops.iter().find_map(founder).or_else(|| own.state.owner_of(log.device));
-        self.entries.push(ModelEntry { user, log, seq, deeds, outcome, past, own, hash: entry.hash, vertex });
+        let owner = own.state.owner_of(entry.header.log.device);
+        let user = ops.iter().find_map(founder).or(owner);
+        self.insert(entry, judged.map(|(deeds, outcome)| (user, deeds, outcome)), past, own);
         Ok(())
+    }
+
+    fn judge(entry: &Entry, ops: &[MembershipOp], own: &ModelView) -> Result<(Vec<Deed>, Outcome), ()> {
+        if let [MembershipOp::Found(found)] = ops {
+            return Ok((vec![], authority::founding(found).map_err(drop)?));
+        }
+        let deeds = ops.iter().map(Deed::of).collect::<Result<Vec<_>, _>>().map_err(drop)?;
+        let device = entry.header.log.device;
+        let outcome = authority::judge(&own.state, device, Some(Role::Owner), &deeds).map_err(drop)?;
+        Ok((deeds, outcome))
+    }
+
+    fn insert(&mut self, entry: &Entry, judged: Option<Allowed>, past: BTreeSet<usize>, own: ModelView) {
+        let void = judged.is_none();
+        let (user, deeds, outcome) = judged.unwrap_or_default();
+        let vertex = self.graph.insert(entry.hash, &self.graph.find_all(&entry.header.deps).unwrap());
+        let (log, seq, hash) = (entry.header.log, entry.header.seq, entry.hash);
+        self.entries.push(ModelEntry { user, log, seq, deeds, outcome, past, own, hash, vertex, void });
     }
 
     fn resolve(&self, set: &BTreeSet<usize>) -> ModelView {
@@ -333,7 +365,7 @@ impl Model {
         fallen: &BTreeSet<usize>,
     ) -> bool {
         let entry = &self.entries[i];
-        if entry.past.is_empty() {
+        if entry.past.is_empty() || entry.void {
             return true;
         }
         let mut limits: BTreeSet<usize> = also.into_iter().collect();
@@ -366,7 +398,7 @@ impl Model {
                     .past
                     .iter()
                     .map(|i| &self.entries[*i])
-                    .filter(|e| e.log == log)
+                    .filter(|e| e.log == log && !e.void)
                     .map(|e| e.seq)
                     .max();
                 let end = if entry.log == log { entry.seq } else { named.max(built.unwrap_or(0)) };
@@ -462,23 +494,27 @@ fn of_membership(space: &Membership) -> Roles {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 200 } else { 3_000 }))]
 
-    /// Whatever several admins do at the same moment, and in whatever order others hear of it: everybody comes to
-    /// the same, it is what the rules say, and somebody is left who can set it right.
+    /// Whatever several admins do at the same moment, and in whatever order others hear of it, and wherever one of them is
+    /// proved to have forked the log: everybody comes to the same, it is what the rules say, and somebody is left who can
+    /// set it right.
     #[test]
     fn every_order_comes_to_what_the_rules_say(
         roles in prop::array::uniform4(1u8..4),
         plans in plans(),
+        fork in prop::option::weighted(0.3, (0..DEVICES, 2u64..8)),
         shuffle in prop::collection::vec(any::<prop::sample::Index>(), 32),
     ) {
         let mut story = Story::begin(roles);
         plans.iter().for_each(|plan| story.act(plan));
         let (mut model, mut space) = (Model::default(), Membership::new(story.space));
-        for (entry, ops) in &story.written {
-            let expected = model.apply(entry, ops).is_ok();
-            prop_assert_eq!(space.apply(entry, ops).is_ok(), expected);
+        for written in &story.written {
+            let expected = model.apply(&written.0, &written.1, is_past(fork, &written.0)).is_ok();
+            prop_assert_eq!(apply(&mut space, fork, written).is_ok(), expected);
         }
         let expected = model.resolve(&(0..model.entries.len()).collect());
-        let fallen: BTreeSet<EntryHash> = expected.fallen.iter().map(|i| model.entries[*i].hash).collect();
+        let is_down = |i: &usize| expected.fallen.contains(i) || model.entries[*i].void;
+        let fallen: BTreeSet<EntryHash> =
+            (0..model.entries.len()).filter(is_down).map(|i| model.entries[i].hash).collect();
         prop_assert_eq!(of_membership(&space), roles_of(&expected.state));
         prop_assert_eq!(space.fallen().into_iter().collect::<BTreeSet<_>>(), fallen);
         prop_assert!(space.now().state.devices().any(|(_, _, role)| role == Role::Owner), "nobody owns the space");
@@ -491,10 +527,10 @@ proptest! {
                 let deps = &open[*i].0.header.deps;
                 deps.iter().all(|dep| !open.iter().any(|(entry, _)| entry.hash == *dep))
             }).collect();
-            let (entry, ops) = open.remove(ready[turns.next().unwrap().index(ready.len())]);
+            let written = open.remove(ready[turns.next().unwrap().index(ready.len())]);
             let (verdicts, before) = (probes(&mut other, &story), other.suspects());
             let generation = other.generation();
-            let _ = other.apply(entry, ops);
+            let _ = apply(&mut other, fork, written);
             // Whoever is judged otherwise than before is known as one who may be.
             let suspects: BTreeSet<DeviceId> = before.union(&other.suspects()).copied().collect();
             for (device, changed) in verdicts.iter().zip(probes(&mut other, &story)).filter(|(was, is)| was.1 != Verdict::Unknown && was.1 != is.1).map(|(was, is)| (was.0, is)) {

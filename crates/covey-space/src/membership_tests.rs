@@ -55,6 +55,7 @@ impl Actor {
             nonce: [0; 16],
             keys: vec![],
             parent: None,
+            personal: false,
         })];
         let mut membership = Membership::new(entry.space());
         membership.apply(&entry, &ops).unwrap();
@@ -317,4 +318,33 @@ fn a_key_that_somebody_outside_knows_is_to_be_changed() {
     let back = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
     space.apply(&back, &bob.invites(Role::Guest, "Bob")).unwrap();
     assert_eq!(space.without_key(), [(bob.device.id(), two)], "whoever merges both seals it the new key");
+}
+
+#[test]
+fn a_key_of_an_epoch_that_was_begun_in_vain_is_shared_once_in_whatever_order_that_becomes_known() {
+    let (mut ada, mut bob) = (Actor::new(), Actor::new());
+    let (mut space, ..) = ada.found();
+    let add = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
+    space.apply(&add, &bob.invites(Role::Admin, "Bob")).unwrap();
+    // Bob began an epoch in a history that doesn't count, and people wrote under it.
+    let key = covey_log::EpochKey::generate();
+    let void = bob.write(space.space, Kind::MEMBERSHIP, vec![add.hash]);
+    let begins = [MembershipOp::Rotate(Rotate { epoch: key.id(), keys: vec![], previous: vec![] })];
+    let seal = |device| crate::kem::seal(space.space, &key, device, KemSecret::generate().public()).unwrap();
+    let shares = [MembershipOp::ShareKeys([&ada, &bob].map(|actor| seal(actor.device.id())).to_vec())];
+    let lacked =
+        |space: &Membership| space.without_key().iter().filter(|(_, epoch)| *epoch == key.id()).count();
+    for share_first in [false, true] {
+        let mut space = space.clone();
+        let share = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
+        if share_first {
+            space.apply(&share, &shares).unwrap();
+        }
+        space.apply_void(&void, Some(&begins)).unwrap();
+        assert_eq!(lacked(&space), if share_first { 0 } else { 2 });
+        if !share_first {
+            space.apply(&share, &shares).unwrap();
+        }
+        assert_eq!(lacked(&space), 0, "whoever shares doesn't name what has no effect");
+    }
 }

@@ -16,7 +16,7 @@ use covey_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Device, Role, SealedKey, keyring::WrappedKey};
+use crate::{Device, Notice, Role, SealedKey, keyring::WrappedKey};
 
 /// Most acts in one entry, and most devices or sealed keys in one act: a space's devices, with room.
 pub const MAX_ACTS: usize = 4096;
@@ -50,6 +50,10 @@ pub struct Found {
     pub keys: Vec<SealedKey>,
     /// The space that this one belongs to: whoever is put out of that one is out of this one too.
     pub parent: Option<SpaceId>,
+    /// Whether it is the founder's own: it takes in nobody else, and only they add their devices. Such a space has no
+    /// parent. It's told by the act's number, so that a node which doesn't know of such spaces takes it for no space.
+    #[serde(skip)]
+    pub personal: bool,
 }
 
 /// Takes a user, or further devices of one, into the space.
@@ -160,6 +164,8 @@ pub enum MembershipOp {
     RenameDevice(DeviceId, String),
     /// Changes the space's name or rules.
     SetSpace(SetSpace),
+    /// Tells some devices something that nobody else can read; nor can others see whom.
+    Notice(Notice),
     /// An act that this build does not know.
     Unknown {
         /// Its number.
@@ -178,6 +184,8 @@ const SHARE_KEYS: u16 = 8;
 const RENAME_USER: u16 = 9;
 const RENAME_DEVICE: u16 = 10;
 const SET_SPACE: u16 = 11;
+const NOTICE: u16 = 12;
+const FOUND_PERSONAL: u16 = 13;
 
 impl MembershipOp {
     /// The keys that the act seals to devices.
@@ -234,6 +242,7 @@ impl MembershipOp {
 
     fn to_raw(&self) -> Option<RawOp> {
         let (kind, bytes) = match self {
+            Self::Found(found) if found.personal => (FOUND_PERSONAL, wire::encode(found)),
             Self::Found(found) => (FOUND, wire::encode(found)),
             Self::AddMember(add) => (ADD_MEMBER, wire::encode(add)),
             Self::AddDevice(add) => (ADD_DEVICE, wire::encode(add)),
@@ -245,6 +254,7 @@ impl MembershipOp {
             Self::RenameUser(name) => (RENAME_USER, wire::encode(name)),
             Self::RenameDevice(device, name) => (RENAME_DEVICE, wire::encode(&(device, name))),
             Self::SetSpace(set) => (SET_SPACE, wire::encode(set)),
+            Self::Notice(notice) => (NOTICE, wire::encode(notice)),
             Self::Unknown { .. } => return None,
         };
         Some(RawOp { kind, bytes })
@@ -368,6 +378,9 @@ fn decode_one(raw: RawOp) -> Result<MembershipOp, DecodeError> {
     let RawOp { kind, bytes } = raw;
     let op = match kind {
         FOUND => MembershipOp::Found(act("a founding act", &bytes)?),
+        FOUND_PERSONAL => {
+            MembershipOp::Found(Found { personal: true, ..act("the founding of a personal space", &bytes)? })
+        }
         ADD_MEMBER => MembershipOp::AddMember(act("an act that adds a member", &bytes)?),
         ADD_DEVICE => MembershipOp::AddDevice(act("an act that adds a device", &bytes)?),
         SET_ROLE => MembershipOp::SetRole(act("an act that sets a role", &bytes)?),
@@ -381,6 +394,7 @@ fn decode_one(raw: RawOp) -> Result<MembershipOp, DecodeError> {
             MembershipOp::RenameDevice(device, name)
         }
         SET_SPACE => MembershipOp::SetSpace(act("an act that changes the space", &bytes)?),
+        NOTICE => MembershipOp::Notice(act("a notice", &bytes)?),
         kind => MembershipOp::Unknown { kind },
     };
     check_names(&op.names())?;
@@ -456,7 +470,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u16..13) {
+        fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u16..15) {
             let _ = decode(&bytes);
             let _ = decode(&wire::encode(&vec![RawOp { kind, bytes }]));
         }

@@ -18,7 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use covey_types::{DeviceId, EntryHash, LogId, UserId};
+use covey_types::{DeviceId, EntryHash, Head, LogId, UserId};
 use rpds::RedBlackTreeSetSync;
 
 use crate::{
@@ -42,6 +42,8 @@ pub(crate) struct Judged {
     pub(crate) outcome: Outcome,
     /// What its author knew.
     pub(crate) before: View,
+    /// It has no effect, whatever it says: it stands past the place where its author forked the log, or rests on what does.
+    pub(crate) void: bool,
 }
 
 /// What a set of entries comes to.
@@ -117,6 +119,9 @@ impl Ceiling {
     }
 }
 
+/// Cuts that name another entry than the log has here.
+pub(crate) type Contradicted = BTreeSet<(LogId, u64, EntryHash)>;
+
 /// Who attacks whom, by the attacked.
 type Attackers = BTreeMap<Vertex, BTreeSet<Vertex>>;
 
@@ -132,6 +137,11 @@ impl Acts {
     }
 
     pub(crate) fn insert(&mut self, hash: EntryHash, deps: &[Vertex], judged: Judged) -> Vertex {
+        if judged.void {
+            let vertex = self.graph.insert_void(hash, deps);
+            self.judged.insert(vertex, judged);
+            return vertex;
+        }
         let vertex = self.graph.insert(hash, deps);
         self.by_log.entry(judged.log).or_default().push(vertex);
         let writers = [Some(Target::Device(judged.log.device)), judged.user.map(Target::User)];
@@ -322,7 +332,7 @@ impl Acts {
             self.judged(limit).outcome.limits.iter().map(|limit| limit.target).collect();
         let written = targets.iter().filter_map(|target| self.by_writer.get(target)).flatten().copied();
         written
-            .filter(|v| !self.graph.is_before(*v, limit) && self.bite(limit, self.writer(*v)).is_some())
+            .filter(|v| !self.graph.is_before(*v, limit) && self.bite(limit, self.writer(*v), None).is_some())
             .collect()
     }
 
@@ -390,7 +400,7 @@ impl Acts {
     fn is_allowed(&self, vertex: Vertex, force: &Force, fallen: &Vertices, state: &State) -> bool {
         let judged = self.judged(vertex);
         let past = self.graph.past(vertex);
-        if past.len() == 0 {
+        if past.len() == 0 || judged.void {
             return true;
         }
         let writer = self.writer(vertex);
@@ -401,9 +411,9 @@ impl Acts {
             let targets = [Some(Target::Device(writer.log.device)), writer.user.map(Target::User)];
             let limits =
                 targets.into_iter().flatten().filter_map(|target| force.by_target.get(&target)).flatten();
-            limits.filter_map(|limit| self.bite(*limit, writer)).fold(Some(Role::Owner), Ceiling::lower)
+            limits.filter_map(|limit| self.bite(*limit, writer, None)).fold(Some(Role::Owner), Ceiling::lower)
         };
-        let by_also = force.also.and_then(|limit| self.bite(limit, writer));
+        let by_also = force.also.and_then(|limit| self.bite(limit, writer, None));
         let ceiling = by_also.into_iter().fold(by_settled, Ceiling::lower);
         let is_as_before = ceiling == Some(Role::Owner) && self.same_within(past, fallen, &judged.before);
         is_as_before || authority::judge(state, judged.log.device, ceiling, &judged.deeds).is_ok()
@@ -429,14 +439,25 @@ impl Acts {
         state
     }
 
-    /// The most that somebody may do, by the limits of which they did not know.
-    pub(crate) fn ceiling(&self, writer: Writer<'_>, limits: &Vertices) -> Option<Role> {
-        let of_each = limits.iter().filter_map(|limit| self.bite(*limit, writer));
+    /// The most that somebody may do, by the limits of which they did not know; `contradicted` are cuts that the logs
+    /// here contradict.
+    pub(crate) fn ceiling(
+        &self,
+        writer: Writer<'_>,
+        limits: &Vertices,
+        contradicted: &Contradicted,
+    ) -> Option<Role> {
+        let of_each = limits.iter().filter_map(|limit| self.bite(*limit, writer, Some(contradicted)));
         of_each.fold(Some(Role::Owner), Ceiling::lower)
     }
 
     /// To what an entry limits a writer who did not know of it; `None` if it does not.
-    fn bite(&self, vertex: Vertex, writer: Writer<'_>) -> Option<Ceiling> {
+    fn bite(
+        &self,
+        vertex: Vertex,
+        writer: Writer<'_>,
+        contradicted: Option<&Contradicted>,
+    ) -> Option<Ceiling> {
         let judged = self.judged(vertex);
         let mut meant = judged
             .outcome
@@ -449,19 +470,22 @@ impl Acts {
             return None;
         }
         meant
-            .filter(|limit| writer.seq > self.cut(vertex, limit, writer.log))
+            .filter(|limit| writer.seq > self.cut(vertex, limit, writer.log, contradicted))
             .map(|limit| Ceiling(limit.ceiling))
             .min()
     }
 
     /// Up to where a log counts in spite of a limit: as far as the limit says, but never less than what its author
-    /// built upon. Whoever limits themself can't say: up to that entry.
-    fn cut(&self, vertex: Vertex, limit: &Limit, log: LogId) -> u64 {
+    /// built upon. Whoever limits themself can't say: up to that entry. A cut that names another entry than the log has
+    /// here was set by somebody who saw another history: then only what they built upon is known to be the same.
+    fn cut(&self, vertex: Vertex, limit: &Limit, log: LogId, contradicted: Option<&Contradicted>) -> u64 {
         let own = self.judged(vertex);
         if own.log == log {
             return own.seq;
         }
-        let named = limit.cuts.get(&log).map_or(0, |head| head.seq);
+        let is_seen =
+            |head: &&Head| contradicted.is_none_or(|set| !set.contains(&(log, head.seq, head.hash)));
+        let named = limit.cuts.get(&log).filter(is_seen).map_or(0, |head| head.seq);
         let of_log = self.by_log.get(&log).into_iter().flatten();
         let built_upon =
             of_log.filter(|v| self.graph.is_before(**v, vertex)).map(|v| self.judged(*v).seq).max();

@@ -91,6 +91,8 @@ pub(crate) enum Effect {
     Present(DeviceId, bool),
     /// The device is called so.
     DeviceName(DeviceId, String),
+    /// The space is its founder's own.
+    Personal,
 }
 
 /// Who is in the space, after some set of entries. Cloning shares what both have in common.
@@ -100,6 +102,7 @@ pub(crate) struct State {
     history: Register<HistoryPolicy>,
     people: RedBlackTreeMapSync<UserId, Person>,
     devices: RedBlackTreeMapSync<DeviceId, DeviceState>,
+    personal: bool,
 }
 
 impl State {
@@ -110,6 +113,7 @@ impl State {
             history: Register::default(),
             people: RedBlackTreeMapSync::new_sync(),
             devices: RedBlackTreeMapSync::new_sync(),
+            personal: false,
         }
     }
 
@@ -135,6 +139,8 @@ impl State {
                 Effect::DeviceName(device, name) => {
                     self.device(device, |state| state.name.set(graph, by, name));
                 }
+                // Only the founding says so, and it stands.
+                Effect::Personal => self.personal = true,
             }
         }
     }
@@ -149,6 +155,11 @@ impl State {
         let mut state = self.devices.get(&device).cloned().unwrap_or_default();
         change(&mut state);
         self.devices.insert_mut(device, state);
+    }
+
+    /// Whether the space is its founder's own.
+    pub(crate) const fn is_personal(&self) -> bool {
+        self.personal
     }
 
     /// The space's name.
@@ -215,6 +226,20 @@ impl State {
             return None;
         }
         self.role(self.owner_of(device)?)
+    }
+
+    /// The entries by which a device is out: those that put it out, and those that put its user out. Of entries that knew
+    /// of each other the first.
+    pub(crate) fn removals_of(&self, graph: &Graph, device: DeviceId) -> Vec<Vertex> {
+        let present = self.devices.get(&device).into_iter().flat_map(|state| &state.present.0);
+        let role = self.owner_of(device).and_then(|user| self.people.get(&user));
+        let role = role.into_iter().flat_map(|person| &person.role.0);
+        let mut out: Vec<Vertex> = present.filter(|mark| !mark.value).map(|mark| mark.by).collect();
+        out.extend(role.filter(|mark| mark.value == RoleMark::Limited(None)).map(|mark| mark.by));
+        let later = |vertex: &Vertex| out.iter().any(|other| graph.is_before(*other, *vertex));
+        let mut first: Vec<Vertex> = out.iter().copied().filter(|vertex| !later(vertex)).collect();
+        first.dedup();
+        first
     }
 
     /// Everybody in the space, with their roles.

@@ -75,7 +75,10 @@ impl Welcome {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let welcome: Self = wire::decode("a welcome", bytes, MAX_PAIR_MESSAGE_BYTES)?;
         if !welcome.keys.is_sound() {
-            return Err(DecodeError::malformed("a welcome", "it holds no key, or more than a space has"));
+            return Err(DecodeError::malformed(
+                "a welcome",
+                "it holds no key, more than a space has, or one under another's name",
+            ));
         }
         if !is_display_name(&welcome.name) || !welcome.inviter.cert.is_valid() {
             return Err(DecodeError::malformed(
