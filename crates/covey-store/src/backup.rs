@@ -31,6 +31,14 @@ use rusqlite::{
 pub use error::{BackupError, RestoreError};
 pub use restore::restore;
 
+use crate::PERSONAL_SPACE;
+
+/// The length of the database in a file that ends like a backup, bytes.
+#[cfg(feature = "fuzz")]
+pub(crate) fn sealed_bytes(file: &mut (impl std::io::Read + std::io::Seek)) -> Option<u64> {
+    seal::Seal::read(file).ok()?.ok().map(|seal| seal.database_bytes)
+}
+
 /// Pages copied between two words of progress: a megabyte, some milliseconds.
 const PAGES_PER_STEP: i32 = 256;
 
@@ -74,14 +82,19 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Counts what is in a database.
+    /// Counts what is in a database, for people: without the personal space, of which they need not know; its entries are among
+    /// the others.
     fn count(conn: &Connection) -> rusqlite::Result<Self> {
-        let one = |sql| conn.query_row(sql, [], |row| row.get(0));
+        const PERSONAL: &str = "SELECT key FROM spaces WHERE id = (SELECT value FROM meta WHERE key = ?1)";
+        let one = |what: &str| {
+            let sql = format!("SELECT {what} NOT IN ({PERSONAL})");
+            conn.query_row(&sql, [PERSONAL_SPACE], |row| row.get(0))
+        };
         Ok(Self {
             bytes: 0,
-            spaces: one("SELECT count(*) FROM spaces")?,
-            entries: one("SELECT count(*) FROM entries")?,
-            records: one("SELECT coalesce(sum(live), 0) FROM collections")?,
+            spaces: one("count(*) FROM spaces WHERE key")?,
+            entries: conn.query_row("SELECT count(*) FROM entries", [], |row| row.get(0))?,
+            records: one("coalesce(sum(live), 0) FROM collections WHERE space")?,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::{io, path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{
+    ending::wait_for_work,
     home::Home,
     key::{DatabaseKey, key_pragma},
 };
@@ -126,5 +127,7 @@ fn set_key(conn: &Connection, key: &DatabaseKey, salt: Option<&[u8; 16]>) -> rus
         // The text of the statement holds the key and must not travel with the error.
         rusqlite::Error::SqlInputError { error, .. } => rusqlite::Error::SqliteFailure(error, None),
         other => other,
-    })
+    })?;
+    wait_for_work();
+    Ok(())
 }

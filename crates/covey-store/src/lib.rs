@@ -20,6 +20,7 @@
 //! | [`error`] | everything that can go wrong |
 //! | [`tx`] | [`Reader`] and [`Tx`]: what closures are given |
 //! | `tables` | what can be asked and changed, one file per group of tables |
+//! | [`sql`] | queries over the records of one space, written by others |
 //! | [`backup`] | the whole store in one file, and back |
 //! | `home`, `key` | the folder, its lock, the key and the passphrase |
 //! | `connection`, `schema` | SQLCipher connections, numbered migrations |
@@ -27,11 +28,15 @@
 
 pub mod backup;
 mod connection;
-pub mod error;
+pub mod ending;
+mod error;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod home;
 mod key;
 mod pool;
 mod schema;
+pub mod sql;
 pub mod store;
 mod tables;
 pub mod tx;
@@ -42,7 +47,7 @@ pub use key::{Unlock, exists, needs_passphrase};
 pub use schema::SCHEMA_VERSION;
 pub use store::Store;
 pub use tables::{
-    Change, CollectionKey, CollectionRow, HeldRow, LogKey, LogRow, NewEntry, Page, PageSize, RecordRow,
-    RecordState, SpaceKey, SpaceRow, StoredEntry,
+    Change, CollectionKey, CollectionRow, ForkRow, HeldRow, LogKey, LogRow, NewEnd, NewEntry, PERSONAL_SPACE,
+    Page, PageSize, RecordRow, RecordState, SpaceKey, SpaceRow, StoredEntry,
 };
 pub use tx::{Reader, Tx};

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use crate::{
     connection::open_reader,
+    ending::working,
     error::{StoreError, panic_message},
     key::DatabaseKey,
     tx::Reader,
@@ -48,6 +49,7 @@ impl Pool {
         &self,
         closure: impl FnOnce(&Reader<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
+        let _working = working();
         let mut borrowed = self.borrow()?;
         let conn = match borrowed.conn.take() {
             Some(conn) => conn,
@@ -60,6 +62,24 @@ impl Pool {
             borrowed.conn = Some(conn);
         }
         result
+    }
+
+    /// Runs a closure with a connection of its own, which counts as one of those that read, and is closed after it.
+    pub(crate) fn aside<R, E: From<StoreError>>(
+        &self,
+        closure: impl FnOnce(Connection) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let _working = working();
+        let _place = self.borrow()?.without_connection();
+        let conn = open_reader(&self.database, &self.key)
+            .map_err(|err| StoreError::sql("open a connection to read with", err))?;
+        catch_unwind(AssertUnwindSafe(|| closure(conn)))
+            .unwrap_or_else(|panic| Err(StoreError::Panicked { message: panic_message(&*panic) }.into()))
+    }
+
+    /// Whether the store is being closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// Waits until a connection is free or may be opened.
@@ -75,6 +95,7 @@ impl Pool {
 
     /// Closes the connections, those in use when their closures are done.
     pub(crate) fn close(&self) {
+        let _working = working();
         let mut state = self.state();
         state.closed = true;
         state.idle.clear();
@@ -111,6 +132,16 @@ fn snapshot<R>(
 struct Borrowed<'a> {
     pool: &'a Pool,
     conn: Option<Connection>,
+}
+
+impl Borrowed<'_> {
+    /// The place alone: the connection goes back to those that are idle.
+    fn without_connection(mut self) -> Self {
+        if let Some(conn) = self.conn.take() {
+            self.pool.state().idle.push(conn);
+        }
+        self
+    }
 }
 
 impl Drop for Borrowed<'_> {

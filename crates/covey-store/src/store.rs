@@ -7,11 +7,13 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     backup::{self, BackupError, Contents, Watcher},
     connection::{open_writer, probe},
+    ending::working,
     error::{OpenError, StoreError, WriteError},
     home::{Home, Lock, create_private, remove_if_there, sync_folder_of},
     key::{self, DatabaseKey, Unlock},
     pool::{MAX_READERS, Pool},
     schema::{SCHEMA_VERSION, migrate},
+    sql::{self, SqlAnswer, SqlError, SqlQuery},
     tx::{Reader, Tx},
     writer::{Writer, job},
 };
@@ -30,6 +32,8 @@ struct Inner {
     pool: Arc<Pool>,
     /// Keeps tasks that want to read from occupying threads while they wait for a connection.
     reading: Arc<Semaphore>,
+    /// The same for queries that people make, of which fewer run at once.
+    querying: Arc<Semaphore>,
     writer: Writer,
 }
 
@@ -39,6 +43,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]. An existing store is left as it is, byte by byte, when it can't be opened.
     pub fn open(home: &Path, unlock: Unlock) -> Result<Self, OpenError> {
+        let _working = working();
         let home = Home::at(home);
         home.create()?;
         let folder = fs::canonicalize(home.folder()).map_err(|err| home.error("finding the folder", err))?;
@@ -54,7 +59,9 @@ impl Store {
         let conn = opened.map_err(|err| database(StoreError::sql("open and bring it up to date", err)))?;
         let writer = Writer::start(conn, home.clone(), lock).map_err(database)?;
         let pool = Arc::new(Pool::new(home.database(), key));
-        Ok(Self(Arc::new(Inner { home, pool, reading: Arc::new(Semaphore::new(MAX_READERS)), writer })))
+        let places = |count| Arc::new(Semaphore::new(count));
+        let (reading, querying) = (places(MAX_READERS), places(sql::MAX_QUERIES));
+        Ok(Self(Arc::new(Inner { home, pool, reading, querying, writer })))
     }
 
     /// Makes a change, all of it or nothing, and answers when it is on disk. Changes are made in the
@@ -123,6 +130,32 @@ impl Store {
         self.0.pool.read(look)
     }
 
+    /// Runs a query over the records of a space: see [`sql`](crate::sql). Few run at once; the others wait.
+    ///
+    /// # Errors
+    /// [`SqlError`] says what is wrong with it, or that it took too much.
+    pub async fn sql(&self, query: SqlQuery) -> Result<SqlAnswer, SqlError> {
+        let closed = |_| StoreError::Closed;
+        let turn = Arc::clone(&self.0.querying).acquire_owned().await.map_err(closed)?;
+        let place = Arc::clone(&self.0.reading).acquire_owned().await.map_err(closed)?;
+        let pool = Arc::clone(&self.0.pool);
+        let run = tokio::task::spawn_blocking(move || {
+            let answer = sql::run(&pool, &query);
+            drop((place, turn));
+            answer
+        });
+        // Only a runtime that shuts down cancels it.
+        run.await.unwrap_or(Err(SqlError::Store(StoreError::Closed)))
+    }
+
+    /// Like [`Store::sql`], on this thread.
+    ///
+    /// # Errors
+    /// As [`Store::sql`].
+    pub fn sql_blocking(&self, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
+        sql::run(&self.0.pool, query)
+    }
+
     /// The newest committed position, and word of every new one.
     pub fn position_watch(&self) -> watch::Receiver<u64> {
         self.0.writer.positions()
@@ -189,6 +222,7 @@ impl Store {
 
 impl Inner {
     fn close(&self) -> Result<(), StoreError> {
+        self.querying.close();
         self.reading.close();
         self.pool.close();
         self.writer.stop()

@@ -8,9 +8,10 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use covey_types::Head;
+use covey_types::{Head, Hlc};
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, types::ToSqlOutput};
 
 use crate::{
@@ -124,8 +125,42 @@ impl<'a> Tx<'a> {
         Ok(self.conn.last_insert_rowid())
     }
 
+    /// Runs a part of the change that may fail by itself: what it did is undone then, or when it panics, at once. So the
+    /// transaction reads again as it did before.
+    ///
+    /// # Errors
+    /// The part's own. If it can't be undone, the store's: then the whole change is lost.
+    pub fn attempt<R, E: From<StoreError>>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.flush()?;
+        let before = self.pending.position.get();
+        self.execute("begin a part of a change", "SAVEPOINT part", ())?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let done = part(self)?;
+            self.flush()?;
+            Ok(done)
+        }));
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.pending.forget(before);
+            // SQLite has undone everything by itself after some errors; the writer notices that.
+            if !self.conn.is_autocommit() {
+                self.execute("undo a part of a change", "ROLLBACK TO part", ())?;
+            }
+        }
+        if !self.conn.is_autocommit() {
+            self.execute("end a part of a change", "RELEASE part", ())?;
+        }
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     /// Writes down what the transaction kept in memory. Done once for each closure, at its end.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let moved: Vec<_> = self.pending.moved.borrow_mut().drain().collect();
+        for (log, (head, hlc)) in moved {
+            self.move_log(log, head, hlc)?;
+        }
         let deltas: Vec<_> =
             self.pending.live.borrow_mut().drain().filter(|(_, delta)| *delta != 0).collect();
         for (collection, delta) in deltas {
@@ -143,6 +178,8 @@ pub(crate) struct Pending {
     pub(crate) position: Cell<u64>,
     /// Heads of logs, so that appending needn't ask for them.
     pub(crate) heads: RefCell<HashMap<LogKey, Head>>,
+    /// How far logs reach, and when, to which this closure has appended: one row changes for each of them, not for each entry.
+    pub(crate) moved: RefCell<HashMap<LogKey, (Head, Hlc)>>,
     /// Keys of collections by name.
     pub(crate) collections: RefCell<HashMap<SpaceKey, HashMap<String, CollectionKey>>>,
     /// By how much the number of live records has changed in this closure.
@@ -156,6 +193,7 @@ impl Pending {
     pub(crate) fn forget(&self, position: u64) {
         self.position.set(position);
         self.heads.borrow_mut().clear();
+        self.moved.borrow_mut().clear();
         self.collections.borrow_mut().clear();
         self.live.borrow_mut().clear();
     }

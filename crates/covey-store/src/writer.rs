@@ -21,6 +21,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    ending::working,
     error::{StoreError, WriteError, panic_message},
     home::{Home, Lock},
     tables::{position, save_position},
@@ -206,6 +207,7 @@ impl Work {
     fn run(mut self) -> Result<(), StoreError> {
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().ok();
         while let Some(command) = self.next(timer.as_ref()) {
+            let _working = working();
             if let Command::Run(job) = command {
                 self.run_group(job);
                 self.bound_wal();
@@ -230,9 +232,11 @@ impl Work {
                 return command;
             }
         }
+        let giving_back = working();
         if let Err(err) = self.conn.execute_batch("PRAGMA shrink_memory") {
             tracing::debug!(%err, "could not give memory back");
         }
+        drop(giving_back);
         self.commands.blocking_recv()
     }
 
@@ -338,6 +342,7 @@ impl Work {
     }
 
     fn close(self) -> Result<(), StoreError> {
+        let _working = working();
         // A disk without room for it is no reason to fail: the log is as durable as the database.
         if let Err(err) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             tracing::warn!(%err, "the write-ahead log is kept until the store is opened again");

@@ -97,6 +97,40 @@ fn a_change_that_is_refused_takes_nobody_with_it() {
 }
 
 #[test]
+fn a_part_of_a_change_that_fails_leaves_no_trace_and_the_rest_is_kept() {
+    let (_dir, store) = store();
+    let (space, log, plants) = one_log(&store);
+    for panics in [false, true] {
+        let name = if panics { "panicked" } else { "failed" };
+        write(&store, move |tx| {
+            let before = tx.head(log)?.seq;
+            tx.append(log, entry(1, before + 1, b""))?;
+            tx.put_record(plants, name, Some("{}"), b"")?;
+            let part = |tx: &mut covey_store::Tx<'_>| -> common::Result<()> {
+                tx.append(log, entry(1, before + 2, b""))?;
+                let extra = tx.ensure_collection(space, "extra")?;
+                tx.put_record(extra, "x", Some("{}"), b"")?;
+                assert!(!panics, "on purpose");
+                Err(StoreError::Closed)
+            };
+            let part = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tx.attempt(part)));
+            assert!(part.map_or(panics, |done| !panics && done.is_err()));
+            assert_eq!(tx.head(log)?.seq, before + 1, "what follows reads as if the part had never been");
+            tx.append(log, entry(1, before + 2, b""))
+        });
+    }
+    store
+        .read_blocking(|r| {
+            assert_eq!(r.head(log)?.seq, 4);
+            let collections = r.collections(space)?;
+            assert_eq!(collections.iter().map(|c| (&*c.name, c.live)).collect::<Vec<_>>(), [("plants", 2)]);
+            assert_eq!(r.position()?, 2, "positions of what was undone are given again");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
 fn a_panic_in_a_closure_is_an_error_and_nothing_more() {
     let (_dir, store) = store();
     let (_, log, plants) = one_log(&store);

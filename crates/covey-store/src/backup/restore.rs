@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     connection::{open_copy, open_reader, open_writer},
+    ending::working,
     error::{OpenError, StoreError},
     home::{Home, Lock, create_private, remove_if_there, sync_folder_of},
     key::{self, DatabaseKey, Unlock},
@@ -46,6 +47,7 @@ pub fn restore(
     prepare: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
     watch: Watcher<'_>,
 ) -> Result<Contents, RestoreError> {
+    let _working = working();
     let source = Source::open(from, passphrase, watch)?;
     let mut site = Site::take(home)?;
     let contents = site.build(&source, unlock, prepare, watch)?;

@@ -153,10 +153,10 @@ impl Seal {
     }
 
     /// The seal of a file.
-    pub(super) fn read(file: &mut File) -> io::Result<Result<Self, NoSeal>> {
+    pub(super) fn read(file: &mut (impl Read + Seek)) -> io::Result<Result<Self, NoSeal>> {
         let mut head = Vec::with_capacity(MAGIC.len());
         file.seek(SeekFrom::Start(0))?;
-        file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
         if !head.starts_with(FAMILY) {
             return Ok(Err(NoSeal::Foreign));
         }

@@ -103,7 +103,7 @@ impl Reader<'_> {
     /// The logs of a space.
     pub fn logs(&self, space: SpaceKey) -> Result<Vec<LogRow>, StoreError> {
         let sql = "SELECT key, device, incarnation, seq, hash, hlc FROM logs WHERE space = ?1 ORDER BY key";
-        self.rows("list the logs of a space", sql, [space.0], |row| {
+        let mut logs = self.rows("list the logs of a space", sql, [space.0], |row| {
             Ok(LogRow {
                 key: LogKey(row.get(0)?),
                 id: LogId {
@@ -113,12 +113,23 @@ impl Reader<'_> {
                 head: Head { seq: row.get(3)?, hash: EntryHash(row.get(4)?) },
                 hlc: Hlc::from_u64(row.get::<_, Bits>(5)?.0),
             })
-        })
+        })?;
+        if let Some(pending) = self.pending() {
+            let moved = pending.moved.borrow();
+            for row in &mut logs {
+                (row.head, row.hlc) = moved.get(&row.key).copied().unwrap_or((row.head, row.hlc));
+            }
+        }
+        Ok(logs)
     }
 
     /// How far a log reaches.
     pub fn head(&self, log: LogKey) -> Result<Head, StoreError> {
         let doing = "read the head of a log";
+        let moved = self.pending().and_then(|pending| pending.moved.borrow().get(&log).copied());
+        if let Some((head, _)) = moved {
+            return Ok(head);
+        }
         let head = self.row(doing, "SELECT seq, hash FROM logs WHERE key = ?1", [log.0], |row| {
             Ok(Head { seq: row.get(0)?, hash: EntryHash(row.get(1)?) })
         })?;
@@ -209,30 +220,26 @@ impl Tx<'_> {
     /// Appends an entry to its log.
     ///
     /// # Errors
-    /// [`StoreError::NotNext`] if it doesn't follow the head in number and hash.
+    /// [`StoreError::NotNext`] if it doesn't follow the head in number and hash, or if another one was stored apart at its
+    /// place.
     pub fn append(&mut self, log: LogKey, entry: NewEntry<'_>) -> Result<(), StoreError> {
-        let doing = "append an entry";
         let known = self.memory().heads.borrow().get(&log).copied();
         let head = known.map_or_else(|| self.head(log), Ok)?;
         if entry.seq != head.seq.saturating_add(1) || entry.prev != head.hash {
             return Err(StoreError::NotNext { log, head, seq: entry.seq, prev: entry.prev });
         }
-        if entry.seq > MAX_SEQ {
-            return Err(StoreError::TooLarge {
-                doing,
-                what: "sequence number",
-                value: entry.seq,
-                max: MAX_SEQ,
-            });
+        if !self.insert_entry(log, &entry)? && self.hash_at(log, entry.seq)? != Some(entry.hash) {
+            return Err(StoreError::NotNext { log, head, seq: entry.seq, prev: entry.prev });
         }
-        let row = log.row(entry.seq);
-        let sql = "INSERT INTO entries(id, hash, header, signature, body) VALUES(?1, ?2, ?3, ?4, ?5)";
-        let hash = entry.hash.as_bytes();
-        self.execute(doing, sql, (row, hash, entry.header, &entry.signature[..], entry.body))?;
-        let sql = "UPDATE logs SET seq = ?2, hash = ?3, hlc = ?4 WHERE key = ?1";
-        self.execute(doing, sql, (log.0, entry.seq, hash, Bits(entry.hlc.to_u64())))?;
-        self.memory().heads.borrow_mut().insert(log, Head { seq: entry.seq, hash: entry.hash });
+        self.move_head(log, &entry);
         Ok(())
+    }
+
+    /// Writes down how far a log reaches.
+    pub(crate) fn move_log(&self, log: LogKey, head: Head, hlc: Hlc) -> Result<(), StoreError> {
+        let sql = "UPDATE logs SET seq = ?2, hash = ?3, hlc = ?4 WHERE key = ?1";
+        let params = (log.0, head.seq, head.hash.as_bytes(), Bits(hlc.to_u64()));
+        self.execute("move the head of a log", sql, params).map(drop)
     }
 }
 

@@ -4,23 +4,30 @@
 //! |---|---|
 //! | `spaces` | meta, spaces |
 //! | `logs` | logs, entries |
+//! | `compaction` | entries of logs that don't begin at place 1 |
+//! | `forks` | forks, set_aside |
+//! | `places` | entries, by their headers alone |
 //! | `membership` | membership, held |
 //! | `records` | collections, records, the change feed |
 //! | `query` | lists of records, filtered |
 
+mod compaction;
+mod forks;
 mod logs;
 mod membership;
+mod places;
 mod query;
 mod records;
 mod spaces;
 
 use std::fmt;
 
+pub use forks::{ForkRow, NewEnd};
 pub use logs::{LogRow, NewEntry, StoredEntry};
 pub use membership::HeldRow;
 pub use query::{Page, PageSize};
 pub use records::{Change, CollectionRow, RecordRow, RecordState};
-pub use spaces::SpaceRow;
+pub use spaces::{PERSONAL_SPACE, SpaceRow};
 pub(crate) use spaces::{position, save_position};
 
 macro_rules! key {

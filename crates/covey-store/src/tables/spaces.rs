@@ -12,6 +12,9 @@ use crate::{
 /// Where the newest position is kept. Facts of the store itself begin with a dot.
 const POSITION: &str = ".position";
 
+/// The name of the fact that holds the id of the user's personal space.
+pub const PERSONAL_SPACE: &str = "personal";
+
 /// A space and what the cores keep about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpaceRow {
@@ -79,14 +82,18 @@ impl Tx<'_> {
         const OF_LOGS: &[&str] = &[
             "DELETE FROM entries WHERE id BETWEEN ?1 AND ?2",
             "DELETE FROM held WHERE entry BETWEEN ?1 AND ?2",
+            "DELETE FROM set_aside WHERE id BETWEEN ?1 AND ?2",
         ];
         const OF_SPACE: &[&str] = &[
             "DELETE FROM records WHERE collection IN (SELECT key FROM collections WHERE space = ?1)",
             "DELETE FROM collections WHERE space = ?1",
             "DELETE FROM membership WHERE space = ?1",
+            "DELETE FROM forks WHERE space = ?1",
             "DELETE FROM logs WHERE space = ?1",
         ];
         let doing = "remove a space";
+        // What other spaces have in memory is to stay.
+        self.flush()?;
         if self.execute(doing, "DELETE FROM spaces WHERE key = ?1", [space.0])? == 0 {
             return Err(missing(doing, space));
         }

@@ -1,0 +1,337 @@
+//! SQL over the records of one space: for people and programs that look, never for writing.
+//!
+//! The text comes from outside, and the database holds keys and other spaces. So a query runs on a connection of its own
+//! that is closed after it, and behind several walls, each of which would do:
+//!
+//! - the file is opened for reading only, and SQLite is told to change nothing (`query_only`);
+//! - what a query may name is asked of [`guard`] while it's prepared: the views of [`views`], SQLite's own functions
+//!   from a list, and nothing else;
+//! - only one statement runs, and only if SQLite says that it reads, and that rows come of it;
+//! - time, memory, rows, the length of a value and the size of the statement are bounded.
+
+mod functions;
+mod guard;
+mod views;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{
+    Connection, ErrorCode, Statement,
+    config::DbConfig,
+    limits::Limit,
+    params_from_iter,
+    types::{ToSqlOutput, Value, ValueRef},
+};
+
+pub use self::views::ALL_RECORDS;
+use crate::{error::StoreError, pool::Pool, tables::SpaceKey};
+
+/// Longest statement, bytes: more than anybody writes by hand.
+pub const MAX_SQL_BYTES: usize = 64 << 10;
+
+/// Most values that are given beside a statement.
+pub const MAX_SQL_VALUES: usize = 256;
+
+/// Most rows of one answer. Whoever wants more asks for the next ones by a condition, or exports.
+pub const MAX_SQL_ROWS: usize = 10_000;
+
+/// Bytes of values after which an answer ends: it's held in memory, twice while it's sent.
+pub const MAX_SQL_ANSWER_BYTES: usize = 16 << 20;
+
+/// How long a query may run. It holds the write-ahead log back, and one of few connections.
+pub const MAX_SQL_TIME: Duration = Duration::from_secs(10);
+
+/// Queries that run at once. Half of the connections that read are left to the node itself.
+pub(crate) const MAX_QUERIES: usize = 2;
+
+/// Memory that SQLite may take in while a query runs, bytes: what is sorted or grouped is held in memory, since files
+/// would lie about unencrypted. The whole process's is measured; others' caches take a tenth of that.
+const MAX_MEMORY_BYTES: i64 = 192 << 20;
+
+/// Longest value that a query may make or read, bytes: two of the largest documents that one device can make.
+const MAX_VALUE_BYTES: i32 = 8 << 20;
+
+/// Steps of SQLite's machine between two looks at clock and memory: some microseconds, or as many of the largest values
+/// as the memory has room for.
+const STEPS: i32 = 64;
+
+/// A value of SQL.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SqlValue {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Real(f64),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// A query over the records of a space.
+#[derive(Debug, Clone)]
+pub struct SqlQuery {
+    /// Which space.
+    pub space: SpaceKey,
+    /// Collections that don't exist as far as the query goes.
+    pub hidden: Vec<String>,
+    /// One `SELECT`, `VALUES` or `WITH ... SELECT`.
+    pub sql: String,
+    /// The values of its `?`.
+    pub values: Vec<SqlValue>,
+    /// Most rows that are wanted; at most [`MAX_SQL_ROWS`] come.
+    pub max_rows: usize,
+    /// How long it may run; at most [`MAX_SQL_TIME`].
+    pub max_time: Duration,
+}
+
+/// What came of a query.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SqlAnswer {
+    /// The names of the columns, as the statement has them.
+    pub columns: Vec<String>,
+    /// The rows, each with as many values as there are columns.
+    pub rows: Vec<Vec<SqlValue>>,
+    /// Whether there are more rows than were wanted, or than fit.
+    pub more: bool,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// SQLite can't read it, or it names what isn't there.
+    #[error("the query can't be read: {0}")]
+    Statement(String),
+    /// It names what a query may not see or do.
+    #[error("a query may not do this: {0}; it reads the records of one space, and nothing else")]
+    Forbidden(String),
+    /// It isn't one that reads.
+    #[error("this is no query: one SELECT is needed, or VALUES, or WITH and a SELECT")]
+    NoQuery,
+    /// More than one statement.
+    #[error("only one statement is taken at a time")]
+    Several,
+    /// Longer than [`MAX_SQL_BYTES`], or with more values than [`MAX_SQL_VALUES`].
+    #[error("the query has {what} of {found}; the limit is {max}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// It ran for too long.
+    #[error("the query was ended after {} s; ask for less, or by id or collection", .0.as_secs_f64())]
+    Time(Duration),
+    /// It took too much memory.
+    #[error("the query was ended since it took more than {} MiB of memory; sort, group or join fewer records", MAX_MEMORY_BYTES >> 20)]
+    Memory,
+    /// A value of a row fails at what is asked of it.
+    #[error("the query failed: {0}")]
+    Run(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a query was ended, as its handler notes it.
+mod ended {
+    pub(super) const BY_TIME: u8 = 1;
+    pub(super) const BY_MEMORY: u8 = 2;
+    pub(super) const BY_CLOSING: u8 = 3;
+}
+
+/// Runs a query on a connection of its own.
+pub(crate) fn run(pool: &Arc<Pool>, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
+    let too_large = |what, found, max| Err(SqlError::TooLarge { what, found, max });
+    if query.sql.len() > MAX_SQL_BYTES {
+        return too_large("a length in bytes", query.sql.len(), MAX_SQL_BYTES);
+    }
+    if query.values.len() > MAX_SQL_VALUES {
+        return too_large("a number of values", query.values.len(), MAX_SQL_VALUES);
+    }
+    if query.sql.contains('\0') {
+        return Err(SqlError::Statement("there is a NUL character in it".into()));
+    }
+    pool.aside(|mut conn| {
+        let failed = |err| StoreError::sql("prepare to run a query", err);
+        let names = views::make(&conn, query).map_err(failed)?;
+        let ended = Arc::new(AtomicU8::new(0));
+        let max_time = query.max_time.min(MAX_SQL_TIME);
+        limit(&mut conn, Arc::clone(pool), max_time, &ended).map_err(failed)?;
+        guard::stand(&mut conn, names).map_err(failed)?;
+        answer(&conn, query).map_err(|err| match ended.load(Ordering::Relaxed) {
+            ended::BY_TIME => SqlError::Time(max_time),
+            ended::BY_MEMORY => SqlError::Memory,
+            ended::BY_CLOSING => SqlError::Store(StoreError::Closed),
+            _ => err,
+        })
+    })
+}
+
+/// Bounds what a connection can do, for good.
+fn limit(
+    conn: &mut Connection,
+    pool: Arc<Pool>,
+    max_time: Duration,
+    ended: &Arc<AtomicU8>,
+) -> rusqlite::Result<()> {
+    let limits = [
+        (Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, at_most(MAX_SQL_BYTES)),
+        (Limit::SQLITE_LIMIT_COLUMN, 256),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 50_000),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, at_most(MAX_SQL_VALUES)),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ];
+    for (limit, value) in limits {
+        conn.set_limit(limit, value)?;
+    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    functions::replace_slow_ones(conn, MAX_VALUE_BYTES as usize)?;
+    let (until, before, ended) = (Instant::now() + max_time, memory_used(), Arc::clone(ended));
+    conn.progress_handler(
+        STEPS,
+        Some(move || {
+            let why = if Instant::now() >= until {
+                ended::BY_TIME
+            } else if memory_used() - before > MAX_MEMORY_BYTES {
+                ended::BY_MEMORY
+            } else if pool.is_closed() {
+                ended::BY_CLOSING
+            } else {
+                return false;
+            };
+            ended.store(why, Ordering::Relaxed);
+            true
+        }),
+    )
+}
+
+fn at_most(limit: usize) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+/// Memory that SQLite has taken for all connections of the process, bytes.
+fn memory_used() -> i64 {
+    #[expect(unsafe_code, reason = "a counter of SQLite's, for which rusqlite has no name")]
+    // SAFETY: it takes nothing, may be called from any thread, and only reads a number under SQLite's own lock.
+    unsafe {
+        rusqlite::ffi::sqlite3_memory_used()
+    }
+}
+
+fn answer(conn: &Connection, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
+    let mut stmt = conn.prepare(&query.sql).map_err(refused)?;
+    if stmt.column_count() == 0 || !stmt.readonly() || stmt.is_explain() != 0 {
+        return Err(SqlError::NoQuery);
+    }
+    let wanted = stmt.parameter_count();
+    if wanted != query.values.len() {
+        let given = query.values.len();
+        let reason = format!("it has {wanted} places for values, and {given} were given");
+        return Err(SqlError::Statement(reason));
+    }
+    collect(&mut stmt, query)
+}
+
+fn collect(stmt: &mut Statement<'_>, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
+    let columns: Vec<String> = stmt.column_names().map(str::to_owned).collect();
+    let width = columns.len();
+    let mut answer = SqlAnswer { columns, ..SqlAnswer::default() };
+    let max_rows = query.max_rows.min(MAX_SQL_ROWS);
+    let mut bytes = 0;
+    let mut rows = stmt.query(params_from_iter(&query.values)).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let cells = (0..width).map(|column| row.get_ref(column)).collect::<Result<Vec<_>, _>>();
+        let cells = cells.map_err(failed)?;
+        bytes += cells.iter().map(bytes_of).sum::<usize>();
+        if answer.rows.len() == max_rows || bytes > MAX_SQL_ANSWER_BYTES {
+            answer.more = true;
+            break;
+        }
+        answer.rows.push(cells.into_iter().map(SqlValue::from).collect());
+    }
+    Ok(answer)
+}
+
+/// Bytes that a value takes in an answer.
+fn bytes_of(cell: &ValueRef<'_>) -> usize {
+    size_of::<SqlValue>() + cell.as_bytes().map_or(0, <[u8]>::len)
+}
+
+/// What it means that a statement can't be prepared.
+fn refused(err: rusqlite::Error) -> SqlError {
+    match err {
+        rusqlite::Error::MultipleStatement => SqlError::Several,
+        rusqlite::Error::SqlInputError { error, msg, .. } => match error.code {
+            ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden(msg),
+            _ => SqlError::Statement(msg),
+        },
+        rusqlite::Error::SqliteFailure(error, Some(msg))
+            if error.code == ErrorCode::AuthorizationForStatementDenied =>
+        {
+            SqlError::Forbidden(msg)
+        }
+        other => failed(other),
+    }
+}
+
+/// What it means that a statement fails while it runs.
+fn failed(err: rusqlite::Error) -> SqlError {
+    match StoreError::sql("run a query", err) {
+        StoreError::Sql { source: rusqlite::Error::SqliteFailure(error, message), .. }
+            if matches!(
+                error.code,
+                ErrorCode::Unknown
+                    | ErrorCode::TooBig
+                    | ErrorCode::OperationInterrupted
+                    | ErrorCode::TypeMismatch
+            ) =>
+        {
+            SqlError::Run(message.unwrap_or_else(|| error.to_string()))
+        }
+        StoreError::Sql { source: err @ rusqlite::Error::SqlInputError { .. }, .. } => refused(err),
+        other => SqlError::Store(other),
+    }
+}
+
+impl From<ValueRef<'_>> for SqlValue {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            // A text that was made of bytes needn't be UTF-8.
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        }
+    }
+}
+
+impl rusqlite::ToSql for SqlValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::Integer(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Real(number) => ToSqlOutput::Owned(Value::Real(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+        })
+    }
+}
