@@ -1,30 +1,40 @@
 //! Who is let in, put out, promoted; and the keys that go with it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use covey_log::{Entry, EpochKey};
 use covey_space::{
-    Device, MembershipOp, Role, kem,
-    keyring::WrappedKey,
-    ops::{self, Cut, HistoryPolicy, SetSpace},
+    Device, Expulsion, MembershipOp, Role, kem,
+    keyring::{MAX_OPENED, WrappedKey},
+    ops::{self, Cut, HistoryPolicy, MAX_ACTS, MAX_WRAPPED, SetSpace},
 };
 use covey_types::{DeviceId, EpochId, SpaceId, UserId};
 
 use crate::{Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState};
 
-/// What a space's keys need doing, by somebody who may.
+/// Most logs that are named in an act: with as many keys as an act may hold they fit into a membership entry.
+const MAX_CUTS: usize = MAX_ACTS / 2;
+
+/// What a space needs doing, by somebody who may.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chores {
     /// Somebody outside knows the current key: a new one is needed.
     pub rotate: bool,
     /// Devices in the space that were not given a key that is here, and of which epoch.
     pub share: Vec<(DeviceId, EpochId)>,
+    /// In a child: somebody whom its parent has put out.
+    pub expel: Option<Expulsion>,
+    /// In a child: further devices of its people, from its parent.
+    pub adopt: BTreeSet<DeviceId>,
 }
 
 impl Chores {
     /// Whether nothing needs doing.
-    pub const fn is_empty(&self) -> bool {
-        !self.rotate && self.share.is_empty()
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -32,20 +42,20 @@ impl Chores {
 pub type Acted = (Arc<Entry>, Ingested);
 
 impl SpaceState {
-    /// What the keys need that this device may do.
+    /// What the keys need that this device may do. [`Engine::chores`] also knows of the parent, where there is one.
     pub fn chores(&self, device: DeviceId) -> Chores {
         let Some(role) = self.membership.role_of(device) else { return Chores::default() };
         // A key that was given and doesn't open helps nobody: whoever made it was mistaken, or worse.
         let useless = self.current_key().is_none() && self.membership.was_given_key(device);
         if useless || self.membership.needs_rotation() {
-            return Chores { rotate: role >= Role::Admin, share: Vec::new() };
+            return Chores { rotate: role >= Role::Admin, ..Chores::default() };
         }
         let mut share = if role >= Role::Member { self.membership.without_key() } else { Vec::new() };
         share.retain(|(_, epoch)| self.info.keys.key(*epoch).is_some());
-        Chores { rotate: false, share }
+        Chores { share, ..Chores::default() }
     }
 
-    fn sealed_to(
+    pub(crate) fn sealed_to(
         &self,
         key: &EpochKey,
         devices: impl Iterator<Item = DeviceId>,
@@ -55,33 +65,45 @@ impl SpaceState {
         devices.filter_map(seal).collect()
     }
 
-    /// A new epoch for all devices but those that `goes` says.
-    fn rotation(&self, goes: impl Fn(DeviceId, UserId) -> bool) -> (EpochKey, ops::Rotate) {
+    /// A new epoch, begun by `own`, for all devices but those that `goes` says.
+    ///
+    /// Whom it doesn't reach, since an act holds only so much, is given the key by the next chores: nobody must be able to
+    /// stay in by having too many devices, or by beginning too many epochs.
+    pub(crate) fn rotation(
+        &self,
+        own: DeviceId,
+        goes: impl Fn(DeviceId, UserId) -> bool,
+    ) -> (EpochKey, ops::Rotate) {
         let key = EpochKey::generate();
-        let stays = self
-            .membership
-            .devices()
-            .filter(|(device, user)| !goes(*device, *user))
-            .map(|(device, _)| device);
-        let keys = self.sealed_to(&key, stays);
+        let mut stays: Vec<_> =
+            self.membership.devices().filter(|(device, user)| !goes(*device, *user)).collect();
+        let mut devices: BTreeMap<UserId, usize> = BTreeMap::new();
+        stays.iter().for_each(|(_, user)| *devices.entry(*user).or_default() += 1);
+        // If anybody has to wait it's those with the most devices; never the one who'd have to give them the key.
+        stays.sort_by_key(|(device, user)| (*device != own, devices.get(user).copied()));
+        let keys = self.sealed_to(&key, stays.into_iter().map(|(device, _)| device).take(MAX_ACTS));
         let wrap = |old: &EpochKey| WrappedKey { epoch: old.id(), bytes: key.wrap(old) };
         let newest = self.membership.newest_epochs();
+        let held = newest.iter().filter_map(|epoch| self.info.keys.key(*epoch));
         let previous = match self.membership.history() {
-            HistoryPolicy::Full => {
-                newest.iter().filter_map(|epoch| self.info.keys.key(*epoch)).map(wrap).collect()
-            }
+            HistoryPolicy::Full => held.take(MAX_WRAPPED).map(wrap).collect(),
             HistoryPolicy::FromJoining => Vec::new(),
         };
         let epoch = key.id();
         (key, ops::Rotate { epoch, keys, previous })
     }
 
+    /// How far the logs of some devices reach. Of more logs than fit those with the most in them: what is in
+    /// the others doesn't count any more, which harms nobody but somebody with thousands of logs.
     fn cuts(&self, rows: &impl Rows, of: impl Fn(DeviceId) -> bool) -> Result<Vec<Cut>, EngineError> {
         let logs = rows.logs(self.key)?.into_iter().filter(|log| of(log.id.device));
-        Ok(logs.map(|log| Cut { log: log.id, head: log.head }).collect())
+        let mut cuts: Vec<Cut> = logs.map(|log| Cut { log: log.id, head: log.head }).collect();
+        cuts.sort_by_key(|cut| std::cmp::Reverse(cut.head.seq));
+        cuts.truncate(MAX_CUTS);
+        Ok(cuts)
     }
 
-    fn not_found(&self, kind: &'static str, name: String) -> EngineError {
+    pub(crate) fn not_found(&self, kind: &'static str, name: String) -> EngineError {
         EngineError::NotFound { kind, name, space: self.name().to_owned() }
     }
 }
@@ -105,12 +127,14 @@ impl Engine {
     ) -> Result<Acted, EngineError> {
         let state = self.space(id)?;
         let cert = &device.cert;
+        self.require_in_parent(state, cert.user, cert.device)?;
+        let outside = self.outside(id);
         let mut acts = Vec::new();
         let key = match (state.membership.history(), state.current_key()) {
             (HistoryPolicy::Full, Some(key)) => key.clone(),
             (HistoryPolicy::Full, None) => return Err(EngineError::NoKey { space: state.name().to_owned() }),
             (HistoryPolicy::FromJoining, _) => {
-                let (key, rotate) = state.rotation(|_, _| false);
+                let (key, rotate) = state.rotation(secrets.device.id(), |of, _| outside.contains(&of));
                 acts.push(MembershipOp::Rotate(rotate));
                 key
             }
@@ -169,7 +193,9 @@ impl Engine {
         let cuts = state.cuts(rows, |device| state.membership.user_of(device) == Some(user))?;
         let mut acts = vec![MembershipOp::RemoveMember(ops::RemoveMember { user, cuts })];
         if user != secrets.user.id() {
-            acts.push(MembershipOp::Rotate(state.rotation(|_, of| of == user).1));
+            let outside = self.outside(id);
+            let goes = |device: DeviceId, of: UserId| of == user || outside.contains(&device);
+            acts.push(MembershipOp::Rotate(state.rotation(secrets.device.id(), goes).1));
         }
         self.append_acts(rows, secrets, id, wall_ms, &acts)
     }
@@ -194,7 +220,9 @@ impl Engine {
         let mut acts = vec![MembershipOp::RemoveDevice(ops::RemoveDevice { device, cuts })];
         let own = secrets.device.id();
         if device != own && state.membership.role_of(own) >= Some(Role::Admin) {
-            acts.push(MembershipOp::Rotate(state.rotation(|of, _| of == device).1));
+            let outside = self.outside(id);
+            let goes = |of: DeviceId, _: UserId| of == device || outside.contains(&of);
+            acts.push(MembershipOp::Rotate(state.rotation(own, goes).1));
         }
         self.append_acts(rows, secrets, id, wall_ms, &acts)
     }
@@ -214,9 +242,16 @@ impl Engine {
         let state = self.space(id)?;
         let key = state.current_key().ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })?;
         let cert = &device.cert;
-        let sealed =
-            kem::seal(id, key, cert.device, cert.kem).map_err(|err| EngineError::Invalid(err.to_string()))?;
-        let acts = [MembershipOp::AddDevice(ops::AddDevice { device: device.clone(), keys: vec![sealed] })];
+        self.require_in_parent(state, cert.user, cert.device)?;
+        // Where no epoch leads to those before it, those are given too: the user has read what was written in them.
+        let older = match state.membership.history() {
+            HistoryPolicy::Full => Vec::new(),
+            HistoryPolicy::FromJoining => state.info.keys.newest_keys(MAX_OPENED - 1, key.id()),
+        };
+        let seal = |key| kem::seal(id, key, cert.device, cert.kem);
+        let keys = std::iter::once(key).chain(older).map(seal).collect::<Result<_, _>>();
+        let keys = keys.map_err(|err| EngineError::Invalid(err.to_string()))?;
+        let acts = [MembershipOp::AddDevice(ops::AddDevice { device: device.clone(), keys })];
         self.append_acts(rows, secrets, id, wall_ms, &acts)
     }
 
@@ -231,7 +266,9 @@ impl Engine {
         id: SpaceId,
         wall_ms: u64,
     ) -> Result<Acted, EngineError> {
-        let (_, rotate) = self.space(id)?.rotation(|_, _| false);
+        let outside = self.outside(id);
+        let goes = |device: DeviceId, _: UserId| outside.contains(&device);
+        let (_, rotate) = self.space(id)?.rotation(secrets.device.id(), goes);
         self.append_acts(rows, secrets, id, wall_ms, &[MembershipOp::Rotate(rotate)])
     }
 
@@ -247,14 +284,14 @@ impl Engine {
         wall_ms: u64,
     ) -> Result<Option<Acted>, EngineError> {
         let state = self.space(id)?;
-        let chores = state.chores(secrets.device.id());
+        let chores = self.chores(id, secrets.device.id());
         if chores.rotate {
             return self.rotate_key(rows, secrets, id, wall_ms).map(Some);
         }
         let sealed = chores.share.into_iter().filter_map(|(device, epoch)| {
             Some(state.sealed_to(state.info.keys.key(epoch)?, std::iter::once(device)))
         });
-        let keys: Vec<_> = sealed.flatten().collect();
+        let keys: Vec<_> = sealed.flatten().take(MAX_ACTS).collect();
         if keys.is_empty() {
             return Ok(None);
         }

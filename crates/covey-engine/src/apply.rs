@@ -1,6 +1,5 @@
 //! Turns the operations of an entry into rows.
 
-use covey_log::Header;
 use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
 use covey_store::{CollectionKey, RecordRow, SpaceKey, StoreError};
 use covey_types::{
@@ -9,7 +8,7 @@ use covey_types::{
     wire::DecodeError,
 };
 
-use crate::{Rows, RowsMut, devices::DeviceTable};
+use crate::{Rows, RowsMut, devices::DeviceTable, reach};
 
 /// Why an entry's operations could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -48,23 +47,40 @@ pub(crate) fn apply(
     tx: &mut impl RowsMut,
     space: SpaceKey,
     devices: &mut DeviceTable,
-    header: &Header,
+    (stamp, log, seq): (Stamp, LogId, u64),
     plain: &[u8],
     writer: Writer,
 ) -> Result<usize, ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
     let ops = operations(plain)?;
-    let stamp = Stamp { hlc: header.hlc, device: header.log.device };
+    if ops.iter().any(|op| matches!(op, Op::AsOf { .. })) {
+        reach::note_as_of(tx, space, log, seq)?;
+    }
     let mut unknown = 0;
-    for op in &ops {
+    for (op, stamp) in stamped(&ops, stamp) {
         match target(op) {
             Some((collection, id)) => {
-                apply_one(tx, space, devices, op, collection, id, stamp, header.log, writer)?;
+                apply_one(tx, space, devices, op, collection, id, stamp, log, writer)?;
             }
-            None => unknown += 1,
+            None => unknown += usize::from(matches!(op, Op::Unknown { .. })),
         }
     }
     Ok(unknown)
+}
+
+/// The operations of an entry, or of a word of a checkpoint, each with the stamp that it carries: the entry's, which is
+/// given, or an earlier one where it says so.
+pub(crate) fn stamped<'a, 'b>(
+    ops: &'b [Op<'a>],
+    mut stamp: Stamp,
+) -> impl Iterator<Item = (&'b Op<'a>, Stamp)> + use<'a, 'b> {
+    let entry = stamp.hlc;
+    ops.iter().map(move |op| {
+        if let Op::AsOf { hlc } = op {
+            stamp.hlc = entry.min(*hlc);
+        }
+        (op, stamp)
+    })
 }
 
 /// The operations in a body, all of them sound.
@@ -84,7 +100,7 @@ pub(crate) fn target<'a>(op: &'a Op<'a>) -> Option<(&'a str, &'a RecordId<'a>)> 
         | Op::CounterAdd { collection, id, .. }
         | Op::SetAdd { collection, id, .. }
         | Op::SetRemove { collection, id, .. } => Some((collection, id)),
-        Op::Unknown { .. } => None,
+        Op::AsOf { .. } | Op::Unknown { .. } => None,
     }
 }
 
@@ -156,7 +172,7 @@ pub fn load_record(
     merged(reader.record(collection, id)?.as_ref(), devices)
 }
 
-fn merged(row: Option<&RecordRow>, devices: &impl Devices) -> Result<Record, StoreError> {
+pub(crate) fn merged(row: Option<&RecordRow>, devices: &impl Devices) -> Result<Record, StoreError> {
     let Some(row) = row else { return Ok(Record::new()) };
     Record::from_parts(row.doc.as_deref(), &row.state, devices)
         .map_err(|err| StoreError::Corrupt { doing: "read a record", reason: err.to_string() })

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use covey_store::{
-    CollectionKey, HeldRow, LogKey, LogRow, NewEntry, Reader, RecordRow, SpaceKey, SpaceRow, StoreError,
-    StoredEntry, Tx,
+    CollectionKey, ForkRow, HeldRow, LogKey, LogRow, NewEnd, NewEntry, Reader, RecordRow, SpaceKey, SpaceRow,
+    StoreError, StoredEntry, Tx,
 };
 use covey_types::{EntryHash, Head, LogId, SpaceId};
 
@@ -26,6 +26,9 @@ macro_rules! backend {
         /// Changes the rows, all or none.
         pub trait RowsMut: Rows {
             $($(#[$wdoc])* fn $write(&mut self $(, $warg: $wty)*) -> Stored<$wout>;)*
+
+            /// Runs a part of the change that may fail by itself: if it says so, with `false`, what it did is undone.
+            fn part(&mut self, part: &mut dyn FnMut(&mut dyn RowsMut) -> bool) -> Stored<()>;
         }
 
         impl Rows for Reader<'_> {
@@ -51,12 +54,33 @@ macro_rules! backend {
 
         impl RowsMut for AnyRows<'_> {
             $(fn $write(&mut self $(, $warg: $wty)*) -> Stored<$wout> { self.0.$write($($warg),*) })*
+
+            fn part(&mut self, part: &mut dyn FnMut(&mut dyn RowsMut) -> bool) -> Stored<()> {
+                self.0.part(part)
+            }
         }
 
         impl RowsMut for Tx<'_> {
             $(fn $write(&mut self $(, $warg: $wty)*) -> Stored<$wout> { Tx::$write(self $(, $warg)*) })*
+
+            fn part(&mut self, part: &mut dyn FnMut(&mut dyn RowsMut) -> bool) -> Stored<()> {
+                let tried = self.attempt(|tx| if part(tx) { Ok(()) } else { Err(Undone(None)) });
+                match tried {
+                    Err(Undone(Some(err))) => Err(err),
+                    Ok(()) | Err(Undone(None)) => Ok(()),
+                }
+            }
         }
     };
+}
+
+/// Why a part of a change was undone: it said so, or the store failed.
+struct Undone(Option<StoreError>);
+
+impl From<StoreError> for Undone {
+    fn from(err: StoreError) -> Self {
+        Self(Some(err))
+    }
 }
 
 backend! {
@@ -79,6 +103,10 @@ backend! {
         fn membership(space: SpaceKey) -> Vec<(LogKey, StoredEntry)>;
         /// The entries that are held.
         fn held(space: SpaceKey) -> Vec<HeldRow>;
+        /// The logs that are known to be forked.
+        fn forks(space: SpaceKey) -> Vec<ForkRow>;
+        /// The entries of a log that were set aside, from a place on.
+        fn set_aside(log: LogKey, from_seq: u64, max_count: usize) -> Vec<StoredEntry>;
         /// The collection of this name.
         fn collection(space: SpaceKey, name: &str) -> Option<CollectionKey>;
         /// A record, deleted or not.
@@ -95,12 +123,24 @@ backend! {
         fn ensure_log(space: SpaceKey, id: LogId) -> LogKey;
         /// Appends an entry to its log.
         fn append(log: LogKey, entry: NewEntry<'_>) -> ();
+        /// Stores an entry that lies past the head of its log, and leaves the head where it is; whether it was new.
+        fn append_apart(log: LogKey, entry: NewEntry<'_>) -> bool;
+        /// Goes on with a log at an entry further on than the next one.
+        fn enter_log(log: LogKey, entry: NewEntry<'_>) -> ();
+        /// Drops entries of a log within bounds, but for those that say who is in the space; from where on to go on.
+        fn drop_entries(log: LogKey, from: u64, upto: u64, max_count: usize, max_bytes: usize) -> Option<u64>;
         /// Notes that an entry says who is in the space.
         fn add_membership(space: SpaceKey, hash: EntryHash, log: LogKey, seq: u64) -> ();
         /// Notes that an entry is not to be applied.
         fn hold(log: LogKey, seq: u64, reason: u32, until_ms: u64) -> ();
         /// Lets a held entry go; whether it was held.
         fn release(log: LogKey, seq: u64) -> bool;
+        /// Notes that a log is forked, in place of what was noted before.
+        fn put_fork(space: SpaceKey, fork: &ForkRow) -> ();
+        /// Ends a log before a place, and sets aside what stands from there on.
+        fn truncate(log: LogKey, end: NewEnd) -> ();
+        /// Sets copies of entries of a log aside, unless something of their places is.
+        fn copy_aside(log: LogKey, from: u64, upto: u64) -> ();
         /// The key of a collection, which is made if it isn't there yet.
         fn ensure_collection(space: SpaceKey, name: &str) -> CollectionKey;
         /// Stores the newest version of a record.

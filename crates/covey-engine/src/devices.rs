@@ -21,7 +21,7 @@ pub struct DeviceTable {
 }
 
 impl DeviceTable {
-    pub(crate) fn load(reader: &impl Rows) -> Result<Self, StoreError> {
+    pub(crate) fn load(reader: &(impl Rows + ?Sized)) -> Result<Self, StoreError> {
         let bytes = reader.meta(META)?.unwrap_or_default();
         let mut table = Self::default();
         for id in bytes.chunks_exact(32).filter_map(DeviceId::from_slice) {

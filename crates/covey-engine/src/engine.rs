@@ -3,7 +3,10 @@
 //! Memberships, keys, the clock, device numbers. It's changed only inside transactions, so that memory and rows move
 //! together; when a transaction fails after memory has moved, memory is read afresh: the rows are always right.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use covey_log::{BodyContext, Draft, Entry, Kind};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
@@ -13,6 +16,8 @@ use covey_types::{DeviceId, Head, Hlc, HlcClock, Incarnation, LogId, SpaceId, ke
 use crate::{
     EngineError, LookBack, Rows, RowsMut, Secrets, SpaceInfo, SpaceState,
     devices::DeviceTable,
+    forks::contradicted,
+    judge::Target,
     load::{corrupt, load_membership, newest_believed},
     logs::append,
 };
@@ -31,6 +36,15 @@ pub struct Engine {
     pub spaces: BTreeMap<SpaceId, SpaceState>,
 }
 
+/// What has to be looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// Entries that were judged before may have to be judged otherwise.
+    pub(crate) judge: bool,
+    /// Something without effect was built upon, and may count now.
+    pub(crate) fold: bool,
+}
+
 /// What became of ingested entries.
 #[derive(Debug, Default)]
 pub struct Ingested {
@@ -42,10 +56,12 @@ pub struct Ingested {
     pub rejected: BTreeMap<LogId, bool>,
     /// Whether anyone joined or changed.
     pub membership_changed: bool,
-    /// Whether entries that were judged before may have to be judged otherwise.
-    pub(crate) to_judge: bool,
+    /// What is still to be done about what was judged before.
+    pub(crate) due: Due,
     /// Whether keys came that open what is held.
     pub(crate) keys_came: bool,
+    /// Whether acts are held that were not before, and may wait for each other.
+    pub(crate) acts_wait: bool,
     /// Devices that joined, and their users' names.
     pub joined: Vec<(DeviceId, String)>,
     /// Entries from the future: who, and how far ahead.
@@ -54,16 +70,32 @@ pub struct Ingested {
     pub refused: Vec<(LogId, u64, String)>,
     /// Own logs that came back longer than they were here, or different, and where.
     pub came_back: BTreeMap<LogId, (LookBack, u64)>,
+    /// Child spaces of which a notice has told this device, and whether it hadn't heard of them before.
+    pub entered: BTreeMap<SpaceId, bool>,
     /// Records that were put back to what they are without entries that don't count any more.
     pub rolled_back: u64,
+    /// Logs of which it became known that their authors wrote two histories, or more about that.
+    pub frozen: BTreeSet<LogId>,
+    /// Logs of which it just became known that they don't count from some place on, or from an earlier one, and which.
+    pub forked: BTreeMap<LogId, u64>,
+    /// Logs that are shorter than they were, and how far they reach now.
+    pub shortened: BTreeMap<LogId, Head>,
+    /// Records that are to be merged afresh.
+    pub(crate) touched: BTreeSet<Target>,
 }
 
 impl Ingested {
+    /// A notice has told of a child. Several may tell of one at once: it's new if it was for the first of them.
+    pub fn hears_of(&mut self, child: SpaceId, is_new: bool) {
+        *self.entered.entry(child).or_default() |= is_new;
+    }
+
     /// Adds what became of further entries. The entries themselves were told of already.
     pub fn merge(&mut self, later: Self) {
         self.durable.extend(later.durable);
         self.rejected.extend(later.rejected);
         self.refused.extend(later.refused);
+        self.frozen.extend(later.frozen);
     }
 }
 
@@ -78,21 +110,33 @@ impl Engine {
         for row in rows.spaces()? {
             let info: SpaceInfo = wire::decode("a space's description", &row.info, MAX_INFO_BYTES)
                 .map_err(|err| corrupt("read a space", &err))?;
-            let membership = load_membership(rows, row.key, row.id, &info.keys)?;
+            let loaded = load_membership(rows, row.key, row.id, &info.keys)?;
             newest = newest.max(newest_believed(rows, row.key)?);
-            engine.spaces.insert(row.id, SpaceState::new(row.key, row.id, info, membership));
+            let mut state = SpaceState::new(row.key, row.id, info, loaded.membership);
+            (state.frozen, state.sealed_voids) = (loaded.frozen, loaded.sealed_voids);
+            let cuts = contradicted(rows, &state)?;
+            state.membership.contradict(cuts);
+            engine.spaces.insert(row.id, state);
         }
         engine.clock = HlcClock::after(newest);
         Ok(engine)
     }
 
-    /// Reads everything afresh after a transaction failed, and keeps only the clock, which never goes back.
+    /// Reads everything afresh after a transaction failed, and keeps only what no row holds: the clock, which never goes
+    /// back, and what others were believed about this device's own logs, which they are not believed twice.
     ///
     /// # Errors
     /// As [`Engine::load`].
     pub fn reload(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
         let clock = self.clock;
+        let looked_back = |spaces: &BTreeMap<SpaceId, SpaceState>| -> BTreeSet<SpaceId> {
+            spaces.values().filter(|state| state.looked_back).map(|state| state.id).collect()
+        };
+        let believed = looked_back(&self.spaces);
         *self = Self::load(rows)?;
+        for state in self.spaces.values_mut() {
+            state.looked_back = believed.contains(&state.id);
+        }
         if clock.last() > self.clock.last() {
             self.clock = clock;
         }
@@ -122,11 +166,22 @@ impl Engine {
         name: &str,
         wall_ms: u64,
     ) -> Result<(SpaceId, Arc<Entry>), EngineError> {
+        self.found(rows, secrets, name, (false, None), wall_ms)
+    }
+
+    pub(crate) fn found(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        name: &str,
+        (personal, parent): (bool, Option<SpaceId>),
+        wall_ms: u64,
+    ) -> Result<(SpaceId, Arc<Entry>), EngineError> {
         let internal = |err: String| EngineError::Internal(err);
         let (keys, first) = KeyRing::generate();
         let device = secrets.device.id();
         let incarnation = Incarnation(u64::from_le_bytes(random_bytes()));
-        let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter: None };
+        let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter: None, parent };
         let log = LogId { device, incarnation };
         let sealed = covey_space::kem::seal(SpaceId::FOUNDING, &first, device, secrets.kem.public())
             .map_err(|err| internal(err.to_string()))?;
@@ -137,7 +192,8 @@ impl Engine {
             device: secrets.certified(),
             nonce: random_bytes(),
             keys: vec![sealed],
-            parent: None,
+            parent,
+            personal,
         })];
         let draft = Draft {
             space: SpaceId::FOUNDING,
@@ -174,6 +230,18 @@ impl Engine {
         keys: KeyRing,
         inviter: DeviceId,
     ) -> Result<(), EngineError> {
+        self.enter(rows, id, name, keys, (inviter, None))
+    }
+
+    /// As [`Engine::enter_space`], where who lets this device in also says whose child the space is.
+    pub(crate) fn enter(
+        &mut self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        name: &str,
+        keys: KeyRing,
+        (inviter, parent): (DeviceId, Option<SpaceId>),
+    ) -> Result<(), EngineError> {
         if let Some(state) = self.spaces.get_mut(&id) {
             // Until the founding entry has proved that the keys are the space's, a later welcome may be the true one.
             let news = if state.membership.is_founded() {
@@ -181,6 +249,7 @@ impl Engine {
             } else {
                 state.info.keys = keys;
                 state.info.inviter = Some(inviter);
+                state.info.parent = parent;
                 true
             };
             if news {
@@ -189,7 +258,8 @@ impl Engine {
             return Ok(());
         }
         let incarnation = Incarnation(u64::from_le_bytes(random_bytes()));
-        let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter: Some(inviter) };
+        let inviter = Some(inviter);
+        let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter, parent };
         let key = rows.insert_space(id, &wire::encode(&info))?;
         self.spaces.insert(id, SpaceState::new(key, id, info, Membership::new(id)));
         Ok(())

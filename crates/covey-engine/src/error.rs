@@ -78,6 +78,24 @@ pub enum EngineError {
         /// Which space.
         space: String,
     },
+    /// Somebody who isn't in a space can't be in its child.
+    #[error("{space:?} is a child of {parent:?}: only people who are in that one can be taken in")]
+    NotInParent {
+        /// The child.
+        space: String,
+        /// Its parent.
+        parent: String,
+    },
+    /// The last owner of a child in which others are can't leave its parent.
+    #[error(
+        "you are the last owner of {space:?}, which belongs to {parent:?}: make somebody else its owner first, and leave then"
+    )]
+    LastOwner {
+        /// The child.
+        space: String,
+        /// Its parent.
+        parent: String,
+    },
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),

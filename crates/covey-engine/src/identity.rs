@@ -63,6 +63,17 @@ impl Secrets {
         })
     }
 
+    /// This device as one of another user's.
+    pub fn of_user(&self, user: UserSecret, user_name: String) -> Self {
+        let profile = Profile { user_name, ..self.profile.clone() };
+        Self { user, profile, ..self.clone() }
+    }
+
+    /// The same with other names.
+    pub fn called(&self, profile: Profile) -> Self {
+        Self { profile, ..self.clone() }
+    }
+
     /// The identity in a store, if there is one.
     pub fn load(reader: &impl Rows) -> Result<Option<Self>, StoreError> {
         let Some(bytes) = reader.meta(META)?.map(Zeroizing::new) else { return Ok(None) };

@@ -11,10 +11,14 @@
 //! always believed.
 
 use covey_store::StoreError;
-use covey_types::{DeviceId, Head, Incarnation, LogId, SpaceId, keys::random_bytes, wire};
+use covey_types::{
+    DeviceId, Head, Incarnation, LogId, SpaceId, keys::random_bytes, limits::MAX_LOGS_PER_DEVICE, wire,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, EngineError, Rows, RowsMut, SpaceInfo, engine::MAX_INFO_BYTES, load::corrupt};
+use crate::{
+    Engine, EngineError, Rows, RowsMut, SpaceInfo, compact::first_kept, engine::MAX_INFO_BYTES, load::corrupt,
+};
 
 /// Where the own forks are noted.
 const META: &str = "own-forks";
@@ -60,7 +64,7 @@ pub fn begin_anew(rows: &mut impl RowsMut) -> Result<(), StoreError> {
         info.incarnation = fresh();
         rows.set_space_info(row.key, &wire::encode(&info))?;
     }
-    Ok(())
+    crate::rewrite::restored(rows)
 }
 
 /// The forks of own logs that were noticed.
@@ -75,6 +79,10 @@ pub fn own_forks(rows: &impl Rows) -> Result<Vec<OwnFork>, StoreError> {
 fn fresh() -> Incarnation {
     Incarnation(u64::from_le_bytes(random_bytes()))
 }
+
+/// Own logs in a space up to which the mere word of others, that one of them reaches further elsewhere, is enough to begin
+/// another one. With more the entry itself has to come: a liar must not use up [`MAX_LOGS_PER_DEVICE`].
+const BELIEVED_LOGS: usize = MAX_LOGS_PER_DEVICE / 2;
 
 impl Engine {
     /// Compares an own log with how far it reaches elsewhere, by what a peer says.
@@ -93,15 +101,26 @@ impl Engine {
         if log != state.own_log(device) || state.looked_back {
             return Ok(LookBack::Fine);
         }
-        let known = rows.logs(state.key)?.into_iter().find(|row| row.id == log);
-        let mine = known.map_or(Head::EMPTY, |row| row.head);
+        let (mut known, mut own_logs) = (None, 0);
+        for row in rows.logs(state.key)?.into_iter().filter(|row| row.id.device == device) {
+            own_logs += 1;
+            if row.id == log {
+                known = Some(row);
+            }
+        }
+        let mine = known.as_ref().map_or(Head::EMPTY, |row| row.head);
         if theirs.seq > mine.seq {
             self.space_mut(id)?.looked_back = true;
+            if own_logs > BELIEVED_LOGS {
+                return Ok(LookBack::Fine);
+            }
             self.begin_incarnation(rows, id)?;
             return Ok(LookBack::Longer);
         }
         let here = known.map(|row| rows.hash_at(row.key, theirs.seq)).transpose()?.flatten();
-        if theirs.seq == 0 || here == Some(theirs.hash) {
+        // What was dropped here can't be compared.
+        let first = known.map_or(Ok(1), |row| first_kept(rows, row.key))?;
+        if theirs.seq < first || here == Some(theirs.hash) {
             return Ok(LookBack::Fine);
         }
         self.space_mut(id)?.looked_back = true;

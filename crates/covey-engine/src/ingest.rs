@@ -1,13 +1,15 @@
 //! Entries of others: stored in their logs, then applied, or held until that can be done.
 
 use covey_log::{ChainError, Entry, Header, Kind};
+use covey_records::Stamp;
 use covey_space::{MembershipError, MembershipOp, Verdict, ops};
-use covey_store::{HeldRow, LogKey};
+use covey_store::{HeldRow, LogKey, StoreError};
 use covey_types::{DeviceId, SpaceId, limits::MAX_CLOCK_DRIFT_MS, wire};
 
 use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, MAX_MERGED_BYTES, Prepared, RowsMut, Secrets,
     apply::{self, ApplyError, Writer},
+    forks::Part,
     load::decode_stored,
     logs::{LogCursors, append},
     prepare::open_body,
@@ -15,6 +17,18 @@ use crate::{
 
 /// Held until something happens, not until some time.
 const NEVER: u64 = u64::MAX >> 1;
+
+/// The same for a membership entry that waits for a key, which is told by it from data that does: of that there may be
+/// as much as the space holds, and who is looking for the one doesn't want to read the other.
+pub(crate) const NEVER_OPAQUE: u64 = NEVER - 1;
+
+/// The same for a membership entry that names others which aren't in the graph yet.
+pub(crate) const NEVER_PLACED: u64 = NEVER - 2;
+
+/// Logs of authors of whom nothing is known yet that are kept in a space: as many as people may be taken in by others
+/// while this device is away. A member who makes authors up gets no further than that, and those who are taken in
+/// meanwhile are heard once they are known.
+pub const MAX_UNKNOWN_LOGS: usize = 64;
 
 /// An entry and where it is stored.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +53,13 @@ impl Engine {
     ) -> Result<Ingested, EngineError> {
         let mut outcome = Ingested::default();
         let mut logs = LogCursors::load(rows, self.space(id)?.key)?;
+        let heard = self.space(id)?.hears_unknown_authors();
         for Prepared { entry, plain } in prepared {
             let log = entry.header.log;
             if outcome.rejected.contains_key(&log) {
                 continue;
             }
-            if !self.is_welcome(id, &entry)? {
+            if !self.is_welcome(rows, id, &entry, &mut logs)? {
                 outcome.rejected.insert(log, false);
                 continue;
             }
@@ -53,17 +68,47 @@ impl Engine {
                 outcome.rejected.insert(log, true);
                 continue;
             }
+            if self.space(id)?.is_frozen(log, entry.header.seq) {
+                // Its sender hears of the proof; nothing of it is taken any more.
+                continue;
+            }
             let cursor = logs.cursor(rows, log)?;
+            let awaits = self.space(id)?.awaits(log, cursor.head.seq);
+            if self.is_of_another_history(rows, secrets, (id, cursor), &entry, &mut outcome)?
+                || self.give_way(rows, secrets, (id, cursor), &entry, wall_ms, &mut outcome)?
+            {
+                logs = LogCursors::load(rows, self.space(id)?.key)?;
+                continue;
+            }
             match entry.follows(cursor.head, cursor.hlc) {
                 Ok(()) => {}
                 Err(ChainError::Known { seq }) => {
-                    if rows.hash_at(cursor.key, seq)?.is_some_and(|here| here != entry.hash) {
+                    let here = rows.hash_at(cursor.key, seq)?;
+                    if here.is_some_and(|here| here != entry.hash) {
                         tracing::warn!(%log, seq, "another entry stands here at this place: the log is forked");
                         outcome.rejected.insert(log, true);
                         self.came_back(rows, secrets, id, &entry, wall_ms, &mut outcome)?;
-                    } else {
+                        let part = Part { space: id, log: cursor.key, theirs: (&*entry).into() };
+                        if self.prove(rows, secrets, part, wall_ms, &mut outcome)? {
+                            logs = LogCursors::load(rows, self.space(id)?.key)?;
+                        }
+                    } else if here.is_some() {
+                        // What was dropped can't be compared: nothing is said of it.
                         outcome.durable.insert(log, cursor.head);
                     }
+                    continue;
+                }
+                Err(ChainError::Gap { .. } | ChainError::Fork { .. })
+                    if self.take_further_on(
+                        rows,
+                        secrets,
+                        (id, cursor),
+                        &entry,
+                        plain.as_ref(),
+                        wall_ms,
+                        &mut outcome,
+                    )? =>
+                {
                     continue;
                 }
                 Err(err) => {
@@ -74,21 +119,38 @@ impl Engine {
                 }
             }
             self.came_back(rows, secrets, id, &entry, wall_ms, &mut outcome)?;
-            append(rows, cursor.key, &entry)?;
+            match append(rows, cursor.key, &entry) {
+                Err(StoreError::NotNext { .. }) => {
+                    tracing::warn!(%log, seq = entry.header.seq, "another entry is kept for this place: the log is forked");
+                    outcome.rejected.insert(log, true);
+                    let part = Part { space: id, log: cursor.key, theirs: (&*entry).into() };
+                    if self.prove(rows, secrets, part, wall_ms, &mut outcome)? {
+                        logs = LogCursors::load(rows, self.space(id)?.key)?;
+                    }
+                    continue;
+                }
+                appended => appended?,
+            }
             cursor.head = entry.head();
             cursor.hlc = entry.header.hlc;
             let place = Place { space: id, log: cursor.key, entry: &entry };
             outcome.durable.insert(log, entry.head());
             self.take(rows, secrets, place, plain, wall_ms, &mut outcome)?;
+            if awaits == Some(entry.header.seq) {
+                // It's the history that counts: what stands in it isn't void.
+                self.rebuild_graph(rows, secrets, id, &mut outcome)?;
+            }
             outcome.stored.push(entry);
         }
         self.settle(rows, secrets, id, wall_ms, &mut outcome)?;
         self.devices.save(rows)?;
+        // Logs that were turned away before are worth asking for again: their authors may be in what can't be read.
+        outcome.membership_changed |= !heard && self.space(id)?.hears_unknown_authors();
         Ok(outcome)
     }
 
     /// An entry that isn't here came from others: if this device has signed it, its store is older than it should be.
-    fn came_back(
+    pub(crate) fn came_back(
         &mut self,
         rows: &mut impl RowsMut,
         secrets: &Secrets,
@@ -112,11 +174,40 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether an entry may be stored at all: its author is, or was, one of the space's devices, or it founds the space.
-    fn is_welcome(&self, id: SpaceId, entry: &Entry) -> Result<bool, EngineError> {
-        let state = self.space(id)?;
-        Ok(entry.space() == id
-            && (entry.header.kind == Kind::FOUNDING || state.membership.may_have_log(&entry.header.log)))
+    /// Whether an entry may be stored at all: its author is, or was, one of the space's devices, or it founds the space, or
+    /// its author may be one of whom this device can't read yet.
+    fn is_welcome(
+        &mut self,
+        rows: &impl RowsMut,
+        id: SpaceId,
+        entry: &Entry,
+        logs: &mut LogCursors,
+    ) -> Result<bool, EngineError> {
+        let (log, membership) = (entry.header.log, &self.space(id)?.membership);
+        if entry.space() != id {
+            return Ok(false);
+        }
+        if entry.header.kind == Kind::FOUNDING || membership.may_have_log(&log) || logs.has(log) {
+            return Ok(true);
+        }
+        // Whoever writes knows of the act that took them in: that must be missing here.
+        if membership.knows_all(&entry.header.deps) || !self.has_opaque_acts(rows, id)? {
+            return Ok(false);
+        }
+        let membership = &self.space(id)?.membership;
+        Ok(logs.one_more_unknown(MAX_UNKNOWN_LOGS, |log| membership.may_have_log(log)))
+    }
+
+    /// Whether there are acts that can't be read for lack of a key. They may take in authors whose own logs hold it.
+    fn has_opaque_acts(&mut self, rows: &impl RowsMut, id: SpaceId) -> Result<bool, EngineError> {
+        let state = self.space_mut(id)?;
+        if let Some(known) = state.opaque_acts {
+            return Ok(known);
+        }
+        let is_opaque = |row: &HeldRow| row.reason == HoldReason::Key as u32 && row.until_ms == NEVER_OPAQUE;
+        let found = rows.held(state.key)?.iter().any(is_opaque);
+        state.opaque_acts = Some(found);
+        Ok(found)
     }
 
     /// Applies a stored entry, or notes why that has to wait.
@@ -144,13 +235,29 @@ impl Engine {
             some => some,
         };
         match plain {
-            None => Ok(rows.hold(place.log, seq, HoldReason::Key as u32, NEVER)?),
+            None => self.hold_for_key(rows, place, outcome),
             Some(Err(reason)) => {
                 outcome.refused.push((log, seq, reason));
                 Ok(())
             }
             Some(Ok(plain)) => self.apply(rows, secrets, place, &plain, Writer::Elsewhere, outcome),
         }
+    }
+
+    fn hold_for_key(
+        &mut self,
+        rows: &mut impl RowsMut,
+        place: Place<'_>,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &place.entry.header;
+        let mut until = NEVER;
+        if header.kind.is_membership() {
+            until = NEVER_OPAQUE;
+            outcome.acts_wait = true;
+            self.space_mut(place.space)?.opaque_acts = Some(true);
+        }
+        Ok(rows.hold(place.log, header.seq, HoldReason::Key as u32, until)?)
     }
 
     /// A membership entry may itself give the key that it takes to open it.
@@ -167,7 +274,8 @@ impl Engine {
         }
         let offered = ops::offered_keys(&place.entry.body);
         let device = secrets.device.id();
-        let learned = state.info.keys.learn_one(place.space, device, &secrets.kem, header.epoch, &offered);
+        let learned =
+            state.keys_to_learn().learn_one(place.space, device, &secrets.kem, header.epoch, &offered);
         if learned {
             self.harvest_keys(rows, secrets, place.space)?;
         }
@@ -189,6 +297,9 @@ impl Engine {
         }
         if header.kind.is_membership() {
             return self.apply_membership(rows, secrets, place, plain, outcome);
+        }
+        if header.kind != Kind::RECORDS {
+            return self.apply_compaction(rows, secrets.device.id(), place, plain, outcome);
         }
         let state = self.space_mut(place.space)?;
         match state.may_write(header.log, header.seq, &header.deps) {
@@ -215,7 +326,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let header = &place.entry.header;
         let space = self.space(place.space)?.key;
-        match apply::apply(rows, space, &mut self.devices, header, plain, writer) {
+        let said = (Stamp { hlc: header.hlc, device: header.log.device }, header.log, header.seq);
+        match apply::apply(rows, space, &mut self.devices, said, plain, writer) {
             Ok(0) => Ok(()),
             Ok(_) => Ok(rows.hold(place.log, header.seq, HoldReason::PartlyUnknown as u32, NEVER)?),
             Err(ApplyError::Body(err)) => {
@@ -247,14 +359,16 @@ impl Engine {
             }
         };
         let state = self.space_mut(place.space)?;
+        if let Some(reason) = state.is_not_as_told(&acts) {
+            outcome.refused.push((header.log, header.seq, reason.into()));
+            return Ok(());
+        }
         let before = state.membership.generation();
         match state.membership.apply(place.entry, &acts) {
             Ok(()) => {}
             Err(MembershipError::MissingPast) => {
-                rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER)?;
-                // What is missing may be here, and wait for a key that this entry gives.
-                outcome.keys_came |= self.learn_wanted(rows, secrets, place.space, &acts)?;
-                return Ok(());
+                outcome.acts_wait = true;
+                return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_PLACED)?);
             }
             Err(err) => {
                 outcome.refused.push((header.log, header.seq, err.to_string()));
@@ -263,11 +377,14 @@ impl Engine {
         }
         state.forget_verdict();
         rows.add_membership(state.key, place.entry.hash, place.log, header.seq)?;
-        outcome.to_judge |= state.membership.generation() != before;
+        outcome.due.fold |= state.membership.builds_upon_void(&place.entry.hash);
+        outcome.due.judge |= state.membership.generation() != before;
         outcome.membership_changed = true;
         outcome.joined.extend(acts.iter().flat_map(joined_by));
         let device = secrets.device.id();
-        let learned = state.info.keys.learn_from(place.space, device, &secrets.kem, &acts);
+        let learned = state.keys_to_learn().learn_from(place.space, device, &secrets.kem, &acts);
+        self.take_notices(rows, secrets, place, &acts, outcome)?;
+        let state = self.space(place.space)?;
         if learned.is_empty() {
             return Ok(());
         }
@@ -279,34 +396,6 @@ impl Engine {
         self.harvest_keys(rows, secrets, place.space)
     }
 
-    /// Takes in keys of epochs for which entries are held.
-    fn learn_wanted(
-        &mut self,
-        rows: &mut impl RowsMut,
-        secrets: &Secrets,
-        id: SpaceId,
-        acts: &[MembershipOp],
-    ) -> Result<bool, EngineError> {
-        let device = secrets.device.id();
-        let is_ours = |act: &MembershipOp| act.sealed_keys().iter().any(|sealed| sealed.device == device);
-        if !acts.iter().any(is_ours) {
-            return Ok(false);
-        }
-        let state = self.space_mut(id)?;
-        let mut learned = false;
-        for row in rows.held(state.key)?.iter().filter(|row| row.reason == HoldReason::Key as u32) {
-            let Some(stored) = rows.entry(row.log, row.seq)? else { continue };
-            let epoch = decode_stored(&stored)?.header.epoch;
-            if state.info.keys.key(epoch).is_none() {
-                learned |= state.info.keys.learn_one(id, device, &secrets.kem, epoch, acts);
-            }
-        }
-        if learned {
-            self.harvest_keys(rows, secrets, id)?;
-        }
-        Ok(learned)
-    }
-
     /// Takes in the keys that are sealed with those that just came: they may stand in entries that came before.
     pub(crate) fn harvest_keys(
         &mut self,
@@ -316,6 +405,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let state = self.space_mut(id)?;
         let entries = rows.membership(state.key)?;
+        // Once: what is forgotten for it must not be found again for ever.
+        state.keys_to_learn();
         // Each round finds at least one epoch.
         loop {
             let mut found = false;
@@ -340,14 +431,34 @@ impl Engine {
         wall_ms: u64,
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
-        if outcome.membership_changed || outcome.keys_came {
-            self.release_held(rows, secrets, id, HoldReason::Past, wall_ms, outcome)?;
+        loop {
+            let opens_voids = outcome.keys_came && self.space(id)?.sealed_voids;
+            if std::mem::take(&mut outcome.due.fold) || opens_voids {
+                self.rebuild_graph(rows, secrets, id, outcome)?;
+            }
+            self.look_at_cuts(rows, id, outcome)?;
+            if std::mem::take(&mut outcome.acts_wait) {
+                self.space_mut(id)?.keys_to_learn(); // Once: what is learned from here on must stay, or there'd be no end.
+                outcome.keys_came |= self.learn_wanted(rows, secrets, id)?;
+            }
+            if outcome.membership_changed || outcome.keys_came {
+                self.release_held(rows, secrets, id, HoldReason::Past, wall_ms, outcome)?;
+            }
+            // Of what was held each entry is let go once.
+            if !outcome.due.fold {
+                break;
+            }
         }
-        if outcome.to_judge {
+        if outcome.due.judge {
             self.judge_again(rows, id, outcome)?;
-            outcome.to_judge = false;
+            outcome.due.judge = false;
         }
-        Ok(())
+        if outcome.membership_changed {
+            // A child that has proved to be one makes room for others.
+            self.look_at_notices_again(rows, secrets, id, outcome)?;
+        }
+        let touched = std::mem::take(&mut outcome.touched);
+        self.rebuild_all(rows, id, touched, outcome)
     }
 
     /// Tries held entries again: those that wait for membership, or those whose time has come.
@@ -363,6 +474,8 @@ impl Engine {
         wall_ms: u64,
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
+        // What is opaque may not be so any more; or, looked at again, still be.
+        self.space_mut(id)?.opaque_acts = None;
         // Each round that changes the membership may free more; there are at most as many as held entries.
         loop {
             // What changed the membership, or brought keys, may itself have been held, for another reason than those
@@ -385,8 +498,17 @@ impl Engine {
             }
             outcome.refused.append(&mut round.refused);
             outcome.joined.append(&mut round.joined);
+            round.entered.iter().for_each(|(child, is_new)| outcome.hears_of(*child, *is_new));
+            outcome.touched.append(&mut round.touched);
+            outcome.frozen.append(&mut round.frozen);
+            outcome.forked.append(&mut round.forked);
+            outcome.shortened.append(&mut round.shortened);
+            outcome.came_back.append(&mut round.came_back);
             outcome.membership_changed |= round.membership_changed;
-            outcome.to_judge |= round.to_judge;
+            outcome.due.judge |= round.due.judge;
+            outcome.due.fold |= round.due.fold;
+            // What could not be opened before may give what opens the rest.
+            round.keys_came |= round.acts_wait && self.learn_wanted(rows, secrets, id)?;
             outcome.keys_came |= round.keys_came;
             if !round.membership_changed && !round.keys_came {
                 return Ok(());
@@ -411,6 +533,10 @@ impl Engine {
             self.harvest_keys(rows, secrets, id)?;
         }
         self.release_held(rows, secrets, id, reason, wall_ms, &mut outcome)?;
+        if reason == HoldReason::Unknown {
+            // At the start: spaces may be gone that were in the way.
+            self.look_at_notices_again(rows, secrets, id, &mut outcome)?;
+        }
         self.settle(rows, secrets, id, wall_ms, &mut outcome)?;
         self.devices.save(rows)?;
         Ok(outcome)

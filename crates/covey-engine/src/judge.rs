@@ -7,15 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::{Entry, Kind};
+use covey_log::Kind;
 use covey_records::{Record, Stamp};
 use covey_space::Verdict;
-use covey_store::{CollectionKey, LogKey, SpaceKey};
-use covey_types::SpaceId;
+use covey_store::{CollectionKey, LogKey, LogRow, SpaceKey};
+use covey_types::{LogId, SpaceId};
 
 use crate::{
     Engine, EngineError, HoldReason, Ingested, Rows, RowsMut,
     apply::{self, Writer, left_out},
+    compact::{LogState, first_kept, words::Words},
     ingest::Place,
     load::decode_stored,
     prepare::open_body,
@@ -27,14 +28,17 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Entries read at once, if they are small.
 const CHUNK_ENTRIES: usize = 1024;
 
+/// Words of a checkpoint that are judged at once.
+const WORDS_AT_ONCE: usize = 1024;
+
 /// Records that are rebuilt in one pass over the space: bounds the memory, whatever a removed member wrote.
 const REBUILT_AT_ONCE: usize = 20_000;
 
 /// A record, by its collection and id.
-type Target = (CollectionKey, String);
+pub(crate) type Target = (CollectionKey, String);
 
 /// What is held, and why.
-type Held = BTreeMap<(LogKey, u64), u32>;
+pub(crate) type Held = BTreeMap<(LogKey, u64), u32>;
 
 impl Engine {
     /// Judges the entries of everybody again on whom a limit was put or taken from.
@@ -53,8 +57,20 @@ impl Engine {
         let mut touched = BTreeSet::new();
         let held = held(rows, space)?;
         for log in rows.logs(space)?.into_iter().filter(|log| devices.contains(&log.id.device)) {
+            self.judge_words(rows, id, log, &mut touched)?;
             self.judge_log(rows, id, log.key, &held, &mut touched, outcome)?;
         }
+        self.rebuild_all(rows, id, touched, outcome)
+    }
+
+    /// Merges these records afresh, so many at once that the memory stays bounded.
+    pub(crate) fn rebuild_all(
+        &mut self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        mut touched: BTreeSet<Target>,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
         while !touched.is_empty() {
             let rest = touched.iter().nth(REBUILT_AT_ONCE).cloned();
             let later = rest.map_or_else(BTreeSet::new, |first| touched.split_off(&first));
@@ -74,7 +90,7 @@ impl Engine {
         touched: &mut BTreeSet<Target>,
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
-        let mut from = 1;
+        let mut from = first_kept(rows, log)?;
         loop {
             let chunk = rows.entries(log, from, CHUNK_BYTES, CHUNK_ENTRIES)?;
             let Some(last) = chunk.last() else { return Ok(()) };
@@ -107,6 +123,11 @@ impl Engine {
         let Some(Ok(plain)) = open_body(place.entry, &state.info.keys) else { return Ok(()) };
         let space = state.key;
         match (verdict, was_refused) {
+            // What it rests on doesn't count any more, and is not known to everybody.
+            (Verdict::Unknown, _) => {
+                rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?;
+                if was_refused { Ok(()) } else { note_targets(rows, space, &plain, touched) }
+            }
             (Verdict::Allowed, true) => {
                 rows.release(place.log, header.seq)?;
                 self.apply_records(rows, place, &plain, Writer::Elsewhere, outcome)
@@ -115,42 +136,80 @@ impl Engine {
                 let reason = "its author was put out before it";
                 outcome.refused.push((header.log, header.seq, reason.into()));
                 rows.hold(place.log, header.seq, HoldReason::Refused as u32, u64::MAX >> 1)?;
-                for (collection, id) in
-                    apply::operations(&plain).unwrap_or_default().iter().filter_map(apply::target)
-                {
-                    if let Some(collection) = rows.collection(space, collection)? {
-                        touched.insert((collection, id.text(&mut [0; 36]).to_owned()));
-                    }
-                }
-                Ok(())
+                note_targets(rows, space, &plain, touched)
             }
             _ => Ok(()),
         }
     }
 
-    /// Merges these records afresh from all entries that count; how many came out otherwise than they were.
+    /// Judges the words of a log's checkpoint again, each as the entry whose place it has. Which of them counted before
+    /// isn't known: those that do are applied, which changes nothing where they were; the records of the others are noted.
+    pub(crate) fn judge_words(
+        &mut self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        log: LogRow,
+        touched: &mut BTreeSet<Target>,
+    ) -> Result<(), EngineError> {
+        let state = LogState::load(rows, log.key)?;
+        let (space, keys) = (self.space(id)?.key, self.space(id)?.info.keys.clone());
+        let mut after = 0;
+        while after < state.base {
+            // A few at a time: the words can't be read on while rows change.
+            let mut words = Words::of_log(rows, &keys, log.key, &state, 0);
+            let mut some = Vec::new();
+            while some.len() < WORDS_AT_ONCE
+                && let Some(said) = words.next()?
+            {
+                if said.seq > after {
+                    some.push(said);
+                }
+            }
+            // All words of the last place, or none of them: unless there's no more.
+            let Some(last) = some.last().map(|said| said.seq) else { return Ok(()) };
+            while let Some(said) = words.next()?.filter(|said| said.seq == last) {
+                some.push(said);
+            }
+            after = last;
+            for said in some {
+                match self.space_mut(id)?.may_write(log.id, said.seq, &said.deps) {
+                    Verdict::Allowed => {
+                        let stamp = Stamp { hlc: said.hlc, device: log.id.device };
+                        // What can't be read counted nowhere.
+                        let _ = self.apply_word(rows, space, (stamp, log.id, said.seq), &said.body)?;
+                    }
+                    Verdict::Refused => note_targets(rows, space, &said.body, touched)?,
+                    Verdict::Unknown => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges these records afresh from all entries that count, and from the words of checkpoints where entries were
+    /// dropped; how many came out otherwise than they were.
     fn rebuild(
         &mut self,
         rows: &mut impl RowsMut,
         id: SpaceId,
         targets: BTreeSet<Target>,
     ) -> Result<u64, EngineError> {
-        let space = self.space(id)?.key;
+        let (space, keys) = (self.space(id)?.key, self.space(id)?.info.keys.clone());
         let mut records: BTreeMap<Target, Record> =
             targets.into_iter().map(|target| (target, Record::new())).collect();
         let held = held(rows, space)?;
         for log in rows.logs(space)? {
-            let mut from = 1;
-            loop {
-                let chunk = rows.entries(log.key, from, CHUNK_BYTES, CHUNK_ENTRIES)?;
-                let Some(last) = chunk.last() else { break };
-                from = last.seq + 1;
-                for stored in &chunk {
-                    let counts =
-                        held.get(&(log.key, stored.seq)).is_none_or(|reason| HoldReason::is_applied(*reason));
-                    if counts {
-                        self.merge_into(rows, id, &decode_stored(stored)?, &mut records)?;
-                    }
+            let state = LogState::load(rows, log.key)?;
+            let mut words = Words::of_log(rows, &keys, log.key, &state, log.head.seq);
+            while let Some(said) = words.next()? {
+                let counts = if said.is_word {
+                    self.space_mut(id)?.may_write(log.id, said.seq, &said.deps) == Verdict::Allowed
+                } else {
+                    held.get(&(log.key, said.seq)).is_none_or(|reason| HoldReason::is_applied(*reason))
+                };
+                if counts {
+                    let stamp = Stamp { hlc: said.hlc, device: log.id.device };
+                    merge_into(rows, space, (stamp, log.id), &said.body, &mut records)?;
                 }
             }
         }
@@ -165,32 +224,42 @@ impl Engine {
         }
         Ok(changed)
     }
-
-    fn merge_into(
-        &self,
-        rows: &impl Rows,
-        id: SpaceId,
-        entry: &Entry,
-        records: &mut BTreeMap<Target, Record>,
-    ) -> Result<(), EngineError> {
-        if entry.header.kind != Kind::RECORDS || !entry.is_understood() {
-            return Ok(());
-        }
-        let state = self.space(id)?;
-        let Some(Ok(plain)) = open_body(entry, &state.info.keys) else { return Ok(()) };
-        let stamp = Stamp { hlc: entry.header.hlc, device: entry.header.log.device };
-        for op in apply::operations(&plain).unwrap_or_default() {
-            let Some((name, id)) = apply::target(&op) else { continue };
-            let Some(collection) = rows.collection(state.key, name)? else { continue };
-            let target = (collection, id.text(&mut [0; 36]).to_owned());
-            if let Some(record) = records.get_mut(&target) {
-                record.apply(&op, stamp, entry.header.log);
-            }
-        }
-        Ok(())
-    }
 }
 
-fn held(rows: &impl Rows, space: SpaceKey) -> Result<Held, EngineError> {
+fn merge_into(
+    rows: &impl Rows,
+    space: SpaceKey,
+    (stamp, log): (Stamp, LogId),
+    plain: &[u8],
+    records: &mut BTreeMap<Target, Record>,
+) -> Result<(), EngineError> {
+    let ops = apply::operations(plain).unwrap_or_default();
+    for (op, stamp) in apply::stamped(&ops, stamp) {
+        let Some((name, id)) = apply::target(op) else { continue };
+        let Some(collection) = rows.collection(space, name)? else { continue };
+        let target = (collection, id.text(&mut [0; 36]).to_owned());
+        if let Some(record) = records.get_mut(&target) {
+            record.apply(op, stamp, log);
+        }
+    }
+    Ok(())
+}
+
+/// Notes which records an entry has touched.
+pub(crate) fn note_targets(
+    rows: &impl Rows,
+    space: SpaceKey,
+    plain: &[u8],
+    touched: &mut BTreeSet<Target>,
+) -> Result<(), EngineError> {
+    for (collection, id) in apply::operations(plain).unwrap_or_default().iter().filter_map(apply::target) {
+        if let Some(collection) = rows.collection(space, collection)? {
+            touched.insert((collection, id.text(&mut [0; 36]).to_owned()));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn held(rows: &impl Rows, space: SpaceKey) -> Result<Held, EngineError> {
     Ok(rows.held(space)?.into_iter().map(|row| ((row.log, row.seq), row.reason)).collect())
 }

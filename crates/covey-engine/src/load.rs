@@ -1,13 +1,22 @@
 //! Reading: a space's membership at the start, and entries for a peer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use covey_log::Entry;
+use covey_log::{Entry, Evidence, ForkLine};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
-use covey_store::{LogKey, SpaceKey, StoreError, StoredEntry};
-use covey_types::{Hlc, LogId, Signature, SpaceId, wire::DecodeError};
+use covey_store::{ForkRow, LogKey, LogRow, SpaceKey, StoreError, StoredEntry};
+use covey_types::{Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
 
-use crate::{Rows, prepare::open_body, space::HoldReason};
+use crate::{
+    Rows,
+    compact::LogState,
+    fold::{Act, Void, fold},
+    prepare::open_body,
+    space::HoldReason,
+};
 
 /// The entry in a stored row.
 ///
@@ -49,15 +58,76 @@ pub(crate) fn load_membership(
     key: SpaceKey,
     id: SpaceId,
     keys: &KeyRing,
-) -> Result<Membership, StoreError> {
+) -> Result<Loaded, StoreError> {
+    let evidence = load_evidence(reader, key, id)?;
+    let frozen: BTreeMap<_, _> = evidence.iter().map(|evidence| (evidence.log(), evidence.line())).collect();
+    let voids = open_voids(&evidence, keys);
+    let acts = load_acts(reader, key, keys)?;
+    let sealed_voids = voids.iter().any(|(_, acts)| acts.is_none());
+    // What rested on a forked log need not fit any more.
+    let membership = if frozen.is_empty() { replay(id, &acts)? } else { fold(id, &acts, &voids) };
+    Ok(Loaded { membership, frozen, sealed_voids })
+}
+
+/// The graph of entries each of which was taken in when it came.
+fn replay(id: SpaceId, acts: &[Act]) -> Result<Membership, StoreError> {
     let mut membership = Membership::new(id);
-    for (entry, acts) in load_acts(reader, key, keys)? {
-        membership.apply(&entry, &acts).map_err(|err| StoreError::Corrupt {
+    for (entry, acts) in acts {
+        membership.apply(entry, acts).map_err(|err| StoreError::Corrupt {
             doing: "apply a membership entry",
             reason: err.to_string(),
         })?;
     }
     Ok(membership)
+}
+
+/// What the rows say of who is in a space.
+pub(crate) struct Loaded {
+    pub(crate) membership: Membership,
+    pub(crate) frozen: BTreeMap<LogId, ForkLine>,
+    pub(crate) sealed_voids: bool,
+}
+
+/// What is known of the forked logs of a space.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] for what can't be read.
+pub fn load_evidence(
+    reader: &(impl Rows + ?Sized),
+    key: SpaceKey,
+    id: SpaceId,
+) -> Result<Vec<Evidence>, StoreError> {
+    reader.forks(key)?.iter().map(|row| verified(id, row)).collect()
+}
+
+/// The evidence in a stored row.
+pub(crate) fn verified(id: SpaceId, row: &ForkRow) -> Result<Evidence, StoreError> {
+    Evidence::verified(id, &row.evidence)
+        .map_err(|err| StoreError::Corrupt { doing: "read the proof of a fork", reason: err.to_string() })
+}
+
+/// The void entries in evidence, with their acts.
+pub(crate) fn open_voids(evidence: &[Evidence], keys: &KeyRing) -> Vec<Void> {
+    let open = |entry: &Arc<Entry>| {
+        let plain = open_body(entry, keys)?.unwrap_or_default();
+        Some(ops::decode(&plain).unwrap_or_default())
+    };
+    evidence.iter().flat_map(Evidence::voids).map(|entry| (Arc::clone(entry), open(entry))).collect()
+}
+
+/// The acts in membership entries that have no effect, since they stand past the place where their author forked the log;
+/// those that could be opened.
+///
+/// # Errors
+/// As [`load_evidence`].
+pub fn load_void_acts(
+    reader: &(impl Rows + ?Sized),
+    key: SpaceKey,
+    id: SpaceId,
+    keys: &KeyRing,
+) -> Result<Vec<(Entry, Vec<MembershipOp>)>, StoreError> {
+    let voids = open_voids(&load_evidence(reader, key, id)?, keys);
+    Ok(voids.into_iter().filter_map(|(entry, acts)| Some(((*entry).clone(), acts?))).collect())
 }
 
 /// The entries of a space's graph of membership and the acts in each, every one after those in its past.
@@ -78,7 +148,36 @@ pub fn load_acts(
     reader.membership(key)?.into_iter().map(read).collect()
 }
 
-/// Loads entries for a peer in causal order: by time, which no author sets before what it had seen.
+/// How far the logs are to be sent to a device that was put out, so that it learns of it: see
+/// [`Membership::farewell`]. `None` if it wasn't put out by an entry.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] if an entry of the graph isn't in its log.
+pub fn load_farewell(
+    reader: &(impl Rows + ?Sized),
+    space: SpaceKey,
+    reach: &BTreeMap<LogId, u64>,
+) -> Result<Option<Heads>, StoreError> {
+    let logs: BTreeMap<LogId, LogRow> = reader.logs(space)?.into_iter().map(|row| (row.id, row)).collect();
+    let head = |(log, seq): (&LogId, &u64)| {
+        let row = logs.get(log);
+        let hash = row.map(|row| reader.hash_at(row.key, *seq)).transpose()?.flatten();
+        // An entry that doesn't count, since its author forked the log before it, is set aside: the log ends there.
+        if let (None, Some(row)) = (hash, row.filter(|row| row.head.seq < *seq)) {
+            return Ok((*log, row.head));
+        }
+        let hash = hash.ok_or_else(|| StoreError::Corrupt {
+            doing: "look for what put a device out",
+            reason: format!("entry {seq} of {log} is not here"),
+        })?;
+        Ok((*log, Head { seq: *seq, hash }))
+    };
+    let heads = reach.iter().map(head).collect::<Result<_, StoreError>>()?;
+    Ok((!reach.is_empty()).then_some(Heads(heads)))
+}
+
+/// Loads entries for a peer in causal order: by time, which no author sets before what it had seen. Where a log was
+/// compacted, its membership entries come, and then what follows from the checkpoint on.
 pub fn load_for_peer(
     reader: &(impl Rows + ?Sized),
     space: SpaceKey,
@@ -89,36 +188,92 @@ pub fn load_for_peer(
     const CHUNK: usize = 1024;
     /// Least that is read of each log for one batch.
     const MIN_SHARE_BYTES: usize = 8 << 10;
-    let keys: BTreeMap<LogId, LogKey> =
-        reader.logs(space)?.into_iter().map(|row| (row.id, row.key)).collect();
-    let mut entries = Vec::new();
+    let logs: BTreeMap<LogId, LogRow> = reader.logs(space)?.into_iter().map(|row| (row.id, row)).collect();
+    // Of what was dropped the membership entries are still there. They are looked up once, and seldom needed.
+    let mut kept: Option<Vec<(LogKey, StoredEntry)>> = None;
+    let mut entries: Vec<(Hlc, Entry)> = Vec::new();
     // Past the last entry of a log of which there is more, nothing is known: stop before that time.
     let mut horizon = Hlc::from_u64(u64::MAX);
     let wanted: BTreeSet<_> = wants.iter().collect();
     // Of many logs little of each: what is not sent in this batch is read again for the next.
     let share = (max_bytes / wanted.len().max(1)).max(MIN_SHARE_BYTES);
     for (log, from) in wanted {
-        let Some(key) = keys.get(log) else { continue };
-        let stored = reader.entries(*key, *from, share, CHUNK)?;
+        let Some(row) = logs.get(log) else { continue };
+        let mut stored = reader.entries(row.key, *from, share, CHUNK)?;
+        // Entries that lie apart from the rest are passed on once the log has come to them.
+        stored.retain(|stored| stored.seq <= row.head.seq);
+        let is_whole = stored.last().is_none_or(|last| last.seq - from + 1 == stored.len() as u64);
+        if !is_whole {
+            let state = LogState::load(reader, row.key)?;
+            let first = state.agreed.filter(|agreed| agreed.at.seq <= row.head.seq);
+            let first = first.map_or(state.base + 1, |agreed| agreed.begin.seq);
+            let kept = match &mut kept {
+                Some(kept) => kept,
+                None => kept.insert(reader.membership(space)?),
+            };
+            stored = membership_before(kept, row.key, *from, first);
+            let rest = reader.entries(row.key, first.max(*from), share, CHUNK)?;
+            if *from < first
+                && let Some(begin) = rest.first()
+            {
+                // Nobody goes on from there without it.
+                entries.extend(agreement_on(reader, row, &state, begin)?);
+            }
+            stored.extend(rest);
+            stored.retain(|stored| stored.seq <= row.head.seq);
+        }
         let size: usize = stored.iter().map(StoredEntry::size_bytes).sum();
         let more = stored.len() >= CHUNK || size >= share;
         for row in &stored {
-            entries.push(decode_stored(row)?);
+            let entry = decode_stored(row)?;
+            entries.push((entry.header.hlc, entry));
         }
-        if let Some(last) = entries.last().filter(|_| more && !stored.is_empty()) {
-            horizon = horizon.min(last.header.hlc);
+        if let Some((last, _)) = entries.last().filter(|_| more && !stored.is_empty()) {
+            horizon = horizon.min(*last);
         }
     }
-    entries.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+    // In the order in which they were found, where that is the same: an agreement comes right before its checkpoint.
+    entries.sort_by_key(|(at, entry)| (*at, entry.header.log));
     let mut size = 0;
     let mut count = 0;
-    for entry in &entries {
-        if count > 0 && (entry.header.hlc > horizon || size >= max_bytes) {
+    let mut goes_on = true;
+    for (at, entry) in &entries {
+        if !goes_on && (*at > horizon || size >= max_bytes) {
             break;
         }
-        size += entry.body.len() + entry.header_bytes.len();
+        goes_on = *at < entry.header.hlc;
+        if !goes_on {
+            size += entry.body.len() + entry.header_bytes.len();
+        }
         count += 1;
     }
     entries.truncate(count);
-    Ok(entries)
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// The agreement on a checkpoint, with the time of the checkpoint's first entry: it's sent right before that.
+fn agreement_on(
+    reader: &(impl Rows + ?Sized),
+    row: &LogRow,
+    state: &LogState,
+    begin: &StoredEntry,
+) -> Result<Option<(Hlc, Entry)>, StoreError> {
+    let Some(agreed) = state.agreed.filter(|agreed| agreed.begin.seq == begin.seq) else { return Ok(None) };
+    let stored = reader.entry(row.key, agreed.at.seq)?;
+    let entry = stored.map(|stored| decode_stored(&stored)).transpose()?;
+    let at = decode_stored(begin)?.header.hlc;
+    Ok(entry.map(|entry| (at, entry)))
+}
+
+/// The membership entries of a log from a place on and before another one.
+fn membership_before(
+    kept: &[(LogKey, StoredEntry)],
+    log: LogKey,
+    from: u64,
+    before: u64,
+) -> Vec<StoredEntry> {
+    let within = |(of, stored): &&(LogKey, StoredEntry)| *of == log && (from..before).contains(&stored.seq);
+    let mut found: Vec<_> = kept.iter().filter(within).map(|(_, stored)| stored.clone()).collect();
+    found.sort_by_key(|stored| stored.seq);
+    found
 }

@@ -13,18 +13,20 @@ use crate::{Rows, RowsMut};
 
 /// Appends an entry to its log.
 pub(crate) fn append(tx: &mut impl RowsMut, log: LogKey, entry: &Entry) -> Result<(), StoreError> {
-    tx.append(
-        log,
-        NewEntry {
-            seq: entry.header.seq,
-            hash: entry.hash,
-            prev: entry.header.prev,
-            hlc: entry.header.hlc,
-            header: &entry.header_bytes,
-            signature: &entry.signature.0,
-            body: &entry.body,
-        },
-    )
+    tx.append(log, row_of(entry))
+}
+
+/// The row that an entry becomes.
+pub(crate) fn row_of(entry: &Entry) -> NewEntry<'_> {
+    NewEntry {
+        seq: entry.header.seq,
+        hash: entry.hash,
+        prev: entry.header.prev,
+        hlc: entry.header.hlc,
+        header: &entry.header_bytes,
+        signature: &entry.signature.0,
+        body: &entry.body,
+    }
 }
 
 /// How far each log of a space reaches.
@@ -32,6 +34,8 @@ pub(crate) fn append(tx: &mut impl RowsMut, log: LogKey, entry: &Entry) -> Resul
 pub(crate) struct LogCursors {
     space: SpaceKey,
     logs: BTreeMap<LogId, LogCursor>,
+    /// Logs of authors of whom nothing is known, once they were counted.
+    unknown: Option<usize>,
 }
 
 /// How far one log reaches.
@@ -47,7 +51,22 @@ impl LogCursors {
         let rows = tx.logs(space)?.into_iter();
         let logs =
             rows.map(|row| (row.id, LogCursor { key: row.key, head: row.head, hlc: row.hlc })).collect();
-        Ok(Self { space, logs })
+        Ok(Self { space, logs, unknown: None })
+    }
+
+    /// Whether a log is here already.
+    pub(crate) fn has(&self, log: LogId) -> bool {
+        self.logs.contains_key(&log)
+    }
+
+    /// Counts one more log of an author of whom nothing is known, if that makes no more than `max`. Which are such logs is
+    /// looked at once for each batch: authors who become known while it lasts make room for the next one.
+    pub(crate) fn one_more_unknown(&mut self, max: usize, is_known: impl Fn(&LogId) -> bool) -> bool {
+        let logs = &self.logs;
+        let unknown = self.unknown.get_or_insert_with(|| logs.keys().filter(|log| !is_known(log)).count());
+        let fits = *unknown < max;
+        *unknown += usize::from(fits);
+        fits
     }
 
     /// Whether a log is here already, or may be begun.

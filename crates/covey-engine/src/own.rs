@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_space::{MembershipOp, Role, ops};
-use covey_types::{LogId, SpaceId};
+use covey_types::{LogId, SpaceId, limits::MAX_MEMBERSHIP_BODY_BYTES};
 
 use crate::{Engine, EngineError, Ingested, RowsMut, Secrets, apply::Writer, ingest::Place, logs::append};
 
@@ -21,14 +21,29 @@ impl Engine {
         wall_ms: u64,
         body: impl FnOnce(&mut R, &mut Self, LogId) -> Result<Vec<u8>, EngineError>,
     ) -> Result<Arc<Entry>, EngineError> {
+        self.append_records_of(Writer::Here, rows, secrets, id, wall_ms, body)
+    }
+
+    /// The same, with operations that this device may have acknowledged before.
+    pub(crate) fn append_records_of<R: RowsMut>(
+        &mut self,
+        writer: Writer,
+        rows: &mut R,
+        secrets: &Secrets,
+        id: SpaceId,
+        wall_ms: u64,
+        body: impl FnOnce(&mut R, &mut Self, LogId) -> Result<Vec<u8>, EngineError>,
+    ) -> Result<Arc<Entry>, EngineError> {
         let state = self.space(id)?;
         state.require_role(secrets.device.id(), Role::Member)?;
+        self.require_inside(id, secrets.device.id())?;
         let Some(key) = state.current_key().cloned() else {
             return Err(EngineError::NoKey { space: state.name().to_owned() });
         };
         let log = state.own_log(secrets.device.id());
         let plain = body(rows, self, log)?;
-        self.append(rows, secrets, id, Kind::RECORDS, &key, &plain, wall_ms).map(|(entry, _)| entry)
+        let what = (Kind::RECORDS, writer);
+        self.append(rows, secrets, id, what, &key, &plain, wall_ms).map(|(entry, _)| entry)
     }
 
     /// Appends an entry of membership acts.
@@ -46,6 +61,7 @@ impl Engine {
         let state = self.space(id)?;
         let device = secrets.device.id();
         state.require_role(device, Role::Guest)?;
+        self.require_inside(id, device)?;
         state
             .membership
             .check(device, acts)
@@ -53,16 +69,17 @@ impl Engine {
         // Membership entries are read by all members whatever the epoch: an older key serves where the newest is missing.
         let key = state.current_key().or_else(|| state.info.keys.newest()).cloned();
         let key = key.ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })?;
-        self.append(rows, secrets, id, Kind::MEMBERSHIP, &key, &ops::encode(acts), wall_ms)
+        let what = (Kind::MEMBERSHIP, Writer::Here);
+        self.append(rows, secrets, id, what, &key, &ops::encode(acts), wall_ms)
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that an entry is made of")]
-    fn append(
+    pub(crate) fn append(
         &mut self,
         rows: &mut impl RowsMut,
         secrets: &Secrets,
         id: SpaceId,
-        kind: Kind,
+        (kind, writer): (Kind, Writer),
         key: &EpochKey,
         plain: &[u8],
         wall_ms: u64,
@@ -76,13 +93,20 @@ impl Engine {
         let hlc = self.clock.tick(wall_ms);
         let draft = Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps };
         let place = BodyContext { space: id, log, seq: head.seq + 1, kind };
-        let body =
-            if kind.is_membership() { ops::seal_acts(key, place, plain) } else { seal(key, place, plain) };
+        let body = match kind {
+            _ if kind.is_membership() => ops::seal_acts(key, place, plain),
+            _ if kind.is_open() => plain.to_vec(),
+            _ => seal(key, place, plain),
+        };
+        if kind.is_membership() && body.len() > MAX_MEMBERSHIP_BODY_BYTES {
+            let what = "a change of who is in the space";
+            return Err(EngineError::TooLarge { what, len: body.len(), max: MAX_MEMBERSHIP_BODY_BYTES });
+        }
         let entry = Entry::sign(&secrets.device, draft, body);
         append(rows, log_key, &entry)?;
         let mut outcome = Ingested::default();
         let place = Place { space: id, log: log_key, entry: &entry };
-        self.apply(rows, secrets, place, plain, Writer::Here, &mut outcome)?;
+        self.apply(rows, secrets, place, plain, writer, &mut outcome)?;
         if let Some((_, _, reason)) = outcome.refused.pop() {
             return Err(EngineError::Internal(reason));
         }

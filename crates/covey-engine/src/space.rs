@@ -1,17 +1,18 @@
 //! One space in memory, and what the store keeps of it beside its logs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::EpochKey;
+use covey_log::{EpochKey, ForkLine};
 use covey_space::{KeyRing, Membership, Role, Verdict};
 use covey_store::SpaceKey;
 use covey_types::{DeviceId, EntryHash, Incarnation, LogId, SpaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::EngineError;
+use crate::{EngineError, compact::Learned};
 
 /// What the store keeps of a space beside its logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "StoredInfo", into = "StoredInfo")]
 pub struct SpaceInfo {
     /// Of this description.
     pub version: u8,
@@ -23,6 +24,51 @@ pub struct SpaceInfo {
     pub incarnation: Incarnation,
     /// Who let this device in.
     pub inviter: Option<DeviceId>,
+    /// The space whose child this one was said to be when this device was let in.
+    pub parent: Option<SpaceId>,
+}
+
+/// How this device came into a space, as it's stored.
+#[derive(Serialize, Deserialize)]
+enum Came {
+    Founded,
+    LetIn(DeviceId),
+    /// By a notice in the parent.
+    Told(DeviceId, SpaceId),
+}
+
+/// A description as it's stored.
+#[derive(Serialize, Deserialize)]
+struct StoredInfo {
+    version: u8,
+    name: String,
+    keys: KeyRing,
+    incarnation: Incarnation,
+    came: Came,
+}
+
+impl From<SpaceInfo> for StoredInfo {
+    fn from(info: SpaceInfo) -> Self {
+        let SpaceInfo { version, name, keys, incarnation, inviter, parent } = info;
+        let came = match (inviter, parent) {
+            (None, _) => Came::Founded, // the founding entry is here from the start, and says whose child it is
+            (Some(by), None) => Came::LetIn(by),
+            (Some(by), Some(parent)) => Came::Told(by, parent),
+        };
+        Self { version, name, keys, incarnation, came }
+    }
+}
+
+impl From<StoredInfo> for SpaceInfo {
+    fn from(stored: StoredInfo) -> Self {
+        let StoredInfo { version, name, keys, incarnation, came } = stored;
+        let (inviter, parent) = match came {
+            Came::Founded => (None, None),
+            Came::LetIn(by) => (Some(by), None),
+            Came::Told(by, parent) => (Some(by), Some(parent)),
+        };
+        Self { version, name, keys, incarnation, inviter, parent }
+    }
 }
 
 /// Why an entry is stored and not applied.
@@ -64,14 +110,55 @@ pub struct SpaceState {
     pub(crate) suspects: BTreeSet<DeviceId>,
     /// Whether a peer's word about this device's own log was believed since the start.
     pub(crate) looked_back: bool,
+    /// What was learned of the logs while seeing whether to compact them.
+    pub(crate) compaction: Learned,
+    /// Whether there are acts that can't be read for lack of a key; `None` if that has to be looked up.
+    pub(crate) opaque_acts: Option<bool>,
+    /// Logs that count up to some place only, since their authors wrote two histories.
+    pub(crate) frozen: BTreeMap<LogId, ForkLine>,
+    /// Whether there are void entries that could not be opened.
+    pub(crate) sealed_voids: bool,
     /// The last question to the membership and its answer: entries in a row ask the same one.
     verdict: Option<(LogId, Vec<EntryHash>, Verdict)>,
 }
 
 impl SpaceState {
+    /// How far the logs reach that a device which was put out has to have to know of it: see [`Membership::farewell`]. What
+    /// counts of a forked log, though it's past the fork, stands in no log.
+    pub fn farewell(&self, device: DeviceId) -> BTreeMap<LogId, u64> {
+        let mut reach = self.membership.farewell(device);
+        for (log, line) in &self.frozen {
+            if let Some(seq) = reach.get_mut(log) {
+                *seq = (*seq).min(line.from - 1);
+            }
+        }
+        reach.retain(|_, seq| *seq > 0);
+        reach
+    }
+
+    /// The key ring, with room for keys that are about to come.
+    pub(crate) fn keys_to_learn(&mut self) -> &mut KeyRing {
+        if self.membership.is_founded() {
+            self.info.keys.make_room(|epoch| self.membership.has_epoch(epoch));
+        }
+        &mut self.info.keys
+    }
+
     pub(crate) fn new(key: SpaceKey, id: SpaceId, info: SpaceInfo, membership: Membership) -> Self {
         let suspects = if membership.is_founded() { membership.suspects() } else { BTreeSet::new() };
-        Self { key, id, info, membership, suspects, looked_back: false, verdict: None }
+        Self {
+            key,
+            id,
+            info,
+            membership,
+            suspects,
+            looked_back: false,
+            compaction: Learned::default(),
+            opaque_acts: None,
+            frozen: BTreeMap::new(),
+            sealed_voids: false,
+            verdict: None,
+        }
     }
 
     /// Its name, as far as known.
@@ -79,9 +166,31 @@ impl SpaceState {
         self.membership.name().unwrap_or(&self.info.name)
     }
 
+    /// Whether a device was put out of the space, or has left it.
+    pub fn is_out(&self, device: DeviceId) -> bool {
+        self.membership.was_device(device) && !self.membership.has_device(device)
+    }
+
+    /// Whether acts are known to be here that can't be read for lack of a key: so entries of authors of whom nothing is known
+    /// may be taken in.
+    pub fn hears_unknown_authors(&self) -> bool {
+        self.opaque_acts == Some(true)
+    }
+
+    /// The space that this one is a child of, as its founder says, or before that is here whoever let this device in.
+    pub fn parent(&self) -> Option<SpaceId> {
+        if self.membership.is_founded() { self.membership.parent() } else { self.info.parent }
+    }
+
     /// The key under which to write; `None` if it isn't here.
     pub fn current_key(&self) -> Option<&EpochKey> {
         self.info.keys.key(self.membership.current_epoch()?)
+    }
+
+    /// Whether there's a key to write membership entries with: they are read by all members whatever the epoch, so an older
+    /// one serves where the newest is missing.
+    pub(crate) fn has_key_for_acts(&self) -> bool {
+        self.current_key().or_else(|| self.info.keys.newest()).is_some()
     }
 
     pub(crate) fn may_write(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Verdict {
@@ -103,6 +212,23 @@ impl SpaceState {
         let keep = is_plain && verdict != Verdict::Unknown;
         self.verdict = keep.then(|| (log, deps.to_vec(), verdict));
         verdict
+    }
+
+    /// The logs whose authors wrote two histories, and from which place on they don't count.
+    pub fn frozen(&self) -> impl Iterator<Item = &ForkLine> {
+        self.frozen.values()
+    }
+
+    /// Whether this place of a log doesn't count, whatever stands there.
+    pub fn is_frozen(&self, log: LogId, seq: u64) -> bool {
+        self.frozen.get(&log).is_some_and(|line| seq >= line.from)
+    }
+
+    /// If a log is forked, counts up to an agreement, and may still be of another history before that: the place of the
+    /// agreement.
+    pub(crate) fn awaits(&self, log: LogId, head: u64) -> Option<u64> {
+        let line = self.frozen.get(&log)?;
+        (line.parts < line.from && head + 1 < line.from).then_some(line.from - 1)
     }
 
     pub(crate) fn forget_verdict(&mut self) {

@@ -104,7 +104,13 @@ pub struct MdnsConfig {
     pub allow: Vec<String>,
     /// Names that take no part unless no other interface is there.
     pub deny: Vec<String>,
+    /// How often we announce ourselves. Peers are expected to do the same: one that was not heard for three times
+    /// as long is gone.
+    pub announce_every: Duration,
 }
+
+/// How often a node announces itself: a few hundred bytes on the LAN, and a peer that vanished is gone after 90 s.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(30);
 
 impl Default for MdnsConfig {
     fn default() -> Self {
@@ -112,6 +118,7 @@ impl Default for MdnsConfig {
             enabled: true,
             allow: Vec::new(),
             deny: DENIED_INTERFACES.iter().map(|&name| name.to_owned()).collect(),
+            announce_every: ANNOUNCE_EVERY,
         }
     }
 }
@@ -185,7 +192,7 @@ pub(crate) const GOSSIP_QUEUE: usize = 512;
 /// Peers whose addresses are remembered while there is no connection: a busy LAN, with room.
 pub(crate) const MAX_KNOWN_PEERS: usize = 4096;
 /// Addresses remembered per peer: a machine with several interfaces, two IP versions and transports.
-pub(crate) const MAX_ADDRESSES: usize = 16;
+pub const MAX_ADDRESSES: usize = 16;
 
 #[cfg(test)]
 mod tests {

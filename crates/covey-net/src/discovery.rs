@@ -49,7 +49,8 @@ impl Task {
         }
         let device = self.config.secret.id();
         let generation = self.generation;
-        match Mdns::start(Announcement { device, udp_port, tcp_port, generation, number: 1, ips }) {
+        let about = Announcement { device, udp_port, tcp_port, generation, number: 1, ips };
+        match Mdns::start(about, self.config.mdns.announce_every) {
             Ok((mdns, events)) => (self.mdns, self.mdns_events) = (Some(mdns), Some(events)),
             Err(error) => self.no_multicast(&error),
         }

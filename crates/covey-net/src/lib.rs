@@ -41,6 +41,8 @@ mod discovery;
 pub mod errors;
 pub mod events;
 mod first_look;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod interfaces;
 mod listening;
 mod mdns;

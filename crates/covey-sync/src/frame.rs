@@ -3,8 +3,12 @@
 //! Spaces are named by their place in the list of tags that the *sender* of a frame has offered, so no
 //! space id ever crosses the wire. Logs are named by the place at which the sender of the *entries* introduced them.
 
+use covey_log::{
+    ForkLine,
+    fork::{MAX_EVIDENCE_BYTES, MAX_POINTS},
+};
 use covey_types::{
-    Head, LogId,
+    Head, LogId, Signature,
     limits::{MAX_LOGS_PER_SPACE, MAX_SPACES_PER_SESSION, MAX_SYNC_FRAME_BYTES},
     wire::{self, DecodeError},
 };
@@ -39,6 +43,9 @@ pub struct Hello {
     pub nonce: [u8; 32],
     /// Program and version, for people.
     pub agent: String,
+    /// What the sender's clock says, milliseconds since 1970: so that people hear of one that is wrong. Nothing is decided
+    /// by it.
+    pub clock_ms: u64,
 }
 
 /// Why a side ends the session.
@@ -108,6 +115,33 @@ pub(crate) enum Frame<'a> {
         space: u32,
         lines: Vec<AgainLine>,
     },
+    /// Logs of which the sender knows that they have two histories.
+    Forks {
+        space: u32,
+        lines: Vec<ForkLine>,
+    },
+    /// The sender lacks the evidence for this one.
+    Prove {
+        space: u32,
+        log: LogId,
+    },
+    /// What there is to know of such a log, as in `covey_log::fork`.
+    Evidence {
+        space: u32,
+        evidence: &'a [u8],
+    },
+    /// What the sender has at some places of a log of which the two sides have different histories.
+    Compare {
+        space: u32,
+        log: LogId,
+        points: Vec<Head>,
+    },
+    /// The header, at the sender, of the first entry that differs.
+    Branch {
+        space: u32,
+        header: Vec<u8>,
+        signature: Signature,
+    },
 }
 
 const HELLO: u8 = 0;
@@ -118,6 +152,11 @@ const ACK: u8 = 4;
 const REFUSED: u8 = 5;
 const CLOSE: u8 = 6;
 const AGAIN: u8 = 7;
+const FORKS: u8 = 8;
+const PROVE: u8 = 9;
+const EVIDENCE: u8 = 10;
+const COMPARE: u8 = 11;
+const BRANCH: u8 = 12;
 
 impl<'a> Frame<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -130,6 +169,11 @@ impl<'a> Frame<'a> {
             Self::Refused { space } => (REFUSED, wire::encode(space)),
             Self::Close(reason) => (CLOSE, wire::encode(reason)),
             Self::Again { space, lines } => (AGAIN, wire::encode(&(space, lines))),
+            Self::Forks { space, lines } => (FORKS, wire::encode(&(space, lines))),
+            Self::Prove { space, log } => (PROVE, wire::encode(&(space, log))),
+            Self::Evidence { space, evidence } => (EVIDENCE, [&wire::encode(space), *evidence].concat()),
+            Self::Compare { space, log, points } => (COMPARE, wire::encode(&(space, log, points))),
+            Self::Branch { space, header, signature } => (BRANCH, wire::encode(&(space, header, signature))),
         };
         [&[kind], fields.as_slice()].concat()
     }
@@ -172,7 +216,43 @@ impl<'a> Frame<'a> {
                 bounded("a wish for entries", lines.len(), MAX_LOGS_PER_SPACE)?;
                 Ok(Self::Again { space, lines })
             }
+            FORKS..=BRANCH => Self::decode_forks(*kind, rest),
             other => Err(DecodeError::malformed("a frame", format!("kind {other} is not known"))),
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn decode_forks(kind: u8, rest: &'a [u8]) -> Result<Self, DecodeError> {
+        /// Longest of these beside evidence: a header, or a search's places, with room.
+        const MAX_SHORT: usize = 8 << 10;
+        match kind {
+            FORKS => {
+                let (space, lines): (u32, Vec<ForkLine>) =
+                    wire::decode("a list of forks", rest, MAX_SYNC_FRAME_BYTES)?;
+                bounded("a list of forks", lines.len(), MAX_LOGS_PER_SPACE)?;
+                Ok(Self::Forks { space, lines })
+            }
+            PROVE => {
+                let (space, log) = wire::decode("a wish for a proof", rest, MAX_SHORT)?;
+                Ok(Self::Prove { space, log })
+            }
+            EVIDENCE => {
+                let (space, evidence): (u32, &[u8]) = postcard::take_from_bytes(rest)
+                    .map_err(|err| DecodeError::malformed("evidence of a fork", err))?;
+                bounded("evidence of a fork", evidence.len(), MAX_EVIDENCE_BYTES)?;
+                Ok(Self::Evidence { space, evidence })
+            }
+            COMPARE => {
+                let (space, log, points): (u32, LogId, Vec<Head>) =
+                    wire::decode("the places of a log", rest, MAX_SHORT)?;
+                bounded("the places of a log", points.len(), MAX_POINTS)?;
+                Ok(Self::Compare { space, log, points })
+            }
+            _ => {
+                let (space, header, signature) = wire::decode("the branch of a log", rest, MAX_SHORT)?;
+                Ok(Self::Branch { space, header, signature })
+            }
         }
     }
 }
@@ -199,6 +279,7 @@ mod tests {
             window: 4,
             nonce: [5; 32],
             agent: "covey/0.1".into(),
+            clock_ms: 6,
         };
         let frames = [
             Frame::Hello(hello),
@@ -209,6 +290,11 @@ mod tests {
             Frame::Refused { space: 2 },
             Frame::Close(CloseReason::Stalled),
             Frame::Again { space: 3, lines: vec![AgainLine { log, from: 4 }] },
+            Frame::Forks { space: 3, lines: vec![ForkLine { log, from: 4, parts: 4, voids: [5; 16] }] },
+            Frame::Prove { space: 300, log },
+            Frame::Evidence { space: 300, evidence: b"abc" },
+            Frame::Compare { space: 3, log, points: vec![head; MAX_POINTS] },
+            Frame::Branch { space: 3, header: vec![6; 2300], signature: Signature([7; 64]) },
         ];
         for frame in frames {
             assert_eq!(Frame::decode(&frame.encode()).unwrap(), frame);
@@ -223,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..8) {
+        fn hostile_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..13) {
             let _ = Frame::decode(&bytes);
             let _ = Frame::decode(&[&[kind], bytes.as_slice()].concat());
         }

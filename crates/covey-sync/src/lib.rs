@@ -12,6 +12,9 @@
 //!    [`Input::Loaded`], and [`Output::Ingest`] with [`Input::Ingested`] once the entries are durable.
 //! 3. Tell it of new entries with [`Input::Appended`] (small ones, sent at once) or [`Input::Heads`]; when authors
 //!    became known, say [`Input::Authorise`] (the peer may read now) and [`Input::Again`] (what could not be stored).
+//!    Logs with two histories: say [`Input::Frozen`] for what is known of them, after [`Input::Open`] and whenever that
+//!    changes; answer [`Output::Prove`] with [`Input::Evidence`], [`Output::Forked`] and [`Output::Compare`] with
+//!    [`Input::Compared`], and [`Output::Evidence`] and [`Output::Branch`] with [`Input::Ingested`] once they are judged.
 //! 4. After each input take outputs from [`Session::poll_output`] until there is none; call
 //!    [`Session::handle`] with [`Input::Tick`] when the time of [`Session::poll_timeout`] has come.
 //! 5. While [`Session::owes`], send what [`Session::poll_owed`] gives, but only as fast as the stream takes it. Read no
@@ -21,6 +24,7 @@
 //! What a session does not know: keys, membership, signatures, storage. The driver checks signatures
 //! before it stores, and decides who may see a space.
 
+mod forks;
 pub mod frame;
 pub mod framing;
 mod owed;
@@ -30,4 +34,4 @@ mod space;
 pub use frame::{CloseReason, Hello, Tag};
 pub use framing::Deframer;
 pub use session::{Input, Output, Session, SessionConfig, SessionError};
-pub use space::{Offer, PeerView, Rejection};
+pub use space::{HeldLog, Offer, PeerView, Rejection};

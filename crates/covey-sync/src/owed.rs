@@ -2,19 +2,30 @@
 //!
 //! A peer that sends and never reads must not make answers pile up. So they are kept as what they say, not as frames:
 //! of each log the newest place, of each space one sum of bytes. There's never more here than logs that the peer has
-//! introduced, and spaces that are shared with it.
+//! introduced, and spaces that are shared with it; and of searches no more than [`MAX_SEARCHES`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use covey_types::SpaceId;
+use covey_log::Compared;
+use covey_types::{LogId, SpaceId};
 
 use crate::frame::AckLine;
+
+/// Searches for where a log parts that may wait in a session: as many as logs that one device may have. One more is not
+/// begun, and found by the next session.
+pub(crate) const MAX_SEARCHES: usize = covey_types::limits::MAX_LOGS_PER_DEVICE;
 
 /// Answers that are due, in turn by space.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
     acks: BTreeMap<SpaceId, Due>,
     again: BTreeSet<SpaceId>,
+    /// Steps of searches, one for each log at a time.
+    searches: BTreeMap<(SpaceId, LogId), Option<Compared>>,
+    /// Spaces in which something is to be told of forks.
+    forks: BTreeSet<SpaceId>,
+    /// Evidence that was asked for: one at a time, and as long as there's room in the window.
+    evidence: Option<(SpaceId, Vec<u8>)>,
     /// Each space that is in one of the two is here once for it.
     turns: VecDeque<(SpaceId, bool)>,
 }
@@ -59,6 +70,68 @@ impl Owed {
         if self.again.insert(space) {
             self.turns.push_back((space, true));
         }
+    }
+
+    /// Whether a step of a search may be taken: none is for this log, and there aren't too many. It stays so until
+    /// [`Owed::compared`].
+    pub(crate) fn search(&mut self, space: SpaceId, log: LogId) -> bool {
+        let room = self.searches.len() < MAX_SEARCHES && !self.searches.contains_key(&(space, log));
+        if room {
+            self.searches.insert((space, log), None);
+        }
+        room
+    }
+
+    /// What came of a step of a search; it's told to the peer, if there's something to tell.
+    pub(crate) fn compared(&mut self, space: SpaceId, log: LogId, answer: Compared) {
+        let room = self.searches.len() < MAX_SEARCHES || self.searches.contains_key(&(space, log));
+        match answer {
+            Compared::Same => drop(self.searches.remove(&(space, log))),
+            answer if room => drop(self.searches.insert((space, log), Some(answer))),
+            _ => {}
+        }
+    }
+
+    /// Whether a step of a search is to be told.
+    pub(crate) fn has_compared(&self) -> bool {
+        self.searches.values().any(Option::is_some)
+    }
+
+    /// The next step of a search.
+    pub(crate) fn pop_compared(&mut self) -> Option<(SpaceId, LogId, Compared)> {
+        let (space, log) = *self.searches.iter().find(|(_, answer)| answer.is_some())?.0;
+        let answer = self.searches.remove(&(space, log))??;
+        Some((space, log, answer))
+    }
+
+    /// Something is to be told of forks in this space, or asked.
+    pub(crate) fn forks(&mut self, space: SpaceId) {
+        self.forks.insert(space);
+    }
+
+    /// Whether something is to be told of forks.
+    pub(crate) fn has_forks(&self) -> bool {
+        !self.forks.is_empty()
+    }
+
+    /// The next space in which something is to be told of forks.
+    pub(crate) fn pop_forks(&mut self) -> Option<SpaceId> {
+        self.forks.pop_first()
+    }
+
+    /// Evidence that is to be sent.
+    pub(crate) fn send_evidence(&mut self, space: SpaceId, evidence: Vec<u8>) {
+        self.evidence = Some((space, evidence));
+    }
+
+    /// The length of the evidence that is to be sent, bytes.
+    pub(crate) fn evidence_len(&self) -> Option<usize> {
+        self.evidence.as_ref().map(|(_, evidence)| evidence.len())
+    }
+
+    /// The evidence that is to be sent.
+    pub(crate) fn pop_evidence(&mut self) -> Option<(SpaceId, Vec<u8>)> {
+        self.evidence.take()
     }
 
     /// What has been due for longest.

@@ -1,5 +1,6 @@
 //! The state machine of one end.
 
+mod forks;
 mod incoming;
 mod messages;
 mod outgoing;
@@ -9,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use covey_log::ForkLine;
 use covey_types::{
-    Heads, SpaceId,
+    Heads, LogId, SpaceId,
     limits::{MAX_SPACES_PER_SESSION, MAX_SYNC_FRAME_BYTES},
 };
 
@@ -19,12 +21,15 @@ use crate::{
     frame::{CloseReason, Frame, HeadLine, Hello, Tag, VERSIONS},
     framing::MAX_STRANGER_FRAME_BYTES,
     owed::Owed,
-    space::{Offer, PeerView, SharedSpace},
+    space::{HeldLog, Offer, PeerView, SharedSpace},
 };
 
 /// Entries in one frame, and what one [`Output::Load`] asks for: large enough that a frame's cost doesn't
 /// matter, small enough that live entries get in between.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
+
+/// Tags in an offer at least: every node has its user's personal space, and one more must not show.
+const LEAST_TAGS: usize = 2;
 
 /// The least window that a peer may grant: one largest entry must fit.
 const MIN_WINDOW_BYTES: u32 = MAX_SYNC_FRAME_BYTES as u32;
@@ -55,6 +60,8 @@ pub struct Session {
     by_their_place: BTreeMap<u32, SpaceId>,
     /// Frames for spaces that are matched and wait for the driver's word. Bounded: one list of heads each.
     early_heads: BTreeMap<SpaceId, Vec<HeadLine>>,
+    /// The same for what the peer knows of forks.
+    early_forks: BTreeMap<SpaceId, Vec<ForkLine>>,
     /// Matched spaces that the peer refuses to share.
     refused: BTreeSet<SpaceId>,
     /// Bytes of entries sent and not yet credited.
@@ -62,10 +69,14 @@ pub struct Session {
     /// Bytes of entries that came and whose credit was not yet handed out by [`Session::poll_owed`].
     taken: u64,
     owed: Owed,
-    /// The space of which entries are being loaded, and the one before.
-    loading: Option<SpaceId>,
+    /// The space of which entries are being loaded, and from which places on; and the one before.
+    loading: Option<(SpaceId, BTreeMap<LogId, u64>)>,
+    /// Whether evidence is being loaded.
+    proving: bool,
     last_loaded: Option<SpaceId>,
     last_ack: Duration,
+    /// The time of the last input.
+    now: Duration,
     closed: bool,
 }
 
@@ -80,6 +91,7 @@ impl Session {
             window,
             nonce: config.nonce,
             agent: config.agent.clone(),
+            clock_ms: config.clock_ms,
         };
         let mut session = Self {
             config: SessionConfig { window_bytes: window, ..config },
@@ -91,13 +103,16 @@ impl Session {
             matched: BTreeMap::new(),
             by_their_place: BTreeMap::new(),
             early_heads: BTreeMap::new(),
+            early_forks: BTreeMap::new(),
             refused: BTreeSet::new(),
             in_flight: 0,
             taken: 0,
             owed: Owed::default(),
             loading: None,
+            proving: false,
             last_loaded: None,
             last_ack: now,
+            now,
             closed: false,
         };
         session.send(&Frame::Hello(hello));
@@ -109,6 +124,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`]: the session is over; a last [`Output::Send`] that says so may be waiting.
     pub fn handle(&mut self, input: Input, now: Duration) -> Result<(), SessionError> {
+        self.now = now;
         let result = self.dispatch(input, now);
         if let Err(err) = &result {
             let reason = match err {
@@ -128,7 +144,7 @@ impl Session {
 
     /// Whether [`Session::poll_owed`] has something to say.
     pub fn owes(&self) -> bool {
-        !self.closed && !self.owed.is_empty()
+        !self.closed && (!self.owed.is_empty() || self.owes_forks())
     }
 
     /// The longest frame that the peer may send now, bytes: little before it has shown that it's in a common space.
@@ -152,6 +168,12 @@ impl Session {
         self.spaces.get(&space).map(SharedSpace::view)
     }
 
+    /// The logs of a space of which the peer is known to hold more, or less, than when this was asked last: at first,
+    /// once its heads are known, every log of this side. There's news at most when [`Output::Changed`] has come.
+    pub fn take_held(&mut self, space: SpaceId) -> Vec<HeldLog> {
+        self.spaces.get_mut(&space).map(SharedSpace::take_held).unwrap_or_default()
+    }
+
     /// The spaces that were opened in this session.
     pub fn spaces(&self) -> impl Iterator<Item = SpaceId> + '_ {
         self.spaces.keys().copied()
@@ -170,10 +192,14 @@ impl Session {
             Input::Frame(payload) => self.take_frame(&payload, now)?,
             Input::Offer(offers) => self.offer(offers),
             Input::Open { space, heads, may_send } => self.open(space, heads, may_send)?,
-            Input::Authorise(space) => self.update(space, |shared| shared.may_send = true),
+            Input::Authorise(space) => {
+                self.update(space, |shared| shared.may_send = true);
+                self.owed.forks(space);
+            }
             Input::Forbid(space) => self.update(space, |shared| shared.may_send = false),
             Input::Again(space) => self.ask_again(space),
             Input::Refuse(space) => self.refuse(space),
+            Input::Farewell { space, heads } => self.farewell(space, heads)?,
             Input::Loaded { space, entries } => self.send_loaded(space, &entries, now),
             Input::Ingested { space, durable, rejected, bytes } => {
                 self.acknowledge(space, &durable, &rejected, bytes);
@@ -182,10 +208,14 @@ impl Session {
             Input::Heads { space, heads } => {
                 self.update(space, |shared| heads.iter().for_each(|(log, head)| shared.advance(*log, *head)));
             }
+            Input::Frozen { space, lines, heads } => self.freeze(space, &lines, &heads),
+            Input::Evidence { space, evidence } => self.proved(space, evidence),
+            Input::Compared { space, log, answer } => self.compared(space, log, answer),
             Input::Tick => self.check_time(now)?,
             Input::Stop => self.close(CloseReason::Stopping),
         }
         self.pump();
+        self.prove_next();
         Ok(())
     }
 
@@ -215,7 +245,7 @@ impl Session {
         let room = MAX_SPACES_PER_SESSION.saturating_sub(known.len());
         let mut fresh: Vec<Option<Offer>> =
             offers.into_iter().filter(|offer| !known.contains(&offer.space)).take(room).map(Some).collect();
-        let padded = fresh.len().max(1).next_power_of_two();
+        let padded = fresh.len().max(LEAST_TAGS).next_power_of_two();
         fresh.resize(padded, None);
         // A random tag matches nothing and can't be told from one that could.
         let tags = fresh
@@ -257,8 +287,30 @@ impl Session {
         }
         let mut shared = SharedSpace::new(space, heads, may_send);
         shared.refused = self.refused.contains(&space);
+        self.open_shared(shared)
+    }
+
+    /// Refuses a space, and sends all the same what the peer needs to hear to know why.
+    fn farewell(&mut self, space: SpaceId, heads: Heads) -> Result<(), SessionError> {
+        if !self.matched.contains_key(&space) || self.spaces.contains_key(&space) {
+            return Ok(());
+        }
+        // The refusal comes first, so that nothing is loaded for here.
+        let frame = Frame::Refused { space: self.my_place(space) };
+        self.send(&frame);
+        let mut shared = SharedSpace::farewell(space, heads);
+        shared.refused = self.refused.contains(&space);
+        self.open_shared(shared)
+    }
+
+    fn open_shared(&mut self, mut shared: SharedSpace) -> Result<(), SessionError> {
+        let space = shared.id;
         let frame = Frame::Heads { space: self.my_place(space), heads: shared.head_lines() };
         self.send(&frame);
+        if let Some(lines) = self.early_forks.remove(&space) {
+            shared.forks.hear(&lines);
+            self.owed.forks(space);
+        }
         self.spaces.insert(space, shared);
         match self.early_heads.remove(&space) {
             Some(lines) => self.accept_heads(space, lines),
@@ -269,6 +321,10 @@ impl Session {
     fn ask_again(&mut self, space: SpaceId) {
         if self.spaces.get(&space).is_some_and(SharedSpace::has_wishes) {
             self.owed.again(space);
+        }
+        if let Some(shared) = self.spaces.get_mut(&space) {
+            shared.forks.ask_again();
+            self.owed.forks(space);
         }
     }
 

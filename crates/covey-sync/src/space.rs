@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::{Entry, delta};
+use covey_log::{Entry, ForkLine, Kind, delta};
 use covey_types::{
-    DeviceId, Head, Heads, Incarnation, LogId, SpaceId, limits::MAX_LOGS_PER_SPACE, wire::DecodeError,
+    DeviceId, EntryHash, Head, Heads, Incarnation, LogId, SpaceId, limits::MAX_LOGS_PER_SPACE,
+    wire::DecodeError,
 };
 
 use crate::{
     Tag,
+    forks::Forks,
     frame::{AckLine, AgainLine, HeadLine},
     session::SessionError,
 };
@@ -41,6 +43,27 @@ pub struct PeerView {
     pub refused: bool,
     /// Logs that stand still because the two sides hold different entries for one place.
     pub forked_logs: u64,
+    /// Whether the peer was put out, and is sent no more than what tells it so.
+    pub farewell: bool,
+}
+
+impl PeerView {
+    /// Whether nothing will come of the space in this session: one side was put out, and knows it as far as it can.
+    pub const fn is_over(&self) -> bool {
+        self.heads_known
+            && (self.farewell && self.missing_there == 0 || self.refused && self.missing_here == 0)
+    }
+}
+
+/// How much of a log the peer is known to hold durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldLog {
+    /// Which log.
+    pub log: LogId,
+    /// Up to where the peer holds the same history as this side: never past the end of it here.
+    pub seq: u64,
+    /// How far it reaches here.
+    pub of: u64,
 }
 
 /// Why the rest of a log can't be stored for now.
@@ -60,12 +83,15 @@ struct Outgoing {
 
 /// One space that both sides know to share.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is about something of its own")]
 pub(crate) struct SharedSpace {
     pub(crate) id: SpaceId,
     /// Whether the driver let the peer read it.
     pub(crate) may_send: bool,
     /// The peer's refusal.
     pub(crate) refused: bool,
+    /// The peer was put out: it's sent `mine` as it was in the beginning, refused or not, and nothing that came later.
+    farewell: bool,
     /// What this node has, durably.
     mine: Heads,
     /// How far the peer's logs reach, as it told or as follows from what it sent.
@@ -74,12 +100,18 @@ pub(crate) struct SharedSpace {
     passed: BTreeMap<LogId, u64>,
     /// Up to where the peer has them durably.
     acked: BTreeMap<LogId, u64>,
+    /// Logs of which that has changed since [`SharedSpace::take_held`].
+    acked_news: BTreeSet<LogId>,
     outgoing: BTreeMap<LogId, Outgoing>,
     introduced: Vec<LogId>,
     incoming: Vec<(LogId, delta::Context)>,
     stopped: BTreeMap<LogId, bool>,
+    /// Whether the last load gave nothing of what is lacking: it's not asked for again before something has changed.
+    dry: bool,
     /// Logs of which something came that could not be stored, because their authors are not known yet.
     unstored: BTreeSet<LogId>,
+    /// Logs with two histories.
+    pub(crate) forks: Forks,
 }
 
 impl SharedSpace {
@@ -88,16 +120,35 @@ impl SharedSpace {
             id,
             may_send,
             refused: false,
+            farewell: false,
             mine,
             theirs: None,
             passed: BTreeMap::new(),
             acked: BTreeMap::new(),
+            acked_news: BTreeSet::new(),
             outgoing: BTreeMap::new(),
             introduced: Vec::new(),
             incoming: Vec::new(),
             stopped: BTreeMap::new(),
+            dry: false,
             unstored: BTreeSet::new(),
+            forks: Forks::default(),
         }
+    }
+
+    /// For a peer that was put out: it hears this much, and no more.
+    pub(crate) fn farewell(id: SpaceId, heads: Heads) -> Self {
+        Self { farewell: true, ..Self::new(id, heads, true) }
+    }
+
+    /// Whether the peer was put out, and hears no more than it takes to know that.
+    pub(crate) fn is_farewell(&self) -> bool {
+        self.farewell
+    }
+
+    /// Whether entries may go to the peer now.
+    const fn sends(&self) -> bool {
+        self.may_send && (!self.refused || self.farewell) && self.theirs.is_some()
     }
 
     pub(crate) fn head_lines(&self) -> Vec<HeadLine> {
@@ -105,10 +156,7 @@ impl SharedSpace {
     }
 
     /// Takes the peer's heads; gives the logs whose heads contradict ours.
-    pub(crate) fn take_heads(
-        &mut self,
-        lines: Vec<HeadLine>,
-    ) -> Result<Vec<(LogId, Head, Head)>, SessionError> {
+    pub(crate) fn take_heads(&mut self, lines: Vec<HeadLine>) -> Result<Vec<LogId>, SessionError> {
         if self.theirs.is_some() {
             return Err(SessionError::Protocol("the heads of a space came twice"));
         }
@@ -116,34 +164,40 @@ impl SharedSpace {
         let mut forks = Vec::new();
         for (log, head) in &theirs.0 {
             let mine = self.mine.head(log);
-            if mine.seq == head.seq && mine.hash != head.hash {
-                forks.push((*log, mine, *head));
+            let is_known = self.forks.end(log).is_some_and(|end| head.seq > end);
+            let differs = mine.hash != EntryHash::NONE && mine.hash != head.hash;
+            if mine.seq == head.seq && differs && !is_known {
+                forks.push(*log);
                 self.stopped.insert(*log, true);
             }
             raise(&mut self.passed, *log, head.seq);
             raise(&mut self.acked, *log, head.seq.min(mine.seq));
         }
+        // Of a log that the peer doesn't name it holds nothing: that is news too.
+        self.acked_news.extend(self.mine.0.keys());
         self.theirs = Some(theirs);
         Ok(forks)
     }
 
     /// What to load next: the logs that reach further here than passed to the peer.
     pub(crate) fn backlog(&self) -> Vec<(LogId, u64)> {
-        if !self.may_send || self.refused || self.theirs.is_none() {
+        if !self.sends() {
             return Vec::new();
         }
         let open = |(log, head): (&LogId, &Head)| {
             let passed = self.passed(log);
-            (head.seq > passed && !self.stopped.contains_key(log)).then_some((*log, passed + 1))
+            (self.counts(log, head.seq) > passed && !self.stopped.contains_key(log))
+                .then_some((*log, passed + 1))
         };
         self.mine.0.iter().filter_map(open).collect()
     }
 
     /// Whether there is anything to load.
     pub(crate) fn has_backlog(&self) -> bool {
-        let open =
-            |(log, head): (&LogId, &Head)| head.seq > self.passed(log) && !self.stopped.contains_key(log);
-        self.may_send && !self.refused && self.theirs.is_some() && self.mine.0.iter().any(open)
+        let open = |(log, head): (&LogId, &Head)| {
+            self.counts(log, head.seq) > self.passed(log) && !self.stopped.contains_key(log)
+        };
+        self.sends() && !self.dry && self.mine.0.iter().any(open)
     }
 
     fn passed(&self, log: &LogId) -> u64 {
@@ -153,19 +207,78 @@ impl SharedSpace {
     /// Whether exactly this entry is what the peer lacks next of its log.
     pub(crate) fn lacks_next(&self, entry: &Entry) -> bool {
         let log = &entry.header.log;
-        self.may_send
-            && !self.refused
-            && self.theirs.is_some()
+        self.sends()
             && !self.stopped.contains_key(log)
+            && (!self.farewell || entry.header.seq <= self.mine.head(log).seq)
+            && self.counts(log, entry.header.seq) == entry.header.seq
             && self.passed(log).checked_add(1) == Some(entry.header.seq)
+    }
+
+    /// Whether the peer lacks an entry that was loaded from place `from` of its log on. Places in between are passed over
+    /// where the log was compacted here: then what was loaded is all that there is.
+    pub(crate) fn lacks_loaded(&self, entry: &Entry, from: u64) -> bool {
+        let (log, passed) = (&entry.header.log, self.passed(&entry.header.log));
+        let is_open = self.sends()
+            && !self.stopped.contains_key(log)
+            && (!self.farewell || entry.header.seq <= self.mine.head(log).seq);
+        // If the peer went back meanwhile, what it wants again comes first.
+        is_open && passed < entry.header.seq && passed.saturating_add(1) >= from
+    }
+
+    /// Notes that nothing was there to be sent of what was asked for: of each log, from which place on.
+    pub(crate) fn gave_nothing(&mut self, asked: &BTreeMap<LogId, u64>) {
+        self.dry = asked.iter().all(|(log, from)| self.passed(log).saturating_add(1) == *from);
+    }
+
+    /// How much of so many entries of a log counts.
+    fn counts(&self, log: &LogId, seq: u64) -> u64 {
+        self.forks.end(log).map_or(seq, |end| seq.min(end))
+    }
+
+    /// Notes which logs have two histories, and which are shorter here than they were.
+    pub(crate) fn freeze(&mut self, lines: &[ForkLine], heads: &[(LogId, Head)]) -> bool {
+        self.dry = false;
+        self.forks.learn(lines);
+        for line in lines {
+            // Where the histories part is known to both, or will be: there's nothing to wait for.
+            self.stopped.remove(&line.log);
+            self.acked_news.insert(line.log);
+            let end = line.from.saturating_sub(1);
+            if self.mine.head(&line.log).seq > end {
+                self.mine.0.insert(line.log, Head { seq: end, hash: EntryHash::NONE });
+            }
+        }
+        for (log, head) in heads {
+            if self.mine.head(log).seq >= head.seq {
+                self.mine.0.insert(*log, *head);
+            }
+            // It goes on with the other history, up to an agreement: that's to come again from where they part.
+            if self.forks.end(log) != Some(head.seq) {
+                self.stopped.remove(log);
+                self.unstored.insert(*log);
+            }
+        }
+        self.has_wishes()
+    }
+
+    /// The two sides have different histories of a log, and where they part is being looked for.
+    pub(crate) fn is_searched(&mut self, log: LogId) {
+        if self.forks.end(&log).is_none() {
+            self.stopped.insert(log, true);
+            self.acked_news.insert(log);
+        }
     }
 
     /// Notes that a log reaches to `head` here.
     pub(crate) fn advance(&mut self, log: LogId, head: Head) {
+        self.dry = false;
+        if self.farewell {
+            return;
+        }
         self.mine.advance(log, head);
         let known = self.theirs.as_ref().map_or(0, |theirs| theirs.head(&log).seq);
-        if known > 0 {
-            raise(&mut self.acked, log, known.min(head.seq));
+        if known > 0 && raise(&mut self.acked, log, known.min(head.seq)) {
+            self.acked_news.insert(log);
         }
     }
 
@@ -184,7 +297,24 @@ impl SharedSpace {
             self.outgoing.insert(log, Outgoing { index: self.introduced.len() as u32, context });
             self.introduced.push(log);
         }
-        raise(&mut self.passed, log, entry.header.seq);
+        self.pass(entry);
+    }
+
+    /// Packs an agreement for a peer that has another history of its log: the peer will ask for the one that counts.
+    pub(crate) fn send_agreed(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        self.stopped.remove(&entry.header.log);
+        let passed = self.passed(&entry.header.log);
+        self.pack(entry, out);
+        self.passed.insert(entry.header.log, passed);
+    }
+
+    /// Notes that an entry passed. An agreement on a checkpoint goes before that checkpoint, though it stands behind it, and
+    /// comes again in its place.
+    fn pass(&mut self, entry: &Entry) {
+        let (log, seq) = (entry.header.log, entry.header.seq);
+        if entry.header.kind != Kind::AGREED || self.passed(&log).checked_add(1) == Some(seq) {
+            raise(&mut self.passed, log, seq);
+        }
     }
 
     /// Unpacks the entries of a frame.
@@ -193,10 +323,10 @@ impl SharedSpace {
         while !packed.is_empty() {
             let index = self.take_reference(&mut packed)?;
             let (log, context) = &mut self.incoming[index];
-            let entry = context.decode(&mut packed).map_err(SessionError::Entry)?;
-            raise(&mut self.passed, *log, entry.header.seq);
+            let (log, entry) = (*log, context.decode(&mut packed).map_err(SessionError::Entry)?);
+            self.pass(&entry);
             if let Some(theirs) = &mut self.theirs {
-                theirs.advance(*log, entry.head());
+                theirs.advance(log, entry.head());
             }
             entries.push(entry);
         }
@@ -239,7 +369,9 @@ impl SharedSpace {
             .iter()
             .filter_map(|(log, head)| {
                 let index = self.incoming.iter().position(|(known, _)| known == log)?;
-                Some(AckLine { log: index as u32, seq: head.seq })
+                // Who was put out doesn't learn how far a log reaches of which it sent the beginning.
+                let most = if self.farewell { self.theirs.as_ref()?.head(log).seq } else { u64::MAX };
+                Some(AckLine { log: index as u32, seq: head.seq.min(most) })
             })
             .collect()
     }
@@ -253,17 +385,40 @@ impl SharedSpace {
                 .ok_or(SessionError::Protocol("an acknowledgement of a log that was not introduced"))?;
             // More than was sent from here is no lie: the peer may have the rest from somebody else.
             raise(&mut self.passed, log, line.seq);
-            raise(&mut self.acked, log, line.seq.min(self.mine.head(&log).seq));
+            if raise(&mut self.acked, log, line.seq.min(self.mine.head(&log).seq)) {
+                self.acked_news.insert(log);
+            }
         }
         Ok(())
     }
 
-    pub(crate) fn stop(&mut self, rejection: Rejection) {
-        if rejection.forked {
-            self.stopped.insert(rejection.log, true);
-        } else {
-            self.unstored.insert(rejection.log);
+    /// The logs of which the peer is known to hold more, or less, than when this was asked last. Nothing before its heads
+    /// are known. At first that is every log of this side.
+    pub(crate) fn take_held(&mut self) -> Vec<HeldLog> {
+        if self.theirs.is_none() {
+            return Vec::new();
         }
+        let held = |log: LogId| {
+            let of = self.mine.head(&log).seq;
+            // While the two have different histories of it, how far the peer's reaches says nothing.
+            let differs = self.stopped.get(&log) == Some(&true);
+            let acked = if differs { 0 } else { self.acked.get(&log).copied().unwrap_or(0) };
+            HeldLog { log, seq: self.counts(&log, acked).min(of), of }
+        };
+        let news = self.acked_news.iter().map(|log| held(*log)).collect();
+        self.acked_news.clear();
+        news
+    }
+
+    /// Notes that something of a log could not be stored; whether that is news of a fork.
+    pub(crate) fn stop(&mut self, rejection: Rejection) -> bool {
+        if rejection.forked {
+            self.acked_news.insert(rejection.log);
+            return self.forks.end(&rejection.log).is_none()
+                && self.stopped.insert(rejection.log, true).is_none();
+        }
+        self.unstored.insert(rejection.log);
+        false
     }
 
     /// Whether there are logs that could not be stored before.
@@ -279,6 +434,7 @@ impl SharedSpace {
 
     /// Goes back to where the peer wants logs again.
     pub(crate) fn go_back(&mut self, lines: &[AgainLine]) {
+        self.dry = false;
         for line in lines {
             if let Some(passed) = self.passed.get_mut(&line.log) {
                 *passed = (*passed).min(line.from.saturating_sub(1));
@@ -288,7 +444,8 @@ impl SharedSpace {
 
     pub(crate) fn view(&self) -> PeerView {
         // A peer can claim any place: the sum must not overflow.
-        let ahead = |(log, head): (&LogId, &Head)| head.seq.saturating_sub(self.mine.head(log).seq);
+        let ahead =
+            |(log, head): (&LogId, &Head)| self.counts(log, head.seq).saturating_sub(self.mine.head(log).seq);
         let missing_here =
             self.theirs.as_ref().map_or(0, |theirs| theirs.0.iter().map(ahead).fold(0, u64::saturating_add));
         let missing_there = if self.theirs.is_some() {
@@ -306,13 +463,17 @@ impl SharedSpace {
             heads_known: self.theirs.is_some(),
             refused: self.refused,
             forked_logs: self.stopped.values().filter(|forked| **forked).count() as u64,
+            farewell: self.farewell,
         }
     }
 }
 
-fn raise(map: &mut BTreeMap<LogId, u64>, log: LogId, seq: u64) {
+/// Whether that is more than it was.
+fn raise(map: &mut BTreeMap<LogId, u64>, log: LogId, seq: u64) -> bool {
     let slot = map.entry(log).or_insert(0);
+    let is_more = seq > *slot;
     *slot = (*slot).max(seq);
+    is_more
 }
 
 fn put_reference(out: &mut Vec<u8>, mut n: u32) {

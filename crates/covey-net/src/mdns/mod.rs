@@ -17,13 +17,14 @@ mod record;
 mod roster;
 mod task;
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use covey_types::DeviceId;
 use mdns_sd::ServiceDaemon;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use record::{Announcement, Found};
+use roster::Pace;
 use task::Task;
 
 /// The service type of Covey nodes.
@@ -54,11 +55,14 @@ pub(crate) struct Mdns {
 
 impl Mdns {
     /// Starts browsing and announcing.
-    pub(crate) fn start(about: Announcement) -> Result<(Self, mpsc::Receiver<MdnsEvent>), mdns_sd::Error> {
+    pub(crate) fn start(
+        about: Announcement,
+        announce_every: Duration,
+    ) -> Result<(Self, mpsc::Receiver<MdnsEvent>), mdns_sd::Error> {
         let (commands, command_receiver) = mpsc::channel(QUEUE);
         let (events, event_receiver) = mpsc::channel(QUEUE);
         let daemon = ServiceDaemon::new()?;
-        let task = Task::new(daemon, about, events)?;
+        let task = Task::new(daemon, about, Pace::announcing_every(announce_every), events)?;
         tokio::spawn(task.run(command_receiver));
         Ok((Self { commands }, event_receiver))
     }

@@ -1,7 +1,7 @@
 //! Who has been heard on the LAN, and since when no more. Pure: the time comes in as an argument.
 //!
 //! The records of multicast DNS live for 120 s and more, which is long for a node that has vanished. Nodes
-//! announce themselves every [`ANNOUNCE_EVERY`]; here it is kept when each was last heard, and one that has
+//! announce themselves at a set [`Pace`]; here it is kept when each was last heard, and one that has
 //! missed three is dropped. Shortly before that it is asked once more, so that a node whose announcements
 //! got lost, or that makes none, can answer for itself.
 
@@ -18,12 +18,25 @@ use crate::{
     interfaces::socket_address,
 };
 
-/// How often a node announces itself.
-pub(crate) const ANNOUNCE_EVERY: Duration = Duration::from_secs(30);
-/// A peer that was not heard for this long is asked whether it is there.
-const ASK_AFTER: Duration = Duration::from_secs(80);
-/// A peer that is asked has this long to answer before it is dropped (RFC 6762 §10.4).
-pub(crate) const VERIFY_WITHIN: Duration = Duration::from_secs(10);
+/// When nodes speak, and for how long they may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How often a node announces itself.
+    pub(crate) announce_every: Duration,
+    /// A peer that was not heard for this long is asked whether it is there.
+    ask_after: Duration,
+    /// A peer that is asked has this long to answer before it is dropped (RFC 6762 §10.4 names 10 s, which it is
+    /// at the usual pace).
+    pub(crate) verify_within: Duration,
+}
+
+impl Pace {
+    /// A peer that has missed three announcements has been asked and is dropped.
+    pub(crate) fn announcing_every(announce_every: Duration) -> Self {
+        Self { announce_every, ask_after: announce_every * 8 / 3, verify_within: announce_every / 3 }
+    }
+}
+
 /// A peer known from a one-shot answer alone is forgotten after that answer's longest life (RFC 6762
 /// §6.7), unless browsing has found it too by then.
 const PROVISIONAL: Duration = Duration::from_secs(10);
@@ -51,7 +64,7 @@ struct Known {
 /// What is to be done about a peer whose time is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Ask the instance with this name whether it is there, and drop it after [`VERIFY_WITHIN`] if not.
+    /// Ask the instance with this name whether it is there, and drop it after [`Pace::verify_within`] if not.
     Ask(String),
     /// It is gone.
     Gone(DeviceId),
@@ -61,12 +74,13 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Roster {
     me: DeviceId,
+    ask_after: Duration,
     known: HashMap<DeviceId, Known>,
 }
 
 impl Roster {
-    pub(crate) fn new(me: DeviceId) -> Self {
-        Self { me, known: HashMap::new() }
+    pub(crate) fn new(me: DeviceId, pace: Pace) -> Self {
+        Self { me, ask_after: pace.ask_after, known: HashMap::new() }
     }
 
     /// What browsing says of a peer; an event if that is news.
@@ -82,7 +96,7 @@ impl Roster {
             {
                 *vouched
             }
-            _ => Vouched::ByBrowsing(now + ASK_AFTER),
+            _ => Vouched::ByBrowsing(now + self.ask_after),
         };
         self.learn(found, vouched)
     }
@@ -156,7 +170,7 @@ impl Roster {
                 }
                 Vouched::ByBrowsing(until) if *until <= now => {
                     asked += 1;
-                    *until = now + ASK_AFTER;
+                    *until = now + self.ask_after;
                     due.push(Due::Ask(known.found.fullname.clone()));
                 }
                 _ => {}
@@ -169,9 +183,14 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ANNOUNCE_EVERY;
 
     const ME: DeviceId = DeviceId([0; 32]);
     const S: Duration = Duration::from_secs(1);
+
+    fn usual() -> Pace {
+        Pace::announcing_every(ANNOUNCE_EVERY)
+    }
 
     fn found(device: u8, number: u64) -> Found {
         Found {
@@ -190,12 +209,12 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_silent_is_asked_in_time_to_be_dropped_after_three_announcements() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         assert!(matches!(roster.browsed(found(1, 1), start), Some(MdnsEvent::Found(_))));
         assert_eq!(roster.next_due(), Some(start + 80 * S));
         assert_eq!(roster.due(start + 79 * S), []);
         assert_eq!(roster.due(start + 80 * S), asked(1));
-        assert_eq!(ASK_AFTER + VERIFY_WITHIN, 3 * ANNOUNCE_EVERY);
+        assert_eq!(usual().verify_within, 10 * S);
         // The daemon reports what came of it, by a name in small letters.
         let gone = roster.forget_named("node1._covey._udp.local.");
         assert!(matches!(gone, Some(MdnsEvent::Gone(device)) if device == DeviceId([1; 32])));
@@ -204,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_announces_itself_is_never_asked() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         for number in 0..100u32 {
             let now = start + number * ANNOUNCE_EVERY;
             assert_eq!(roster.due(now), []);
@@ -214,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_no_sign_of_life() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         roster.browsed(found(1, 7), start);
         let mut fewer = found(1, 7);
         fewer.addrs.push("/ip4/10.0.0.9/udp/1/quic-v1".parse().unwrap());
@@ -227,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_one_shot_answer_is_believed_for_ten_seconds_unless_browsing_says_the_same() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         assert!(roster.answered(found(1, 1), start).is_some());
         assert!(roster.answered(found(2, 1), start).is_some());
         assert!(roster.browsed(found(2, 1), start + S).is_none());
@@ -238,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_goodbye_takes_effect_at_once() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         roster.browsed(found(1, 1), start);
         let bye = Found { leaving: true, ..found(1, 1) };
         assert!(roster.answered(bye.clone(), start).is_none());
@@ -248,7 +267,7 @@ mod tests {
 
     #[test]
     fn made_up_peers_do_not_make_us_ask_for_all_of_them_at_once() {
-        let (mut roster, start) = (Roster::new(ME), Instant::now());
+        let (mut roster, start) = (Roster::new(ME, usual()), Instant::now());
         for device in 1..=100 {
             roster.browsed(found(device, 1), start);
         }

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     Command, MdnsEvent, QUEUE, SERVICE,
     record::{Announcement, Found},
-    roster::{ANNOUNCE_EVERY, Due, Roster, VERIFY_WITHIN},
+    roster::{Due, Pace, Roster},
 };
 use crate::first_look;
 
@@ -29,6 +29,7 @@ pub(super) struct Task {
     daemon: ServiceDaemon,
     browse: Receiver<ServiceEvent>,
     about: Announcement,
+    pace: Pace,
     ips: Arc<RwLock<HashSet<IpAddr>>>,
     events: mpsc::Sender<MdnsEvent>,
     looks: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
@@ -44,6 +45,7 @@ impl Task {
     pub(super) fn new(
         daemon: ServiceDaemon,
         about: Announcement,
+        pace: Pace,
         events: mpsc::Sender<MdnsEvent>,
     ) -> Result<Self, mdns_sd::Error> {
         let ips = Arc::new(RwLock::new(about.ips.clone()));
@@ -57,17 +59,18 @@ impl Task {
         // Browse first: whoever announces itself while we come up is heard.
         let browse = daemon.browse(SERVICE)?;
         daemon.register(about.service(false)?)?;
-        let (roster, now) = (Roster::new(about.device), Instant::now());
+        let (roster, now) = (Roster::new(about.device, pace), Instant::now());
         let mut task = Self {
             daemon,
             browse,
             about,
+            pace,
             ips,
             events,
             looks: mpsc::channel(QUEUE),
             roster,
             repeat_at: Some(now + REPEAT_AFTER),
-            announce_at: now + ANNOUNCE_EVERY,
+            announce_at: now + pace.announce_every,
             warned: false,
         };
         let ips = task.about.ips.clone();
@@ -130,7 +133,7 @@ impl Task {
     /// Announces us, in a way that can be told from the time before.
     fn announce(&mut self) {
         self.about.number += 1;
-        self.announce_at = Instant::now() + ANNOUNCE_EVERY;
+        self.announce_at = Instant::now() + self.pace.announce_every;
         self.register(false);
     }
 
@@ -143,7 +146,7 @@ impl Task {
 
     /// Asks an instance whether it is there; the browsing reports it gone if it is silent.
     fn verify(&self, fullname: String) {
-        if let Err(error) = self.daemon.verify(fullname, VERIFY_WITHIN) {
+        if let Err(error) = self.daemon.verify(fullname, self.pace.verify_within) {
             tracing::debug!(%error, "a silent peer could not be asked now");
         }
     }

@@ -39,6 +39,17 @@ impl Session {
                 self.update(space, |shared| shared.go_back(&lines));
                 Ok(())
             }
+            Frame::Forks { space, lines } => self.hear_of_forks(space, &lines),
+            Frame::Prove { space, log } => self.take_question(space, log),
+            Frame::Evidence { space, evidence } => {
+                let evidence = evidence.to_vec();
+                self.judge(space, payload.len(), |space, bytes| Output::Evidence { space, evidence, bytes })
+            }
+            Frame::Compare { space, log, points } => self.take_points(space, log, points),
+            Frame::Branch { space, header, signature } => {
+                let branch = |space, bytes| Output::Branch { space, header, signature, bytes };
+                self.judge(space, payload.len(), branch)
+            }
             Frame::Close(reason) => {
                 self.closed = true;
                 self.outputs.push_back(Output::Closed(reason));
@@ -92,8 +103,8 @@ impl Session {
         let Some(shared) = self.spaces.get_mut(&space) else { return Ok(()) };
         let heads = lines.iter().map(|line| (line.log, line.head)).collect();
         self.outputs.push_back(Output::Theirs { space, heads });
-        for (log, mine, theirs) in shared.take_heads(lines)? {
-            self.outputs.push_back(Output::Forked { space, log, mine, theirs });
+        for log in shared.take_heads(lines)? {
+            self.search(space, log);
         }
         self.outputs.push_back(Output::Changed(space));
         Ok(())
@@ -116,6 +127,10 @@ impl Session {
             return Ok(());
         };
         let entries = shared.unpack(packed)?;
+        if entries.is_empty() {
+            // Two bytes would cost a transaction here.
+            return Err(SessionError::Protocol("it sent a frame of entries without any"));
+        }
         self.outputs.push_back(Output::Ingest { space, entries, bytes: bytes as u32 });
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use covey_log::{Entry, EntryError};
-use covey_types::{Head, Heads, LogId, SpaceId, wire::DecodeError};
+use covey_log::{Compared, Entry, EntryError, ForkLine};
+use covey_types::{Head, Heads, LogId, Signature, SpaceId, wire::DecodeError};
 
 use super::{ACK_TIMEOUT, GREETING_TIMEOUT};
 use crate::{
@@ -21,6 +21,8 @@ pub struct SessionConfig {
     pub nonce: [u8; 32],
     /// Program and version.
     pub agent: String,
+    /// The wall clock, milliseconds since 1970: shown to the peer, and used for nothing here.
+    pub clock_ms: u64,
 }
 
 /// What happens to a session.
@@ -47,6 +49,14 @@ pub enum Input {
     Again(SpaceId),
     /// A matched space is not shared with this peer.
     Refuse(SpaceId),
+    /// As [`Input::Refuse`], for a peer that was put out and may not have heard of it: it's sent what it takes to know
+    /// that, and nothing after.
+    Farewell {
+        /// Which.
+        space: SpaceId,
+        /// How far the logs are sent at most, and said to reach.
+        heads: Heads,
+    },
     /// The entries that [`Output::Load`] asked for, in causal order; fewer, or none, if there are no more.
     Loaded {
         /// Which space.
@@ -78,6 +88,33 @@ pub enum Input {
         space: SpaceId,
         /// The logs that moved.
         heads: Vec<(LogId, Head)>,
+    },
+    /// Logs are known to have two histories: from which place on they don't count, and what is known of that. Also logs
+    /// that are shorter now than they were.
+    Frozen {
+        /// Which space.
+        space: SpaceId,
+        /// What is known.
+        lines: Vec<ForkLine>,
+        /// How far logs reach now that reached further before.
+        heads: Vec<(LogId, Head)>,
+    },
+    /// What [`Output::Prove`] asked for, as in `covey_log::fork`; nothing, if there is none.
+    Evidence {
+        /// Which space.
+        space: SpaceId,
+        /// The evidence.
+        evidence: Option<Vec<u8>>,
+    },
+    /// What came of comparing a log's histories: an answer to [`Output::Forked`] or [`Output::Compare`], or the first step of
+    /// a search that the driver begins.
+    Compared {
+        /// Which space.
+        space: SpaceId,
+        /// Which log.
+        log: LogId,
+        /// What is to be told.
+        answer: Compared,
     },
     /// Time has passed.
     Tick,
@@ -121,16 +158,49 @@ pub enum Output {
     },
     /// How the space stands with this peer has changed: see [`Session::view`].
     Changed(SpaceId),
-    /// Both sides hold different entries for one place: the author has forked its log.
+    /// Both sides hold different entries for one place: the author has forked its log. Answer with
+    /// [`Input::Compared`], which begins the search for the place where the histories part.
     Forked {
         /// Which space.
         space: SpaceId,
         /// Which log.
         log: LogId,
-        /// What is here.
-        mine: Head,
-        /// What is there.
-        theirs: Head,
+    },
+    /// The peer tells what it has at some places of a log with two histories. Answer with [`Input::Compared`].
+    Compare {
+        /// Which space.
+        space: SpaceId,
+        /// Which log.
+        log: LogId,
+        /// What it has, from lower places to higher ones.
+        points: Vec<Head>,
+    },
+    /// The header of the first entry that differs, as the peer has it. To be checked; answer with [`Input::Ingested`].
+    Branch {
+        /// Which space.
+        space: SpaceId,
+        /// The header's bytes.
+        header: Vec<u8>,
+        /// Its signature.
+        signature: Signature,
+        /// To be handed back.
+        bytes: u32,
+    },
+    /// The peer lacks the evidence for a log. Answer with [`Input::Evidence`].
+    Prove {
+        /// Which space.
+        space: SpaceId,
+        /// Which log.
+        log: LogId,
+    },
+    /// What the peer knows of a log with two histories. To be checked; answer with [`Input::Ingested`].
+    Evidence {
+        /// Which space.
+        space: SpaceId,
+        /// As in `covey_log::fork`.
+        evidence: Vec<u8>,
+        /// To be handed back.
+        bytes: u32,
     },
     /// The peer ended the session.
     Closed(CloseReason),

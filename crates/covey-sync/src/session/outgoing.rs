@@ -23,9 +23,14 @@ impl Session {
             return self.owed.ack(space, Vec::new(), bytes.into());
         };
         durable.iter().for_each(|(log, head)| shared.advance(*log, *head));
-        rejected.iter().for_each(|rejection| shared.stop(*rejection));
+        let forked: Vec<LogId> = rejected
+            .iter()
+            .filter(|rejection| shared.stop(**rejection))
+            .map(|rejection| rejection.log)
+            .collect();
         let lines = shared.ack_lines(durable);
         self.owed.ack(space, lines, bytes.into());
+        forked.into_iter().for_each(|log| self.search(space, log));
         self.outputs.push_back(Output::Changed(space));
     }
 
@@ -34,7 +39,8 @@ impl Session {
         let room = self.room();
         let Some(shared) = self.spaces.get_mut(&space) else { return };
         let fits = entry.body.len() < room;
-        let next = self.loading != Some(space) && shared.lacks_next(entry);
+        let is_loading = self.loading.as_ref().is_some_and(|(loading, _)| *loading == space);
+        let next = !is_loading && shared.lacks_next(entry);
         shared.advance(entry.header.log, entry.head());
         if next && fits {
             let mut packed = Vec::with_capacity(entry.body.len() + 128);
@@ -45,12 +51,13 @@ impl Session {
     }
 
     pub(super) fn send_loaded(&mut self, space: SpaceId, entries: &[Entry], now: Duration) {
-        self.loading = None;
+        let asked = self.loading.take().map(|(_, wants)| wants).unwrap_or_default();
         let Some(shared) = self.spaces.get_mut(&space) else { return };
         let mut frames = Vec::new();
         let mut packed = Vec::new();
         for entry in entries {
-            if !shared.lacks_next(entry) {
+            let from = asked.get(&entry.header.log).copied().unwrap_or(u64::MAX);
+            if !shared.lacks_loaded(entry, from) {
                 continue; // it came from the peer meanwhile
             }
             if !packed.is_empty() && packed.len() + entry.body.len() > BATCH_BYTES {
@@ -60,6 +67,9 @@ impl Session {
         }
         if !packed.is_empty() {
             frames.push(packed);
+        }
+        if frames.is_empty() {
+            shared.gave_nothing(&asked);
         }
         for packed in frames {
             self.send_entries(space, &packed, now);
@@ -100,7 +110,7 @@ impl Session {
             .min_by_key(turn);
         if let Some(space) = next {
             let wants = self.spaces.get(&space).map(SharedSpace::backlog).unwrap_or_default();
-            self.loading = Some(space);
+            self.loading = Some((space, wants.iter().copied().collect()));
             self.last_loaded = Some(space);
             let max_bytes = self.room().clamp(1, BATCH_BYTES);
             self.outputs.push_back(Output::Load { space, wants, max_bytes });
@@ -111,6 +121,9 @@ impl Session {
     /// when the stream takes a frame. What isn't fetched adds up, so that a peer that doesn't read costs no memory; nor
     /// can it send more than the window, since its credit is here.
     pub fn poll_owed(&mut self) -> Option<Vec<u8>> {
+        if let Some(frame) = self.poll_forks() {
+            return Some(frame);
+        }
         while !self.closed {
             let (space, due) = self.owed.pop()?;
             let place = self.my_place(space);

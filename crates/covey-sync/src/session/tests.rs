@@ -1,11 +1,13 @@
 //! Two or three sessions over model stores: they converge whatever the order of events, stay within their windows,
 //! and give nothing to a stranger.
 
+mod forks;
+mod held;
 mod hostile;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use covey_log::{Draft, Entry, Kind};
+use covey_log::{ChainError, Draft, Entry, Evidence, ForkProof, Kind, SignedHeader};
 use covey_types::{DeviceSecret, EntryHash, EpochId, Head, Hlc, Incarnation, LogId, SecretBytes};
 use proptest::prelude::*;
 
@@ -38,8 +40,10 @@ impl Store {
     }
 
     fn load(&self, wants: &[(LogId, u64)], max_bytes: usize) -> Vec<Entry> {
-        let mut all: Vec<&Entry> =
-            wants.iter().flat_map(|(log, from)| self.logs[log].iter().skip(*from as usize - 1)).collect();
+        let mut all: Vec<&Entry> = wants
+            .iter()
+            .flat_map(|(log, from)| self.logs.get(log).into_iter().flatten().skip(*from as usize - 1))
+            .collect();
         all.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
         let mut size = 0;
         let fits = |entry: &&&Entry| {
@@ -84,13 +88,16 @@ struct End {
     /// A device whose entries can't be stored yet.
     unknown: Option<covey_types::DeviceId>,
     refuses: bool,
+    /// How much is told all the same to a peer that is refused.
+    farewell: Option<Heads>,
     matched: bool,
     forks: u32,
+    evidence: BTreeMap<LogId, Evidence>,
 }
 
 impl End {
     fn new(n: u8, store: Store, offers: Vec<Offer>) -> Self {
-        let config = SessionConfig { window_bytes: 0, nonce: [n; 32], agent: "test".into() };
+        let config = SessionConfig { window_bytes: 0, nonce: [n; 32], agent: "test".into(), clock_ms: 0 };
         Self {
             session: Session::new(config, NOW),
             store,
@@ -101,8 +108,10 @@ impl End {
             may_send: true,
             unknown: None,
             refuses: false,
+            farewell: None,
             matched: false,
             forks: 0,
+            evidence: BTreeMap::new(),
         }
     }
 
@@ -116,7 +125,10 @@ impl End {
                 return Some(());
             }
             Output::Greeted(_) => Input::Offer(self.offers.clone()),
-            Output::Matched(space) if self.refuses => Input::Refuse(space),
+            Output::Matched(space) if self.refuses => match self.farewell.clone() {
+                Some(heads) => Input::Farewell { space, heads },
+                None => Input::Refuse(space),
+            },
             Output::Matched(space) => {
                 self.matched = true;
                 Input::Open { space, heads: self.store.heads(), may_send: self.may_send }
@@ -125,14 +137,52 @@ impl End {
                 Input::Loaded { space, entries: self.store.load(&wants, max_bytes) }
             }
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
-            Output::Forked { .. } => {
+            Output::Forked { space, log } => {
                 self.forks += 1;
-                return Some(());
+                Input::Compared { space, log, answer: self.store.points(log) }
+            }
+            Output::Compare { space, log, points } => {
+                Input::Compared { space, log, answer: self.store.compare(log, &points) }
+            }
+            Output::Branch { space, header, signature, bytes } => {
+                self.part(SignedHeader::verified(&header, signature).unwrap());
+                Input::Ingested { space, durable: vec![], rejected: vec![], bytes }
+            }
+            Output::Prove { space, log } => {
+                Input::Evidence { space, evidence: self.evidence.get(&log).map(Evidence::encode) }
+            }
+            Output::Evidence { space, evidence, bytes } => {
+                let evidence = Evidence::verified(space, &evidence).unwrap();
+                self.learn(evidence);
+                Input::Ingested { space, durable: vec![], rejected: vec![], bytes }
             }
             Output::Changed(_) | Output::Theirs { .. } | Output::Closed(_) => return Some(()),
         };
         self.todo.push_back(input);
         Some(())
+    }
+
+    /// Two headers for one place prove a fork.
+    fn part(&mut self, theirs: SignedHeader) {
+        let at = theirs.header.seq as usize - 1;
+        let mine = self.store.logs.get(&theirs.header.log).and_then(|log| log.get(at)).cloned();
+        if let Some(Ok(proof)) = mine.map(|mine| ForkProof::of(SPACE, (&mine).into(), theirs)) {
+            self.learn(Evidence::new(proof));
+        }
+    }
+
+    /// Takes in what is known of a fork, as a node does.
+    fn learn(&mut self, evidence: Evidence) {
+        let log = evidence.log();
+        let merged = match self.evidence.remove(&log) {
+            Some(known) => known.merge(evidence),
+            None => evidence,
+        };
+        let line = merged.line();
+        self.evidence.insert(log, merged);
+        self.store.shorten(log, line.from - 1);
+        let heads = vec![(log, self.store.heads().head(&log))];
+        self.todo.push_back(Input::Frozen { space: SPACE, lines: vec![line], heads });
     }
 
     fn ingest(&mut self, space: SpaceId, entries: Vec<Entry>, bytes: u32) -> Input {
@@ -141,8 +191,13 @@ impl End {
         for entry in entries {
             entry.verify().unwrap();
             let log = entry.header.log;
+            let end = self.evidence.get(&log).map(|evidence| evidence.from() - 1);
+            if end.is_some_and(|end| entry.header.seq > end) {
+                continue;
+            }
+            let forked = self.store.parts_from(&entry);
             if self.unknown == Some(log.device) || !self.store.append(entry) {
-                rejected.push(Rejection { log, forked: false });
+                rejected.push(Rejection { log, forked });
             }
             durable.insert(log, self.store.heads().head(&log));
         }
@@ -294,6 +349,43 @@ fn a_refused_space_passes_nothing_and_is_shown_as_refused() {
 }
 
 #[test]
+fn who_was_put_out_is_told_up_to_that_entry_and_nothing_that_came_after() {
+    let writer = secret(3);
+    let mut all = filled(&writer, 3, 100);
+    let removal = all.heads();
+    for _ in 0..4 {
+        write(&writer, &mut all, 100);
+    }
+    let theirs = filled(&secret(4), 5, 100);
+    let mut pair = Pair::new(all, theirs);
+    pair.a.refuses = true;
+    pair.a.farewell = Some(removal.clone());
+    pair.run();
+    pair.a.write(&writer, 100);
+    let heads = pair.a.store.heads().0.into_iter().collect();
+    pair.a.todo.push_back(Input::Heads { space: SPACE, heads });
+    pair.run();
+    let log = LogId { device: writer.id(), incarnation: Incarnation(1) };
+    assert_eq!(pair.b.store.heads().head(&log), removal.head(&log), "this far and no further");
+    assert_eq!(pair.a.store.logs.len(), 1, "and nothing was taken");
+    let (here, there) = (pair.a.session.view(SPACE).unwrap(), pair.b.session.view(SPACE).unwrap());
+    assert!(here.farewell && here.is_over() && there.refused && there.is_over(), "{here:?} {there:?}");
+}
+
+#[test]
+fn two_who_put_each_other_out_hear_of_it_from_each_other() {
+    let (one, two) = (secret(3), secret(4));
+    let mut pair = Pair::new(filled(&one, 3, 100), filled(&two, 5, 100));
+    for end in [&mut pair.a, &mut pair.b] {
+        end.refuses = true;
+        end.farewell = Some(end.store.heads());
+    }
+    pair.run();
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+    assert_eq!(pair.a.store.logs.len(), 2);
+}
+
+#[test]
 fn a_space_that_is_joined_later_is_found_in_the_same_session() {
     let mut pair = Pair::new(filled(&secret(1), 10, 50), Store::default());
     let offers = std::mem::take(&mut pair.b.offers);
@@ -312,7 +404,8 @@ fn two_forks_of_equal_length_do_not_look_in_sync() {
     let mut pair = Pair::new(mine, theirs);
     pair.run();
     assert_eq!((pair.a.forks, pair.b.forks), (1, 1));
-    assert_eq!(pair.a.session.view(SPACE).unwrap().forked_logs, 1);
+    assert_eq!((pair.a.evidence.len(), pair.b.evidence.len()), (1, 1), "both know the proof");
+    assert_eq!(pair.a.session.view(SPACE).unwrap().forked_logs, 0, "and there's nothing left to find out");
 }
 
 impl Pair {

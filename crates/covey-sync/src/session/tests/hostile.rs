@@ -30,8 +30,15 @@ fn what_is_not_shared_cannot_be_asked_for() {
 #[test]
 fn a_peer_of_another_version_is_named_with_its_versions() {
     let mut session = Pair::new(Store::default(), Store::default()).a.session;
-    let hello =
-        Hello { oldest: 5, newest: 6, capabilities: 0, window: 1 << 24, nonce: [0; 32], agent: "x".into() };
+    let hello = Hello {
+        oldest: 5,
+        newest: 6,
+        capabilities: 0,
+        window: 1 << 24,
+        nonce: [0; 32],
+        agent: "x".into(),
+        clock_ms: 0,
+    };
     let err = session.handle(Input::Frame(Frame::Hello(hello).encode()), NOW).unwrap_err();
     assert_eq!(err, SessionError::Version { theirs_oldest: 5, theirs_newest: 6 });
     assert!(!err.is_misbehaviour());
@@ -51,6 +58,16 @@ fn a_silent_peer_and_a_stalled_peer_are_given_up() {
     let due = pair.a.session.poll_timeout().unwrap();
     pair.a.session.handle(Input::Tick, due / 2).unwrap();
     assert_eq!(pair.a.session.handle(Input::Tick, due), Err(SessionError::Stalled));
+}
+
+#[test]
+fn a_frame_of_entries_without_any_is_refused_and_nothing_is_to_be_stored_for_it() {
+    let mut pair = Pair::new(Store::default(), filled(&secret(2), 1, 50));
+    pair.run_until_matched();
+    let payload = Frame::Entries { space: 0, packed: &[] }.encode();
+    let err = pair.a.session.handle(Input::Frame(payload), NOW).unwrap_err();
+    assert!(err.is_misbehaviour(), "{err}");
+    assert!(!matches!(pair.a.session.poll_output(), Some(Output::Ingest { .. })));
 }
 
 #[test]
@@ -105,8 +122,15 @@ fn a_peer_that_never_reads_makes_no_answers_pile_up_and_gets_the_right_one_when_
 #[test]
 fn no_more_is_sent_unacknowledged_than_the_own_window_whatever_the_peer_grants() {
     let mut pair = Pair::new(filled(&secret(1), 40, 1 << 20), Store::default());
-    let hello =
-        Hello { oldest: 1, newest: 1, capabilities: 0, window: u32::MAX, nonce: [0; 32], agent: "x".into() };
+    let hello = Hello {
+        oldest: 1,
+        newest: 1,
+        capabilities: 0,
+        window: u32::MAX,
+        nonce: [0; 32],
+        agent: "x".into(),
+        clock_ms: 0,
+    };
     let frames =
         [Frame::Hello(hello), Frame::Offer(vec![[2; 16]]), Frame::Heads { space: 0, heads: Vec::new() }];
     pair.a.inbox.extend(frames.iter().map(Frame::encode));
@@ -135,8 +159,15 @@ fn a_long_frame_is_refused_until_a_common_space_is_shown() {
     // A match is enough: the peer may tell its heads before this side has read its own.
     let mut pair = Pair::new(Store::default(), Store::default());
     pair.a.session.handle(Input::Offer(pair.a.offers.clone()), NOW).unwrap();
-    let hello =
-        Hello { oldest: 1, newest: 1, capabilities: 0, window: 8 << 20, nonce: [0; 32], agent: "x".into() };
+    let hello = Hello {
+        oldest: 1,
+        newest: 1,
+        capabilities: 0,
+        window: 8 << 20,
+        nonce: [0; 32],
+        agent: "x".into(),
+        clock_ms: 0,
+    };
     for payload in [Frame::Hello(hello).encode(), Frame::Offer(vec![[2; 16]]).encode(), heads(2000)] {
         pair.a.session.handle(Input::Frame(payload), NOW).unwrap();
     }

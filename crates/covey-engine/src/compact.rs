@@ -1,0 +1,203 @@
+//! Compaction: what a log says that was superseded is dropped.
+//!
+//! A log is compacted by its author's *checkpoint*: an entry that begins it, and parts that say once more, with the
+//! places, times and deps they came with, all of the log's operations before it that still count. Where the log's
+//! entries are, a checkpoint changes nothing: each device compares it with them and says, in its own log, that it has
+//! found it true. Once all have, whose word counts, its author puts their words into one more entry, the *agreement*. From
+//! that on the log has a *base*, and what it said up to there is what the checkpoint's parts say: on every replica that
+//! knows of the agreement, for good, and whether it has dropped the entries yet or not.
+//! `docs/protocol/compaction.md` gives the rules and why they are enough.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `words` | what a log says: its checkpoint's words, then its entries |
+//! | `plan` | what is to be done, found out on a snapshot, beside whoever writes |
+//! | `compare` | what of a log still counts, and whether a checkpoint says so |
+//! | `roll` | whose word is needed |
+//! | `agreement` | the entry that holds everybody's words |
+//! | `carry_out` | and done, a small piece in one transaction |
+//! | `rebase` | what a log says becomes what its checkpoint says |
+//! | `enter` | logs that are taken in from a checkpoint on |
+//! | `histories` | logs with two histories, of which all have agreed to one |
+
+mod agreement;
+mod carry_out;
+mod compare;
+mod enter;
+mod histories;
+mod plan;
+mod rebase;
+mod roll;
+pub(crate) mod words;
+
+use covey_log::Entry;
+use covey_records::Part;
+use covey_store::{LogKey, StoreError};
+use covey_types::{DeviceId, Head, LogId, limits::MAX_LOGS_PER_SPACE, wire};
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    agreement::Seen,
+    carry_out::Compacted,
+    plan::{Learned, Limits, Planner, Step},
+    roll::Waiting,
+};
+pub(crate) use self::{
+    agreement::{Agreement, Claim},
+    histories::own_agreement,
+};
+use crate::{Rows, RowsMut, load::corrupt};
+
+/// A device that wrote nothing for so long isn't waited for, unless it may put others out; nor is one that was put out and
+/// wrote nothing since. Milliseconds: 30 days.
+pub const ABSENT_AFTER_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Longest stored state: one word for each device that has a log.
+const MAX_STATE_BYTES: usize = 512 + 64 * MAX_FORMER + 96 * MAX_LOGS_PER_SPACE;
+
+/// Bases that a log may have had before what they left out was looked at: a log isn't entered further on before that.
+const MAX_FORMER: usize = 4;
+
+/// How far a log is compacted here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct LogState {
+    /// Of this description.
+    version: u8,
+    /// What stands at places up to this one is said by the checkpoint that begins right after it. 0: nothing is dropped.
+    pub(crate) base: u64,
+    /// The last entry of that checkpoint; 0 while it has not come.
+    pub(crate) base_end: u64,
+    /// Up to where the rows are gone.
+    pub(crate) dropped: u64,
+    /// What it was before, as long as nobody has looked at what that leaves out.
+    former: Vec<Former>,
+    /// The last agreement on a checkpoint. There is one for every base.
+    pub(crate) agreed: Option<Agreement>,
+    /// The newest checkpoint after the base.
+    pub(crate) open: Option<Checkpoint>,
+    /// Which checkpoint each device found true last, by its last entry.
+    pub(crate) seen: Vec<(DeviceId, Head)>,
+}
+
+/// What a log said before it got its base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Former {
+    /// The base then.
+    base: u64,
+    /// The end of its checkpoint.
+    base_end: u64,
+    /// Entries behind it up to here were here.
+    upto: u64,
+    /// The log was entered further on, so that these entries may not be of the same history.
+    entered: bool,
+}
+
+/// A checkpoint that nothing was dropped for yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// The place of the entry that begins it.
+    pub(crate) begin: u64,
+    /// At its author: up to where its words are written.
+    pub(crate) built: u64,
+    /// Its last entry; `None` while it has not come.
+    pub(crate) last: Option<Head>,
+}
+
+impl LogState {
+    /// The state of a log.
+    pub(crate) fn load(rows: &(impl Rows + ?Sized), log: LogKey) -> Result<Self, StoreError> {
+        let Some(bytes) = rows.meta(&name(log))? else { return Ok(Self::default()) };
+        wire::decode("how far a log is compacted", &bytes, MAX_STATE_BYTES)
+            .map_err(|err| corrupt("read how far a log is compacted", &err))
+    }
+
+    pub(crate) fn save(&self, rows: &mut (impl RowsMut + ?Sized), log: LogKey) -> Result<(), StoreError> {
+        rows.set_meta(&name(log), &wire::encode(self))
+    }
+
+    /// Whether this device has found the newest checkpoint true; its author always has.
+    pub(crate) fn is_agreed(&self, device: DeviceId, log: LogId) -> bool {
+        device == log.device || self.has_seen(device)
+    }
+
+    /// Whether rows are still there whose place the checkpoint has taken, all of it.
+    pub(crate) const fn has_left_overs(&self) -> bool {
+        (self.dropped < self.base || !self.former.is_empty()) && self.base_end > 0
+    }
+
+    /// Whether all have agreed to a checkpoint from which the log doesn't begin yet, though it has come so far.
+    pub(crate) fn is_due(&self, head: Head) -> bool {
+        self.agreed.is_some_and(|agreed| agreed.begin.seq > self.base + 1 && head.seq >= agreed.at.seq)
+    }
+
+    /// Notes that everybody agreed to a checkpoint.
+    pub(crate) fn agree(&mut self, agreement: Agreement) {
+        if self.agreed.is_none_or(|before| before.at.seq < agreement.at.seq) {
+            self.agreed = Some(agreement);
+        }
+        self.open = self.open.filter(|open| open.begin > agreement.begin.seq);
+    }
+
+    /// The log goes on from the agreed checkpoint.
+    fn move_base(&mut self, head: u64, entered: bool) {
+        let Some(agreed) = self.agreed else { return };
+        let upto = head.min(agreed.begin.seq - 1);
+        if upto > 0 {
+            self.former.push(Former { base: self.base, base_end: self.base_end, upto, entered });
+        }
+        self.base = agreed.begin.seq - 1;
+        self.base_end = if entered { 0 } else { agreed.last.seq };
+    }
+
+    /// As it was before the log got its base, as long as that stands in the rows.
+    pub(crate) fn before(&self) -> Self {
+        match self.former.first() {
+            Some(former) => Self { base: former.base, base_end: former.base_end, ..Self::default() },
+            None => self.clone(),
+        }
+    }
+
+    /// The log ends before this place now, which no agreement stands behind that it had come to.
+    pub(crate) fn end_before(&mut self, from: u64) {
+        self.open = None;
+        if self.base_end >= from {
+            self.base_end = 0;
+        }
+    }
+
+    /// Takes note of an entry that begins a checkpoint, or of a part of one.
+    pub(crate) fn note(&mut self, entry: &Entry, part: Option<&Part<'_>>) {
+        let seq = entry.header.seq;
+        match (part, &mut self.open) {
+            (None, open) => {
+                if seq > self.base + 1 && open.is_none_or(|open| open.begin < seq) {
+                    *open = Some(Checkpoint { begin: seq, built: 0, last: None });
+                }
+            }
+            (Some(part), Some(open)) if part.is_last && part.begin == open.begin && open.last.is_none() => {
+                open.last = Some(entry.head());
+            }
+            (Some(_), _) => {}
+        }
+    }
+
+    pub(crate) fn has_seen(&self, device: DeviceId) -> bool {
+        let last = self.open.and_then(|open| open.last);
+        last.is_some_and(|last| self.seen.contains(&(device, last)))
+    }
+}
+
+fn name(log: LogKey) -> String {
+    format!("compaction/{}", log.number())
+}
+
+/// Where the first entry stands that is surely here: entries before it may have been dropped.
+///
+/// # Errors
+/// The backend's.
+pub fn first_kept(rows: &(impl Rows + ?Sized), log: LogKey) -> Result<u64, StoreError> {
+    Ok(LogState::load(rows, log)?.base + 1)
+}
+
+#[cfg(test)]
+mod tests;

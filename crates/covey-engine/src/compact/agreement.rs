@@ -1,0 +1,179 @@
+//! The agreement on a checkpoint: an entry of its log that holds everybody's words.
+//!
+//! What a device says of checkpoints stands in its own log, and may be dropped there, or fall with a history that doesn't
+//! count. So the author puts the words that were needed, as they were signed, into an entry of kind
+//! [`Kind::AGREED`] behind the checkpoint. That entry alone proves the agreement to whoever knows the membership that the
+//! checkpoint's first entry names, whenever they come, whatever became of the logs that the words stood in, and whatever
+//! became of the author since. So whether a checkpoint is agreed to is the same on every replica, and stays so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use covey_log::{Entry, Kind, SignedHeader, fork::MAX_AGREED_BYTES};
+use covey_space::Membership;
+use covey_store::LogKey;
+use covey_types::{DeviceId, EntryHash, Head, LogId, Signature, wire};
+use serde::{Deserialize, Serialize};
+
+use crate::{EngineError, Rows, RowsMut, load::corrupt};
+
+/// Longest list of words on checkpoints, bytes: twice what [`AGREED_AT_ONCE`](super::plan::AGREED_AT_ONCE) take.
+const MAX_SEEN_BYTES: usize = 4 << 10;
+
+/// Words of one agreement: the devices of all who may put others out. What is longer is not believed.
+const MAX_WORDS: usize = 1024;
+
+/// That a device has found a checkpoint true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of which log.
+    pub log: LogId,
+    /// The entry that begins the checkpoint.
+    pub begin: Head,
+    /// Its last entry.
+    pub last: Head,
+}
+
+/// The words in an entry of kind [`Kind::SEEN`].
+///
+/// # Errors
+/// Why it can't be read.
+pub(super) fn read_seen(body: &[u8]) -> Result<Vec<Seen>, String> {
+    wire::decode("a word on checkpoints", body, MAX_SEEN_BYTES).map_err(|err| err.to_string())
+}
+
+/// A checkpoint that all have found true who had to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Agreement {
+    /// The entry that says so.
+    pub(crate) at: Head,
+    /// The entry that begins the checkpoint.
+    pub(crate) begin: Head,
+    /// Its last entry.
+    pub(crate) last: Head,
+}
+
+/// An entry as it was signed: header, signature, body.
+type Signed = (Vec<u8>, Signature, Vec<u8>);
+
+/// The body of an entry of kind [`Kind::AGREED`].
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    /// The header of the entry that begins the checkpoint.
+    begin: (Vec<u8>, Signature),
+    last: Head,
+    words: Vec<Signed>,
+}
+
+/// What an entry of kind [`Kind::AGREED`] claims. All signatures in it are right.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) agreement: Agreement,
+    author: DeviceId,
+    /// The membership that the checkpoint's author knew.
+    deps: Vec<EntryHash>,
+    /// Whose words are in it.
+    said_by: BTreeSet<DeviceId>,
+}
+
+impl Claim {
+    /// Reads a claim, whose own signature was checked.
+    ///
+    /// # Errors
+    /// Why it's none.
+    pub(crate) fn read(entry: &Entry) -> Result<Self, String> {
+        let log = entry.header.log;
+        if entry.header.kind != Kind::AGREED || entry.body.len() > MAX_AGREED_BYTES {
+            return Err("it is no agreement on a checkpoint".into());
+        }
+        let wire: Wire = wire::decode("an agreement on a checkpoint", &entry.body, MAX_AGREED_BYTES)
+            .map_err(|err| err.to_string())?;
+        let (header, signature) = &wire.begin;
+        let begin = SignedHeader::verified(header, *signature).map_err(|err| err.to_string())?;
+        let (first, last) = (&begin.header, wire.last);
+        if first.log != log || first.space != entry.header.space || first.kind != Kind::CHECKPOINT {
+            return Err("it does not begin with a checkpoint of its log".into());
+        }
+        if first.seq < 2 || first.seq >= last.seq || last.seq >= entry.header.seq {
+            return Err("its places are not in order".into());
+        }
+        if wire.words.len() > MAX_WORDS {
+            return Err("it holds more words than there may be".into());
+        }
+        let seen = Seen { log, begin: Head { seq: first.seq, hash: begin.hash }, last };
+        let words = wire.words.iter().map(|word| word_by(word, seen, entry));
+        let said_by = words.collect::<Result<_, _>>()?;
+        let agreement = Agreement { at: entry.head(), begin: seen.begin, last };
+        Ok(Self { agreement, author: log.device, deps: begin.header.deps, said_by })
+    }
+
+    /// Whether all have given their word who had to: those who might limit somebody, by the membership that the
+    /// checkpoint's author knew. `None` if that isn't here.
+    pub(crate) fn holds(&self, membership: &Membership) -> Option<bool> {
+        let needed = membership.limiters_at(&self.deps)?;
+        Some(needed.iter().all(|device| *device == self.author || self.said_by.contains(device)))
+    }
+}
+
+/// Who says this of a checkpoint.
+fn word_by((header, signature, body): &Signed, seen: Seen, of: &Entry) -> Result<DeviceId, String> {
+    let entry = Entry::decode(header, *signature, body).map_err(|err| err.to_string())?;
+    if entry.header.kind != Kind::SEEN || entry.header.space != of.header.space {
+        return Err("a word in it is none".into());
+    }
+    if !read_seen(body)?.contains(&seen) {
+        return Err("a word in it is about something else".into());
+    }
+    entry.verify().map_err(|err| err.to_string())?;
+    Ok(entry.header.log.device)
+}
+
+/// The words on the own log's newest checkpoint, until they are put into an agreement.
+pub(super) struct Collected {
+    words: BTreeMap<DeviceId, Signed>,
+}
+
+impl Collected {
+    pub(super) fn load(rows: &(impl Rows + ?Sized), log: LogKey) -> Result<Self, EngineError> {
+        let words = match rows.meta(&name(log))? {
+            None => BTreeMap::new(),
+            Some(bytes) => wire::decode("words on the own checkpoint", &bytes, 2 * MAX_AGREED_BYTES)
+                .map_err(|err| corrupt("read the words on the own checkpoint", &err))?,
+        };
+        Ok(Self { words })
+    }
+
+    /// Keeps the entry with a device's last word. Words of more devices than fit are left out: then nothing is agreed to.
+    pub(super) fn keep(
+        mut self,
+        rows: &mut (impl RowsMut + ?Sized),
+        log: LogKey,
+        entry: &Entry,
+    ) -> Result<(), EngineError> {
+        let signed = (entry.header_bytes.to_vec(), entry.signature, entry.body.to_vec());
+        let size = |(header, _, body): &Signed| header.len() + body.len() + 128;
+        let total: usize = self.words.values().map(size).sum();
+        if total + size(&signed) <= MAX_AGREED_BYTES && self.words.len() < MAX_WORDS {
+            self.words.insert(entry.header.log.device, signed);
+            rows.set_meta(&name(log), &wire::encode(&self.words))?;
+        }
+        Ok(())
+    }
+
+    /// The body of the entry that says that all agree, if all do who have to; `None` if somebody's word is missing.
+    pub(super) fn agreement(self, begin: &Entry, last: Head, membership: &Membership) -> Option<Vec<u8>> {
+        let seen = Seen { log: begin.header.log, begin: begin.head(), last };
+        let says = |(_, _, body): &Signed| read_seen(body).is_ok_and(|said| said.contains(&seen));
+        let needed = membership.limiters_at(&begin.header.deps)?;
+        let mut words = Vec::new();
+        for device in needed.iter().filter(|device| **device != seen.log.device) {
+            words.push(self.words.get(device).filter(|word| says(word))?.clone());
+        }
+        let begin = (begin.header_bytes.to_vec(), begin.signature);
+        let body = wire::encode(&Wire { begin, last, words });
+        (body.len() <= MAX_AGREED_BYTES).then_some(body)
+    }
+}
+
+fn name(log: LogKey) -> String {
+    format!("words/{}", log.number())
+}

@@ -1,0 +1,389 @@
+//! Steps of compaction, carried out: each a small change in one transaction, and only if it still holds.
+
+use std::sync::Arc;
+
+use covey_log::{Entry, EpochKey, Kind};
+use covey_records::{Part, PartWriter, Stamp};
+use covey_space::{Role, Verdict};
+use covey_store::{LogKey, SpaceKey};
+use covey_types::{
+    DeviceId, Head, LogId, SpaceId,
+    limits::{MAX_LOGS_PER_DEVICE, MAX_LOGS_PER_SPACE},
+    wire,
+};
+
+use super::{
+    Checkpoint, Claim, LogState, Seen, Step,
+    agreement::{Collected, read_seen},
+    plan::Built,
+};
+use crate::{
+    Engine, EngineError, HoldReason, Ingested, RowsMut, Secrets,
+    apply::{self, ApplyError, Writer},
+    ingest::Place,
+    load::decode_stored,
+};
+
+/// Rows that are dropped in one transaction: it takes some milliseconds.
+const DROPPED_AT_ONCE: usize = 4096;
+
+/// And about how many bytes of bodies.
+const DROPPED_BYTES: usize = 2 << 20;
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub struct Compacted {
+    /// Own entries, to be passed on.
+    pub entries: Vec<Arc<Entry>>,
+    /// Whether something was done, so that there may be more to do.
+    pub more: bool,
+}
+
+impl Engine {
+    /// Carries out a step, if it still holds.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was changed until then is not to be committed.
+    pub fn compact(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        step: Step,
+        wall_ms: u64,
+    ) -> Result<Compacted, EngineError> {
+        match step {
+            Step::Nothing(learned) => {
+                self.space_mut(id)?.compaction = learned;
+                Ok(Compacted::default())
+            }
+            Step::Begin => self.begin_checkpoint(rows, secrets, id, wall_ms),
+            Step::Close(last) => self.close_checkpoint(rows, secrets, id, last, wall_ms),
+            Step::Build(built) => self.write_parts(rows, secrets, id, built, wall_ms),
+            Step::Agree { seen, generation } => self.agree(rows, secrets, id, (&seen, generation), wall_ms),
+            Step::Drop(log) => self.drop_up_to_base(rows, secrets, id, log),
+        }
+    }
+
+    fn begin_checkpoint(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        wall_ms: u64,
+    ) -> Result<Compacted, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(secrets.device.id(), Role::Member)?;
+        let own = state.own_log(secrets.device.id());
+        let log = rows.ensure_log(state.key, own)?;
+        // One that is whole, and to which nobody can agree any more, is given up.
+        if LogState::load(rows, log)?.open.is_some_and(|open| open.last.is_none()) {
+            return Ok(Compacted::default());
+        }
+        let key = self.writing_key(id)?;
+        let entry = self.append(rows, secrets, id, (Kind::CHECKPOINT, Writer::Here), &key, &[], wall_ms)?.0;
+        Ok(Compacted { entries: vec![entry], more: true })
+    }
+
+    fn writing_key(&self, id: SpaceId) -> Result<EpochKey, EngineError> {
+        let state = self.space(id)?;
+        let key = state.current_key().cloned();
+        key.ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })
+    }
+
+    fn write_parts(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        built: Built,
+        wall_ms: u64,
+    ) -> Result<Compacted, EngineError> {
+        let state = self.space(id)?;
+        let own = state.own_log(secrets.device.id());
+        let log = rows.ensure_log(state.key, own)?;
+        let open = LogState::load(rows, log)?.open;
+        if open.is_none_or(|open| open.begin != built.begin || open.last.is_some()) {
+            return Ok(Compacted::default());
+        }
+        let mut entries = Vec::new();
+        for (epoch, part) in built.parts {
+            // What was written under an older key stays under it: who joined later may not have it.
+            let key = self.space(id)?.info.keys.key(epoch).cloned();
+            let key = key.ok_or_else(|| EngineError::NoKey { space: id.to_string() })?;
+            entries.push(
+                self.append(rows, secrets, id, (Kind::CHECKPOINT_PART, Writer::Here), &key, &part, wall_ms)?
+                    .0,
+            );
+        }
+        let mut state = LogState::load(rows, log)?;
+        state.open = state.open.map(|open| Checkpoint { built: built.upto, ..open });
+        state.save(rows, log)?;
+        if built.is_done {
+            let (key, closing) = (self.writing_key(id)?, PartWriter::closing(built.begin));
+            entries.push(
+                self.append(
+                    rows,
+                    secrets,
+                    id,
+                    (Kind::CHECKPOINT_PART, Writer::Here),
+                    &key,
+                    &closing,
+                    wall_ms,
+                )?
+                .0,
+            );
+        }
+        Ok(Compacted { entries, more: true })
+    }
+
+    fn agree(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        (seen, generation): (&[Seen], u64),
+        wall_ms: u64,
+    ) -> Result<Compacted, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(secrets.device.id(), Role::Guest)?;
+        if state.membership.generation() != generation {
+            // What counts may be something else by now: it's looked at again.
+            return Ok(Compacted { more: true, ..Compacted::default() });
+        }
+        let key = self.writing_key(id)?;
+        let entry =
+            self.append(rows, secrets, id, (Kind::SEEN, Writer::Here), &key, &wire::encode(seen), wall_ms)?.0;
+        Ok(Compacted { entries: vec![entry], more: true })
+    }
+
+    /// Puts the words of all into an entry: from now on the checkpoint is agreed to.
+    fn close_checkpoint(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        last: Head,
+        wall_ms: u64,
+    ) -> Result<Compacted, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(secrets.device.id(), Role::Member)?;
+        let log = rows.ensure_log(state.key, state.own_log(secrets.device.id()))?;
+        let open = LogState::load(rows, log)?.open.filter(|open| open.last == Some(last));
+        let Some(begin) = open.map(|open| rows.entry(log, open.begin)).transpose()?.flatten() else {
+            return Ok(Compacted::default());
+        };
+        let (begin, words) = (decode_stored(&begin)?, Collected::load(rows, log)?);
+        let Some(body) = words.agreement(&begin, last, &state.membership) else {
+            // Somebody's word was needed when it began who isn't in the space any more.
+            return self.begin_checkpoint(rows, secrets, id, wall_ms);
+        };
+        let key = self.writing_key(id)?;
+        let entry = self.append(rows, secrets, id, (Kind::AGREED, Writer::Here), &key, &body, wall_ms)?.0;
+        Ok(Compacted { entries: vec![entry], more: true })
+    }
+
+    fn drop_up_to_base(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        log: LogId,
+    ) -> Result<Compacted, EngineError> {
+        let logs = rows.logs(self.space(id)?.key)?;
+        let Some(row) = logs.into_iter().find(|row| row.id == log) else {
+            return Ok(Compacted::default());
+        };
+        let mut state = LogState::load(rows, row.key)?;
+        if state.is_due(row.head) && !state.has_left_overs() {
+            state.move_base(row.head.seq, false);
+            tracing::debug!(space = %id, %log, base = state.base, "everybody has found a checkpoint true");
+        }
+        if !state.has_left_overs() {
+            return Ok(Compacted::default());
+        }
+        self.rebase(rows, secrets, id, row, &mut state)?;
+        let from = state.dropped + 1;
+        let next = rows.drop_entries(row.key, from, state.base, DROPPED_AT_ONCE, DROPPED_BYTES)?;
+        state.dropped = next.map_or(state.base, |next| (next - 1).min(state.base));
+        state.save(rows, row.key)?;
+        Ok(Compacted { more: true, ..Compacted::default() })
+    }
+
+    /// Takes in an entry that has to do with compaction: it's allowed, and its body is open.
+    pub(crate) fn apply_compaction(
+        &mut self,
+        rows: &mut impl RowsMut,
+        device: DeviceId,
+        place: Place<'_>,
+        plain: &[u8],
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &place.entry.header;
+        if header.kind == Kind::SEEN {
+            return self.note_seen(rows, device, place, plain, outcome);
+        }
+        let mut state = LogState::load(rows, place.log)?;
+        if header.kind == Kind::AGREED {
+            return self.note_agreed(rows, place, state, outcome);
+        }
+        let part = match header.kind {
+            Kind::CHECKPOINT_PART => match Part::decode(plain) {
+                Ok(part) => Some(part),
+                Err(err) => {
+                    outcome.refused.push((header.log, header.seq, err.to_string()));
+                    return Ok(());
+                }
+            },
+            _ => None,
+        };
+        let is_of_base = part.as_ref().is_some_and(|part| part.begin == state.base + 1 && state.base > 0);
+        let verdict = self.space_mut(place.space)?.may_write(header.log, header.seq, &header.deps);
+        match (verdict, part) {
+            (Verdict::Unknown, _) => {
+                Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?)
+            }
+            (_, Some(part)) if is_of_base => self.apply_words(rows, place, &part, &mut state, outcome),
+            (Verdict::Refused, _) => {
+                let why = "its author may not write in this space";
+                outcome.refused.push((header.log, header.seq, why.into()));
+                Ok(rows.hold(place.log, header.seq, HoldReason::Refused as u32, u64::MAX >> 1)?)
+            }
+            (Verdict::Allowed, part) => {
+                state.note(place.entry, part.as_ref());
+                Ok(state.save(rows, place.log)?)
+            }
+        }
+    }
+
+    /// Applies what the checkpoint says from which this log was taken in. Each word is judged as the entry that it stands
+    /// for: what was written after the end of somebody's membership isn't taken in by the back door.
+    fn apply_words(
+        &mut self,
+        rows: &mut impl RowsMut,
+        place: Place<'_>,
+        part: &Part<'_>,
+        state: &mut LogState,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &place.entry.header;
+        if state.base_end > 0 && header.seq > state.base_end {
+            // It ended before: its author can't add to it.
+            return Ok(());
+        }
+        let (log, space) = (header.log, self.space(place.space)?.key);
+        let mut wait = false;
+        for word in part.words() {
+            match self.space_mut(place.space)?.may_write(log, word.seq, word.deps) {
+                Verdict::Unknown => wait = true,
+                Verdict::Refused => {}
+                Verdict::Allowed => {
+                    let stamp = Stamp { hlc: word.hlc, device: log.device };
+                    if let Err(err) = self.apply_word(rows, space, (stamp, log, word.seq), word.body)? {
+                        outcome.refused.push((log, header.seq, err));
+                    }
+                }
+            }
+        }
+        if wait {
+            return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?);
+        }
+        if part.is_last {
+            state.base_end = header.seq;
+            state.save(rows, place.log)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one word of a checkpoint; what is wrong with it, if it can't be read.
+    pub(crate) fn apply_word(
+        &mut self,
+        rows: &mut impl RowsMut,
+        space: SpaceKey,
+        said: (Stamp, LogId, u64),
+        body: &[u8],
+    ) -> Result<Result<(), String>, EngineError> {
+        match apply::apply(rows, space, &mut self.devices, said, body, Writer::Elsewhere) {
+            Ok(_) => Ok(Ok(())),
+            Err(ApplyError::Store(err)) => Err(err.into()),
+            Err(err) => Ok(Err(err.to_string())),
+        }
+    }
+
+    /// Takes in that everybody agreed to a checkpoint of this log. Nothing but the words in it decides, so that all come to
+    /// the same: not whether its author may still write.
+    fn note_agreed(
+        &mut self,
+        rows: &mut impl RowsMut,
+        place: Place<'_>,
+        mut state: LogState,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &place.entry.header;
+        let claim = Claim::read(place.entry).and_then(|claim| {
+            match claim.holds(&self.space(place.space).map_err(|err| err.to_string())?.membership) {
+                Some(false) => Err("not everybody agreed to this checkpoint whose word it takes".into()),
+                holds => Ok((claim, holds)),
+            }
+        });
+        match claim {
+            Err(why) => outcome.refused.push((header.log, header.seq, why)),
+            Ok((_, None)) => rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?,
+            Ok((claim, _)) => {
+                state.agree(claim.agreement);
+                state.save(rows, place.log)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which checkpoints the author of an entry has found true.
+    fn note_seen(
+        &mut self,
+        rows: &mut impl RowsMut,
+        device: DeviceId,
+        place: Place<'_>,
+        plain: &[u8],
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &place.entry.header;
+        let seen = match read_seen(plain) {
+            Ok(seen) => seen,
+            Err(err) => {
+                outcome.refused.push((header.log, header.seq, err));
+                return Ok(());
+            }
+        };
+        let (space, author) = (self.space(place.space)?.key, header.log.device);
+        for Seen { log, last, .. } in seen {
+            // Its log may not have come yet; the word on it stays true.
+            let Some(key) = self.known_log(rows, place.space, space, log)? else { continue };
+            let mut state = LogState::load(rows, key)?;
+            state.seen.retain(|(device, _)| *device != author);
+            state.seen.push((author, last));
+            state.save(rows, key)?;
+            if log.device == device {
+                Collected::load(rows, key)?.keep(rows, key, place.entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key of a log that is here, or may come.
+    fn known_log(
+        &self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        space: SpaceKey,
+        log: LogId,
+    ) -> Result<Option<LogKey>, EngineError> {
+        let logs = rows.logs(space)?;
+        if let Some(row) = logs.iter().find(|row| row.id == log) {
+            return Ok(Some(row.key));
+        }
+        let of_device = logs.iter().filter(|row| row.id.device == log.device).count();
+        let has_room = logs.len() < MAX_LOGS_PER_SPACE && of_device < MAX_LOGS_PER_DEVICE;
+        let may_come = has_room && self.space(id)?.membership.may_have_log(&log);
+        if may_come { Ok(Some(rows.ensure_log(space, log)?)) } else { Ok(None) }
+    }
+}

@@ -1,0 +1,132 @@
+//! Logs that are taken in from a checkpoint on: for whoever is new, or was away for long.
+//!
+//! A peer that dropped the beginning of a log sends its membership entries, then the agreement on the checkpoint from
+//! which the log begins with it, and goes on with that checkpoint. The membership entries are stored apart from the rest: each
+//! carries its own proof, and the graph of membership needs them. The agreement names the checkpoint's first entry, and
+//! holds the words of all that had to agree, so nobody can give somebody a log from a place of their own choice. That first
+//! entry names, in its deps, all that its author knew of the membership: once all of that is here nothing of it can have been
+//! left out on the way, and the log goes on from there.
+
+use std::sync::Arc;
+
+use covey_log::{Entry, Kind};
+use covey_store::StoreError;
+use covey_types::{SpaceId, limits::MAX_CLOCK_DRIFT_MS};
+
+use super::{Claim, LogState, MAX_FORMER};
+use crate::{
+    Engine, EngineError, Ingested, RowsMut, Secrets,
+    ingest::Place,
+    logs::{LogCursor, row_of},
+};
+
+impl Engine {
+    /// Takes an entry that lies further on in its log than the next one, if that is possible; whether it was.
+    #[expect(clippy::too_many_arguments, reason = "the arm of a loop, split off for reading")]
+    pub(crate) fn take_further_on(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        (id, cursor): (SpaceId, &mut LogCursor),
+        entry: &Arc<Entry>,
+        plain: Option<&Result<Vec<u8>, String>>,
+        wall_ms: u64,
+        outcome: &mut Ingested,
+    ) -> Result<bool, EngineError> {
+        let header = &entry.header;
+        let mut state = LogState::load(rows, cursor.key)?;
+        if header.kind == Kind::AGREED {
+            let Ok(claim) = Claim::read(entry) else { return Ok(false) };
+            if claim.holds(&self.space(id)?.membership) != Some(true) {
+                return Ok(false);
+            }
+            self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
+            state.agree(claim.agreement);
+            state.save(rows, cursor.key)?;
+            return Ok(true);
+        }
+        let is_entrance = header.kind == Kind::CHECKPOINT;
+        // What comes right after the head and doesn't follow it is of another history, and stands nowhere.
+        let is_apart = header.kind.is_membership() && header.seq > cursor.head.seq + 1;
+        if !(is_entrance || is_apart) {
+            return Ok(false);
+        }
+        if is_entrance && !self.is_entrance(id, &state, entry, wall_ms)? {
+            return Ok(false);
+        }
+        let stored = if is_entrance {
+            rows.enter_log(cursor.key, row_of(entry)).map(|()| true)
+        } else {
+            rows.append_apart(cursor.key, row_of(entry))
+        };
+        let is_new = match stored {
+            Err(StoreError::NotNext { .. }) => return Ok(false),
+            stored => stored?,
+        };
+        self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
+        if is_entrance {
+            state.move_base(cursor.head.seq, true);
+            state.save(rows, cursor.key)?;
+            cursor.head = entry.head();
+            cursor.hlc = header.hlc;
+            outcome.durable.insert(header.log, cursor.head);
+            outcome.stored.push(Arc::clone(entry));
+        }
+        if is_new {
+            let place = Place { space: id, log: cursor.key, entry };
+            self.take(rows, secrets, place, plain.cloned(), wall_ms, outcome)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes in that everybody agreed to a history of a log that isn't the one here: whether it was that. What stands here from
+    /// the checkpoint on is set aside, and the log goes on from there when it comes; what stood before it is compared then.
+    pub(crate) fn give_way(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        (id, cursor): (SpaceId, &LogCursor),
+        entry: &Entry,
+        wall_ms: u64,
+        outcome: &mut Ingested,
+    ) -> Result<bool, EngineError> {
+        let (log, key) = (entry.header.log, cursor.key);
+        if entry.header.kind != Kind::AGREED {
+            return Ok(false);
+        }
+        let Ok(claim) = Claim::read(entry) else { return Ok(false) };
+        let begin = claim.agreement.begin;
+        let here = rows.hash_at(key, begin.seq)?.filter(|_| begin.seq <= cursor.head.seq);
+        let mut state = LogState::load(rows, key)?;
+        let is_later = state.agreed.is_none_or(|agreed| agreed.at.seq <= entry.header.seq);
+        if !is_later
+            || here.is_none_or(|here| here == begin.hash)
+            || claim.holds(&self.space(id)?.membership) != Some(true)
+        {
+            return Ok(false);
+        }
+        tracing::warn!(%log, from = begin.seq, "everybody agreed to another history of it than is here");
+        state.agree(claim.agreement);
+        state.save(rows, key)?;
+        outcome.rejected.insert(log, false);
+        self.go_back(rows, secrets, id, log, begin.seq, wall_ms, outcome)?;
+        Ok(true)
+    }
+
+    /// Whether a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins, all
+    /// membership that its author knew is here, and its time has come.
+    fn is_entrance(
+        &self,
+        id: SpaceId,
+        state: &LogState,
+        entry: &Entry,
+        wall_ms: u64,
+    ) -> Result<bool, EngineError> {
+        let is_agreed = state.agreed.is_some_and(|agreed| agreed.begin == entry.head());
+        let has_room = state.former.len() < MAX_FORMER;
+        let is_due = entry.header.hlc.wall_ms() <= wall_ms.saturating_add(MAX_CLOCK_DRIFT_MS);
+        let membership = &self.space(id)?.membership;
+        let is_known = membership.is_founded() && membership.knows_all(&entry.header.deps);
+        Ok(is_agreed && has_room && is_due && is_known)
+    }
+}
