@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use covey_engine::load_acts;
-use covey_log::Entry;
+use covey_engine::{load_acts, load_void_acts};
+use covey_log::{Entry, ForkProof};
 use covey_space::{Device, Membership, MembershipOp, Role, ops::HistoryPolicy};
 use covey_types::{DeviceId, EntryHash, EpochId, Hlc, LogId, UserId};
 
@@ -83,6 +83,13 @@ pub enum Deed {
         /// Who may read history, if that changes.
         history: Option<HistoryPolicy>,
     },
+    /// Tells somebody something that only they can read.
+    Notice,
+    /// Wrote two histories: the log doesn't count from there on. The proof is two signed headers for one place.
+    Fork {
+        /// The hashes of the two entries.
+        hashes: [EntryHash; 2],
+    },
     /// Something of a later version.
     Unknown {
         /// Its number.
@@ -101,7 +108,8 @@ pub struct Act {
     pub deed: Deed,
     /// To whom, where it concerns somebody.
     pub whom: Option<Person>,
-    /// Whether it has effect: it doesn't if it fell because of what others did at the same moment.
+    /// Whether it has effect: it doesn't if it fell because of what others did at the same moment, or rests on what doesn't
+    /// count any more.
     pub stands: bool,
     /// The log in which it stands.
     pub log: LogId,
@@ -124,26 +132,51 @@ impl Space {
             let space = engine.space(self.id())?;
             (space.key, space.info.keys.clone())
         };
-        let entries = self.node.0.store.read(move |reader| load_acts(reader, key, &keys)).await?;
+        let id = self.id();
+        let read = move |reader: &covey_store::Reader<'_>| {
+            let mut entries = load_acts(reader, key, &keys)?;
+            entries.extend(load_void_acts(reader, key, id, &keys)?);
+            Ok(entries)
+        };
+        let entries = self.node.0.store.read(read).await?;
+        let proofs = self.fork_proofs().await?;
         let engine = self.node.engine();
         let membership = &engine.space(self.id())?.membership;
         let fallen: BTreeSet<EntryHash> = membership.fallen().into_iter().collect();
         let names = Names::new(membership, &entries);
+        // What named an entry that doesn't count any more may be out of the graph, though its log holds it.
+        let stands = |entry: &Entry| membership.knows_all(&[entry.hash]) && !fallen.contains(&entry.hash);
         let mut acts: Vec<Act> =
-            entries.iter().flat_map(|(entry, ops)| acts_of(entry, ops, &names, &fallen)).collect();
+            entries.iter().flat_map(|(entry, ops)| acts_of(entry, ops, &names, stands(entry))).collect();
+        acts.extend(proofs.iter().map(|evidence| fork(evidence.proof(), &names)));
         acts.sort_by_key(|act| (act.hlc, act.log, act.seq, act.part));
         Ok(acts)
     }
 }
 
 impl Node {
-    /// How long ago a device was last connected, if it was since this node started.
+    /// How long ago a device was last connected, if it ever was.
     pub fn last_seen(&self, device: DeviceId) -> Option<Duration> {
-        self.0.peers.last_seen(device)
+        self.0.peers.last_seen(device, self.now_ms())
     }
 }
 
-fn acts_of(entry: &Entry, ops: &[MembershipOp], names: &Names<'_>, fallen: &BTreeSet<EntryHash>) -> Vec<Act> {
+fn fork(proof: &ForkProof, names: &Names<'_>) -> Act {
+    let [one, other] = proof.halves();
+    Act {
+        hlc: one.header.hlc.max(other.header.hlc),
+        who: names.device(proof.log().device),
+        deed: Deed::Fork { hashes: proof.hashes() },
+        whom: None,
+        stands: true,
+        log: proof.log(),
+        seq: proof.seq(),
+        part: 0,
+        hash: one.hash,
+    }
+}
+
+fn acts_of(entry: &Entry, ops: &[MembershipOp], names: &Names<'_>, stands: bool) -> Vec<Act> {
     let log = entry.header.log;
     let act = |(part, op)| {
         let (deed, whom) = names.deed(op);
@@ -152,7 +185,7 @@ fn acts_of(entry: &Entry, ops: &[MembershipOp], names: &Names<'_>, fallen: &BTre
             who: names.device(log.device),
             deed,
             whom,
-            stands: !fallen.contains(&entry.hash),
+            stands,
             log,
             seq: entry.header.seq,
             part,
@@ -228,7 +261,37 @@ impl<'a> Names<'a> {
             MembershipOp::SetSpace(set) => {
                 (Deed::SetSpace { name: set.name.clone(), history: set.history }, None)
             }
+            MembershipOp::Notice(_) => (Deed::Notice, None),
             MembershipOp::Unknown { kind } => (Deed::Unknown { kind: *kind }, None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NetworkMode, NodeConfig, Profile};
+
+    #[tokio::test]
+    async fn an_act_that_is_out_of_the_graph_is_not_shown_as_standing() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig::new(home.path());
+        config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+        config.network = NetworkMode::Solo;
+        let node = Node::open(config).await.unwrap();
+        let space = node.create_space("garden").await.unwrap();
+        let (id, secrets, now) = (space.id(), node.secrets(), node.now_ms());
+        // As when an act that this one names turns out not to count: it's in its log, and not in the graph.
+        let out = node.write(move |tx, engine| {
+            let before = engine.space(id)?.membership.clone();
+            engine.rename_device(tx, &secrets, id, secrets.device.id(), "desk", now)?;
+            engine.spaces.get_mut(&id).expect("it was just renamed in").membership = before;
+            Ok(())
+        });
+        out.await.unwrap();
+        let acts = space.audit().await.unwrap();
+        let standing: Vec<_> = acts.iter().map(|act| (act.seq, act.stands)).collect();
+        assert_eq!(standing, [(1, true), (2, false)]);
+        node.shutdown().await;
     }
 }

@@ -1,17 +1,17 @@
-//! What a space's keys need: a new one after somebody has left, and the current one for devices that missed it.
+//! What a space needs: a new key after somebody has left, the current one for devices that missed it, and in a child what
+//! its parent has decided.
 //!
 //! Several devices may see the same need at the same moment. Each waits a little longer than the one before it in the
 //! order of their ids, looks again, and mostly finds it done. If two act all the same nothing is lost: the rules pick one.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use covey_engine::Chores;
 use covey_space::Role;
-use covey_types::SpaceId;
+use covey_types::{DeviceId, SpaceId};
 
 use crate::{Node, NodeError};
 
@@ -35,7 +35,7 @@ impl Pending {
     }
 }
 
-/// Does what the keys need when it's this device's turn, if anything.
+/// Does what the space needs when it's this device's turn, if anything.
 pub(crate) fn schedule(node: &Node, space: SpaceId) {
     let Some(turn) = turn(node, space) else { return };
     if !node.0.chores.begin(space) {
@@ -46,7 +46,7 @@ pub(crate) fn schedule(node: &Node, space: SpaceId) {
         tokio::time::sleep(TURN * turn).await;
         node.0.chores.end(space);
         if let Err(err) = carry_out(&node, space).await {
-            tracing::warn!(%space, %err, "changing or sharing the key of a space");
+            tracing::warn!(%space, %err, "seeing to what a space needs");
         }
     });
 }
@@ -56,27 +56,27 @@ fn turn(node: &Node, space: SpaceId) -> Option<u32> {
     let own = node.device();
     let near = node.0.sessions.sharing(space);
     let engine = node.engine();
-    let state = engine.space(space).ok()?;
-    let chores = state.chores(own);
+    let chores = engine.chores(space, own);
     if chores.is_empty() {
         return None;
     }
-    let needed = if chores.rotate { Role::Admin } else { Role::Member };
-    let before = state.membership.devices().map(|(device, _)| device).filter(|device| {
-        *device < own && near.contains(device) && state.membership.role_of(*device) >= Some(needed)
-    });
+    let membership = &engine.space(space).ok()?.membership;
+    let is_administration = chores.rotate || chores.expel.is_some() || !chores.adopt.is_empty();
+    let needed = if is_administration { Role::Admin } else { Role::Member };
+    let could = |device: &DeviceId| near.contains(device) && engine.role_in(space, *device) >= Some(needed);
+    let before = membership.devices().filter(|(device, _)| *device < own && could(device));
     Some(u32::try_from(before.count()).unwrap_or(MOST_TURNS).min(MOST_TURNS))
 }
 
 async fn carry_out(node: &Node, space: SpaceId) -> Result<(), NodeError> {
-    if node.engine().space(space)?.chores(node.device()) == Chores::default() {
+    if node.engine().chores(space, node.device()).is_empty() {
         return Ok(());
     }
-    let (secrets, now) = (Arc::clone(&node.0.secrets), node.now_ms());
-    let done = node.write(move |tx, engine| Ok(engine.do_chores(tx, &secrets, space, now)?)).await?;
-    if let Some((entry, outcome)) = done {
-        tracing::info!(%space, "changed or shared the key of a space");
-        node.acted(space, entry, &outcome);
+    let (secrets, now) = (node.secrets(), node.now_ms());
+    let deeds = node.write(move |tx, engine| Ok(engine.tend(tx, &secrets, space, now)?)).await?;
+    if !deeds.is_empty() {
+        tracing::info!(%space, acts = deeds.len(), "saw to what a space needs");
     }
+    node.acted_all(&deeds);
     Ok(())
 }

@@ -60,6 +60,10 @@ impl Collection {
         &self.space.node
     }
 
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -130,7 +134,8 @@ impl Collection {
         + 'static,
     ) -> Result<Arc<Entry>, NodeError> {
         let node = self.node();
-        let (secrets, space, now) = (node.0.secrets.clone(), self.space.id(), node.now_ms());
+        node.require_going_on(self.space.id())?;
+        let (secrets, space, now) = (node.secrets(), self.space.id(), node.now_ms());
         let writer = node.clone();
         let write = async move {
             let entry = writer

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use covey_engine::Profile;
+use covey_engine::{Profile, compact::Limits as CompactionLimits};
 use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 use covey_store::Unlock;
 
@@ -97,6 +97,8 @@ pub struct NodeConfig {
     /// While the disk has less room than this, bytes, nothing that others wrote is stored. What this device writes is,
     /// as long as there is any.
     pub min_free_bytes: u64,
+    /// When a log is worth compacting.
+    pub compaction: CompactionLimits,
 }
 
 impl NodeConfig {
@@ -113,6 +115,7 @@ impl NodeConfig {
             limits: NetLimits::default(),
             clock: WallClock::default(),
             min_free_bytes: DEFAULT_MIN_FREE_BYTES,
+            compaction: CompactionLimits::default(),
         }
     }
 }

@@ -2,26 +2,33 @@
 
 use covey_types::{ByteSize, SpaceId};
 
-use covey_engine::{HoldReason, OwnFork, own_forks};
+use covey_engine::HoldReason;
 
-use crate::{Check, NetworkMode, Node, Space, SyncState};
-
-/// A wall clock before this (2025-01-01) is surely wrong.
-const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
+use crate::{Check, NetworkMode, Node, Removal, Space, SyncState};
 
 /// Runs every check.
 pub(crate) async fn examine(node: &Node) -> Vec<Check> {
-    let mut checks = vec![store(node).await, clock(node), listening(node).await];
+    let mut checks = vec![store(node).await, crate::clocks::check(node).await, listening(node).await];
     checks.extend(room(node));
     checks.push(udp_buffers());
     checks.push(peers(node).await);
     checks.extend(own_logs(node).await);
-    for space in node.spaces() {
+    checks.extend(revoked(node));
+    let devices = node.personal().filter(|_| node.own_devices().len() > 1);
+    for space in node.spaces().into_iter().chain(devices) {
         let name = label(node, &space);
         if let Ok(status) = space.status().await {
             checks.push(sync(&name, &status));
         }
-        checks.extend(held(node, space.id(), name).await);
+        checks.extend(orphan(node, &space, &name));
+        let forks =
+            node.engine().space(space.id()).map(|state| crate::forks::others(&name, state, node.device()));
+        checks.extend(forks.unwrap_or_default());
+        checks.extend(held(node, space.id(), name.clone()).await);
+        match crate::compaction::waits(node, space.id(), &name).await {
+            Ok(waits) => checks.extend(waits),
+            Err(err) => tracing::warn!(%err, "looking at what compaction waits for"),
+        }
     }
     checks
 }
@@ -39,12 +46,39 @@ fn label(node: &Node, space: &Space) -> String {
     format!("{name} ({id})")
 }
 
-fn pass(name: &'static str, detail: impl Into<String>) -> Check {
+pub(crate) fn pass(name: &'static str, detail: impl Into<String>) -> Check {
     Check { name, ok: true, detail: detail.into(), remedy: None }
 }
 
-fn fail(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Check {
+pub(crate) fn fail(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Check {
     Check { name, ok: false, detail: detail.into(), remedy: Some(remedy.into()) }
+}
+
+/// A child that nobody administers any more. Whoever is out of it themself needs no advice.
+fn orphan(node: &Node, space: &Space, name: &str) -> Option<Check> {
+    let parent = space.parent()?.name();
+    space.role()?;
+    let detail = format!(
+        "{name}: all who administered it are no longer in {parent}; nobody can take people in or change its key"
+    );
+    let remedy =
+        format!("make a new one with those who are left: covey space create NAME --parent {parent:?}");
+    node.engine().is_orphaned(space.id()).then(|| fail("child", detail, remedy))
+}
+
+/// Whether this device was revoked: nothing else matters much then.
+fn revoked(node: &Node) -> Option<Check> {
+    let again = "if that was a mistake, make it yours again in a new home: `covey --home DIR up`, then `covey --home DIR device join CODE`";
+    if let Some((by, name)) = node.word_of_revocation() {
+        let detail =
+            format!("{name:?} says that this device was revoked; nothing can be changed here meanwhile");
+        let remedy = format!(
+            "if {name:?} was lost or stolen, revoke it: `covey device revoke {by}`; otherwise, {again}"
+        );
+        return Some(fail("device", detail, remedy));
+    }
+    let detail = "this device was revoked by another one of its user's; nothing can be changed here any more";
+    node.is_revoked().then(|| fail("device", detail, again))
 }
 
 async fn store(node: &Node) -> Check {
@@ -84,21 +118,6 @@ fn room(node: &Node) -> Option<Check> {
     let home = node.0.store.home().display();
     lack_of_room(node)
         .map(|lack| fail("room", lack, format!("free some room where {home} is; sync goes on by itself")))
-}
-
-fn clock(node: &Node) -> Check {
-    let now = node.now_ms();
-    let newest = node.engine().clock.last().wall_ms();
-    if now < EARLIEST_PLAUSIBLE_MS {
-        return fail("clock", "this device's clock is years behind", "set it: timedatectl set-ntp true");
-    }
-    if newest > now + 1000 {
-        let behind_s = (newest - now) / 1000;
-        let detail = format!("this device's clock is {behind_s} s behind the newest change that is here");
-        let remedy = "compare the clocks of your devices and set the wrong one; writing works meanwhile";
-        return fail("clock", detail, remedy);
-    }
-    pass("clock", "agrees with the changes that came from other devices")
 }
 
 async fn listening(node: &Node) -> Check {
@@ -143,7 +162,12 @@ async fn peers(node: &Node) -> Check {
 fn sync(name: &str, status: &crate::SpaceStatus) -> Check {
     // Whoever is out is refused by everybody, and that is as it should be.
     if status.role.is_none() && status.members > 0 {
-        return pass("sync", format!("{name}: you are no longer in it; what came can still be read"));
+        let how = match &status.removed {
+            Some(Removal { own: true, .. }) => "you have left it".to_owned(),
+            Some(Removal { by: Some(by), .. }) => format!("you were removed by {by}"),
+            _ => "you are no longer in it".to_owned(),
+        };
+        return pass("sync", format!("{name}: {how}; what came can still be read"));
     }
     let bad: Vec<String> = status
         .sync
@@ -178,28 +202,10 @@ fn count(number: usize, one: &str, many: &str) -> String {
 
 /// Said only when an own log is forked.
 async fn own_logs(node: &Node) -> Vec<Check> {
-    let forks = match node.0.store.read(|reader| own_forks(reader)).await {
-        Ok(forks) => forks,
-        Err(err) => {
-            return vec![fail(
-                "own-log",
-                err.to_string(),
-                "look at the disk: the system's log names its errors",
-            )];
-        }
-    };
-    let told = |fork: OwnFork| {
-        let name =
-            node.engine().space(fork.space).map_or_else(|_| fork.space.to_string(), |s| s.name().to_owned());
-        let detail = format!(
-            "{name}: an older copy of this home was written to: entry {} of this device's log is not the same here and elsewhere",
-            fork.seq
-        );
-        let remedy = "what this device wrote between that copy and its first meeting with the others may be here alone: look, and write it again; \
-            never copy a home back, use `covey backup` and `covey restore`";
-        fail("own-log", detail, remedy)
-    };
-    forks.into_iter().map(told).collect()
+    let read = crate::forks::own(node).await;
+    read.unwrap_or_else(|err| {
+        vec![fail("own-log", err.to_string(), "look at the disk: the system's log names its errors")]
+    })
 }
 
 async fn held(node: &Node, space: SpaceId, name: String) -> Vec<Check> {

@@ -60,6 +60,30 @@ pub enum NodeError {
         /// Which space.
         space: String,
     },
+    /// This device was revoked.
+    #[error(
+        "this device was revoked by another device of its user: what is here can be read, and nothing can be changed or \
+         joined; begin with a new home (covey --home DIR up) to use it again. Was it a stolen device that said so? \
+         `covey doctor` names it, and `covey device revoke` puts it out"
+    )]
+    Revoked,
+    /// Something that the personal space is not for.
+    #[error(
+        "the personal space can't be {act}: it is yours alone and holds your devices together; `covey device link` adds a \
+         device of yours"
+    )]
+    Personal {
+        /// What was attempted: "left".
+        act: &'static str,
+    },
+    /// A device that is to become another user's holds something already.
+    #[error("{}", not_fresh(*spaces, *devices))]
+    NotFresh {
+        /// Spaces that are here.
+        spaces: u64,
+        /// Devices of its user.
+        devices: u64,
+    },
     /// The state of the space, or its rules of membership, don't allow it now.
     #[error("{0}")]
     Membership(covey_engine::EngineError),
@@ -75,6 +99,9 @@ pub enum NodeError {
     /// Pairing did not succeed.
     #[error("{0}")]
     Pairing(#[from] crate::pairing::JoinError),
+    /// A query in SQL has no answer.
+    #[error("{0}")]
+    Query(covey_store::sql::SqlError),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[from] covey_store::StoreError),
@@ -88,6 +115,19 @@ pub enum NodeError {
 
 /// Most candidates that an error lists: more than anybody reads.
 const MAX_LISTED: usize = 8;
+
+fn not_fresh(spaces: u64, devices: u64) -> String {
+    let what = match (spaces, devices) {
+        (_, 2..) => "this device is linked to others of its user already".to_owned(),
+        (1, _) => "this device is in a space already".to_owned(),
+        (2.., _) => format!("this device is in {spaces} spaces already"),
+        (0, _) => "this device has records of its own already".to_owned(),
+    };
+    format!(
+        "{what}, and only a fresh one can become another user's; use a new home for it: covey --home DIR up, then \
+         covey --home DIR device join CODE"
+    )
+}
 
 /// Candidates, each on a line. Names are others' texts: quoted, so that a line break in one can't pass for ours.
 fn listed(candidates: &[(String, String)]) -> String {

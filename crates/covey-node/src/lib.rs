@@ -21,25 +21,39 @@
 //! | [`node`] | [`Node`]: opening, spaces, joining, events, shutting down |
 //! | [`space`] | [`Space`]: members, invitations, collections, changes |
 //! | [`collection`] | [`Collection`]: put, get, delete, query |
+//! | [`delivery`] | on which devices records are |
+//! | `sql` | queries over the records of a space |
+//! | [`devices`] | a user's own devices: linking, renaming, revoking |
+//! | `own` | what keeps a user's devices in all their spaces |
 //! | [`audit`] | [`Act`]: who did what to the membership, and when |
 //! | [`status`] | what a node tells about itself |
 //! | [`config`], [`error`] | what it's told; what can go wrong |
+//! | [`children`] | child spaces: made and joined through their parent |
 //! | `sync`, `peers` | one session per connected peer; whom to connect to |
 //! | [`pairing`] | inviting and joining over the network |
 //! | [`backup`] | a whole home in one file, and back |
 //! | `doctor` | checks with a remedy each |
+//! | `compaction` | when logs are compacted |
 
 pub mod audit;
 pub mod backup;
+pub mod children;
 mod chores;
+mod clocks;
 pub mod collection;
+mod compaction;
 pub mod config;
+pub mod delivery;
+pub mod devices;
 mod doctor;
 pub mod error;
+mod forks;
 pub mod node;
+mod own;
 pub mod pairing;
 mod peers;
 pub mod space;
+mod sql;
 pub mod status;
 mod sync;
 
@@ -47,18 +61,20 @@ pub use audit::{Act, Deed, Person};
 pub use backup::{BackupOrder, Restored, backup_home, restore};
 pub use collection::{Collection, Put, PutMany};
 pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, WallClock};
-pub use covey_engine::{EngineError, Profile};
+pub use covey_engine::{EngineError, Profile, compact::Limits as CompactionLimits};
 pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
 pub use covey_records::{Filter, FilterError};
 pub use covey_space::{MembershipError, ParseRoleError, Role, ops::HistoryPolicy};
 pub use covey_store::backup::{BackupError as FileError, Contents, Progress, RestoreError, Stage};
+pub use covey_store::sql::{SqlAnswer, SqlError, SqlValue};
 pub use covey_store::{Page, PageSize, Unlock, exists, needs_passphrase};
 pub use covey_types::{DeviceId, EntryHash, Hlc, LogId, SpaceId, UserId};
+pub use delivery::{Deliveries, Delivery, RecordSync};
 pub use error::NodeError;
 pub use node::{Joined, Node, OpenError, init};
-pub use pairing::JoinError;
+pub use pairing::{JoinError, Linked};
 pub use space::{Change, Invitation, Space, Watch};
 pub use status::{
-    Check, Event, Identity, Member, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus,
-    Transport,
+    Check, ClockStatus, Event, Fork, Identity, Member, PeerState, PeerStatus, Removal, SpaceStatus, Status,
+    SyncState, SyncStatus, Transport,
 };

@@ -1,15 +1,19 @@
 //! [`Node`]: a running node, and how it's opened and closed.
 
+mod identity;
 mod report;
 mod writing;
 
+use self::identity::open_store;
+pub(crate) use self::identity::public;
+
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-use covey_engine::{Engine, Ingested, Secrets};
+use covey_engine::{Deeds, Engine, Ingested, Secrets, SpaceState};
 use covey_log::Entry;
 use covey_net::{Net, NetConfig, NetError};
 use covey_space::ops::is_display_name;
@@ -76,7 +80,10 @@ pub struct Node(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: NodeConfig,
-    pub(crate) secrets: Arc<Secrets>,
+    /// Replaced when a name changes, or when this device becomes another user's: ask [`Node::secrets`] each time.
+    secrets: RwLock<Arc<Secrets>>,
+    device: DeviceId,
+    pub(crate) own: crate::own::Own,
     pub(crate) store: Store,
     pub(crate) net: Net,
     engine: Arc<Mutex<Engine>>,
@@ -85,10 +92,19 @@ pub(crate) struct Inner {
     pub(crate) peers: Peers,
     pub(crate) pairing: Pairing,
     pub(crate) chores: crate::chores::Pending,
+    pub(crate) news: crate::compaction::News,
+    pub(crate) held: crate::delivery::Holdings,
     events: broadcast::Sender<Event>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
     started: Instant,
+}
+
+impl Inner {
+    /// The memory, for whoever looks at it inside the store's closures.
+    pub(crate) fn engine_handle(&self) -> Arc<Mutex<Engine>> {
+        Arc::clone(&self.engine)
+    }
 }
 
 /// A space that was just joined.
@@ -113,29 +129,12 @@ pub async fn init(config: &NodeConfig) -> Result<Identity, OpenError> {
     Ok(public(&secrets))
 }
 
-async fn open_store(config: &NodeConfig) -> Result<(Store, Secrets), OpenError> {
-    let (home, unlock) = (config.home.clone(), config.unlock.clone());
-    let store = tokio::task::spawn_blocking(move || Store::open(&home, unlock))
-        .await
-        .map_err(|_| StoreError::Closed)??;
-    if let Some(secrets) = store.read(|reader| Secrets::load(reader)).await? {
-        return Ok((store, secrets));
+pub(crate) fn check_space_name(name: &str) -> Result<(), NodeError> {
+    if is_display_name(name) {
+        return Ok(());
     }
-    let profile = config.profile.clone().ok_or_else(|| OpenError::NoProfile { home: config.home.clone() })?;
-    let secrets = Secrets::generate(profile).map_err(OpenError::Profile)?;
-    let saved = secrets.clone();
-    store.write(move |tx| saved.save(tx)).await.map_err(OpenError::Write)?;
-    Ok((store, secrets))
-}
-
-/// What others may know of an identity.
-pub(crate) fn public(secrets: &Secrets) -> Identity {
-    Identity {
-        user: secrets.user.id(),
-        user_name: secrets.profile.user_name.clone(),
-        device: secrets.device.id(),
-        device_name: secrets.profile.device_name.clone(),
-    }
+    let rule = "1 to 64 printable characters without blanks at the ends";
+    Err(NodeError::Invalid(format!("{name:?} can't be the name of a space: {rule}")))
 }
 
 fn parse_addresses(texts: &[String]) -> Result<Vec<covey_net::Multiaddr>, OpenError> {
@@ -158,7 +157,8 @@ impl Node {
             covey_net::try_listening(&listen)?;
         }
         let (store, secrets) = open_store(&config).await?;
-        let engine = store.read(|reader| Engine::load(reader)).await?;
+        let (engine, own) =
+            store.read(|reader| Ok((Engine::load(reader)?, crate::own::Own::load(reader)?))).await?;
         let (net, net_events) = covey_net::start(NetConfig {
             listen,
             bootstrap,
@@ -168,9 +168,12 @@ impl Node {
             ..NetConfig::new(secrets.device.clone())
         })?;
         let peers = Peers::load(&store).await?;
+        let held = crate::delivery::Holdings::load(&store, engine.spaces.keys().copied().collect()).await?;
         let node = Self(Arc::new(Inner {
             config,
-            secrets: Arc::new(secrets),
+            device: secrets.device.id(),
+            secrets: RwLock::new(Arc::new(secrets)),
+            own,
             store,
             net,
             engine: Arc::new(Mutex::new(engine)),
@@ -179,6 +182,8 @@ impl Node {
             peers,
             pairing: Pairing::default(),
             chores: crate::chores::Pending::default(),
+            news: crate::compaction::News::default(),
+            held,
             events: broadcast::channel(EVENT_BACKLOG).0,
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -188,9 +193,15 @@ impl Node {
         node.spawn(crate::sync::accept(node.clone())?);
         node.spawn(pairing::accept(node.clone())?);
         node.spawn(release_held(node.clone()));
+        node.spawn(crate::compaction::run(node.clone()));
+        node.spawn(crate::own::run(node.clone()));
+        node.spawn(crate::delivery::run(node.clone()));
         crate::sync::release_unknown(&node).await;
         let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
-        spaces.into_iter().for_each(|space| crate::chores::schedule(&node, space));
+        for space in spaces {
+            crate::chores::schedule(&node, space);
+            crate::sync::write_again(&node, space);
+        }
         Ok(node)
     }
 
@@ -203,11 +214,11 @@ impl Node {
 
     /// Who this node is.
     pub fn identity(&self) -> Identity {
-        public(&self.0.secrets)
+        public(&self.secrets())
     }
 
     pub(crate) fn device(&self) -> DeviceId {
-        self.0.secrets.device.id()
+        self.0.device
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -234,11 +245,9 @@ impl Node {
     /// # Errors
     /// [`NodeError::Invalid`] for a name that can't be one; otherwise the store's.
     pub async fn create_space(&self, name: &str) -> Result<Space, NodeError> {
-        if !is_display_name(name) {
-            let rule = "1 to 64 printable characters without blanks at the ends";
-            return Err(NodeError::Invalid(format!("{name:?} can't be the name of a space: {rule}")));
-        }
-        let (secrets, name, now) = (self.0.secrets.clone(), name.to_owned(), self.now_ms());
+        self.require_not_revoked()?;
+        check_space_name(name)?;
+        let (secrets, name, now) = (self.secrets(), name.to_owned(), self.now_ms());
         let node = self.clone();
         let found = async move {
             let (id, entry) =
@@ -255,6 +264,7 @@ impl Node {
     pub(crate) fn space_added(&self, id: SpaceId) {
         self.0.peers.forget_strangers();
         self.0.sessions.offer(self, id);
+        self.0.own.look_again();
         self.emit(Event::SpaceAdded(id));
         let (node, generation) = (self.clone(), self.0.peers.next_generation());
         self.spawn(async move { node.0.net.announce(generation).await });
@@ -263,7 +273,11 @@ impl Node {
     /// Tells the sessions of entries that are on disk now.
     pub(crate) fn published(&self, space: SpaceId, entries: &[Arc<Entry>]) {
         self.0.sessions.publish(space, entries);
+        if Some(space) == self.0.own.personal() {
+            self.0.own.look_again();
+        }
         if !entries.is_empty() {
+            self.0.news.of(space);
             let position = *self.0.store.position_watch().borrow();
             self.emit(Event::RecordsChanged { position });
         }
@@ -275,31 +289,58 @@ impl Node {
         crate::sync::conclude(self, space, outcome);
     }
 
-    /// Tells everybody concerned that who is in a space has changed, and does what the keys need.
-    pub(crate) fn membership_changed(&self, space: SpaceId) {
-        self.0.peers.forget_strangers();
-        self.0.sessions.membership_changed(self, space);
-        self.emit(Event::MembersChanged(space));
-        crate::chores::schedule(self, space);
+    /// As [`Node::acted`], for each of several acts.
+    pub(crate) fn acted_all(&self, deeds: &Deeds) {
+        for (space, (entry, outcome)) in deeds {
+            self.acted(*space, Arc::clone(entry), outcome);
+        }
     }
 
-    /// All spaces, by name.
+    /// Tells everybody concerned that who is in a space, and so in its children, has changed, and does what they need.
+    pub(crate) fn membership_changed(&self, space: SpaceId) {
+        self.0.peers.forget_strangers();
+        let children = self.engine().children(space);
+        for space in std::iter::once(space).chain(children) {
+            self.0.sessions.membership_changed(self, space);
+            self.emit(Event::MembersChanged(space));
+            crate::chores::schedule(self, space);
+        }
+        self.0.own.look_again();
+        crate::sync::write_again(self, space);
+    }
+
+    /// All spaces but the personal one, by name.
     pub fn spaces(&self) -> Vec<Space> {
-        let mut spaces: Vec<_> =
-            self.engine().spaces.values().map(|space| (space.name().to_owned(), space.id)).collect();
+        let personal = self.0.own.personal();
+        let engine = self.engine();
+        let listed = engine.spaces.values().filter(|space| Some(space.id) != personal);
+        let mut spaces: Vec<_> = listed.map(|space| (space.name().to_owned(), space.id)).collect();
+        drop(engine);
         spaces.sort();
         spaces.into_iter().map(|(_, id)| Space::new(self.clone(), id)).collect()
     }
 
-    /// The space with this name, id, or unique beginning of an id.
+    /// The space with this name, id, or unique beginning of an id. A child may be named with its parent: `garden/secret`.
     ///
     /// # Errors
     /// [`NodeError::NotFound`] or [`NodeError::Ambiguous`].
     pub fn space(&self, name: &str) -> Result<Space, NodeError> {
         /// Shorter beginnings of ids are more likely mistyped names.
         const MIN_PREFIX: usize = 4;
+        let personal = self.0.own.personal();
         let engine = self.engine();
-        let named: Vec<_> = engine.spaces.values().filter(|space| space.name() == name).collect();
+        let is_path = |space: &SpaceState| {
+            let parent = space.parent().and_then(|parent| engine.spaces.get(&parent));
+            parent.is_some_and(|parent| {
+                name.strip_prefix(parent.name()).and_then(|rest| rest.strip_prefix('/')) == Some(space.name())
+            })
+        };
+        let is_named = |space: &&SpaceState| space.name() == name || is_path(space);
+        let mut named: Vec<_> = engine.spaces.values().filter(is_named).collect();
+        if named.len() > 1 {
+            // Whoever calls a space "personal" too means that one: the other is nothing to work in.
+            named.retain(|space| Some(space.id) != personal);
+        }
         let found = if named.is_empty() && name.len() >= MIN_PREFIX {
             engine.spaces.values().filter(|space| space.id.to_string().starts_with(name)).collect()
         } else {
@@ -321,6 +362,7 @@ impl Node {
     /// # Errors
     /// [`NodeError::Pairing`] says what is wrong with the code or why nobody answered.
     pub async fn join(&self, code_or_link: &str, timeout: Duration) -> Result<Joined, NodeError> {
+        self.require_not_revoked()?;
         pairing::join(self, code_or_link, timeout).await
     }
 
@@ -333,6 +375,8 @@ impl Node {
 
     /// Stops sync and network, says goodbye, and closes the store. What was acknowledged is on disk.
     pub async fn shutdown(&self) {
+        Peers::keep_seen(self).await;
+        crate::delivery::Holdings::keep(self).await;
         self.0.sessions.stop_all();
         self.0.cancel.cancel();
         self.0.tasks.close();

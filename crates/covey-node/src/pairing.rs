@@ -9,6 +9,7 @@
 
 mod admission;
 mod joining;
+mod linking;
 mod search;
 
 use std::{
@@ -18,10 +19,10 @@ use std::{
 };
 
 use covey_net::NetStream;
-use covey_pair::{CodeError, Invitations, InviteError, Link, LinkError, PairError, Refusal, Terms};
+use covey_pair::{CodeError, Invitations, InviteError, Link, LinkError, PairError, Purpose, Refusal, Terms};
 use covey_space::Role;
 use covey_types::{
-    DeviceId,
+    DeviceId, SpaceId,
     limits::{MAX_INVITE_MS, MAX_PAIR_MESSAGE_BYTES},
 };
 use tokio::{
@@ -29,8 +30,13 @@ use tokio::{
     sync::Semaphore,
 };
 
-pub(crate) use self::{admission::accept, joining::join};
-use crate::{Invitation, NodeError, Space};
+pub use self::linking::Linked;
+pub(crate) use self::{
+    admission::accept,
+    joining::join,
+    linking::{invite_device, link},
+};
+use crate::{Invitation, Node, NodeError, Space};
 
 /// The stream's protocol.
 const PROTOCOL: &str = "/covey/pair/1";
@@ -104,6 +110,12 @@ pub enum JoinError {
     /// Not a link.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A link of the other kind.
+    #[error("{}", other_kind(*found))]
+    OtherKind {
+        /// What the link is for.
+        found: Purpose,
+    },
     /// The link's time is over.
     #[error("the invitation link has expired; ask for a new one")]
     LinkExpired,
@@ -164,19 +176,39 @@ pub enum JoinError {
 pub(crate) async fn invite(space: &Space, role: Role, expires: Duration) -> Result<Invitation, NodeError> {
     let node = &space.node;
     let device = node.device();
+    space.require_shared("invited to")?;
     let name = {
         let engine = node.engine();
         let state = engine.space(space.id())?;
+        if let Some(parent) = state.parent() {
+            let parent = engine.space(parent).map_or("another space", |parent| parent.name());
+            let name = state.name();
+            let why =
+                format!("{name:?} is a child of {parent:?}: whoever is in that one is added without a code");
+            return Err(NodeError::Invalid(why));
+        }
         state.require_role(device, role.max(Role::Admin))?;
         state.name().to_owned()
     };
+    open_invitation(node, Purpose::Space, (space.id(), name), role, expires).await
+}
+
+/// Opens an invitation to a space, or to be a device of this user and so in their personal space. `name` is what the link
+/// shows.
+async fn open_invitation(
+    node: &Node,
+    purpose: Purpose,
+    (space, name): (SpaceId, String),
+    role: Role,
+    expires: Duration,
+) -> Result<Invitation, NodeError> {
     let now = node.now_ms();
     let terms = Terms {
-        space: space.id(),
+        space,
         role: role.to_u8(),
         expires_at_ms: now.saturating_add(u64::try_from(expires.as_millis()).unwrap_or(u64::MAX)),
     };
-    let code = node.0.pairing.invitations().open(terms, now).map_err(|err| match err {
+    let code = node.0.pairing.invitations().open_for(purpose, terms, now).map_err(|err| match err {
         InviteError::TooLong { .. } => NodeError::Invalid(format!(
             "an invitation can last at most {} h",
             Duration::from_millis(MAX_INVITE_MS).as_secs() / 3600
@@ -184,20 +216,30 @@ pub(crate) async fn invite(space: &Space, role: Role, expires: Duration) -> Resu
         other => NodeError::Invalid(other.to_string()),
     })?;
     let link = Link {
+        purpose,
         code: code.clone(),
-        inviter: device,
+        inviter: node.device(),
         addresses: node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect(),
         expires_at_ms: terms.expires_at_ms,
         space_name: name,
     }
     .bounded();
-    tracing::info!(space = %space.id(), %role, "opened an invitation");
+    tracing::info!(%space, %role, ?purpose, "opened an invitation");
     Ok(Invitation {
         code: code.to_string(),
         link: link.to_string(),
         expires_at_ms: terms.expires_at_ms,
         role,
     })
+}
+
+fn other_kind(found: Purpose) -> &'static str {
+    match found {
+        Purpose::Space => "this link invites to a space: use it with `covey join`",
+        Purpose::Device => {
+            "this link makes a device one of its sender's own: use it with `covey device join`, on a device of yours"
+        }
+    }
 }
 
 impl Pairing {

@@ -5,13 +5,15 @@
 //! through somebody else; one with which nothing is shared is remembered as a stranger until the number it
 //! announces changes. Of two devices that see each other the one with the smaller id dials first.
 
+mod seen;
+
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use covey_net::{Multiaddr, NetEvent};
@@ -62,7 +64,10 @@ pub(crate) struct Peers {
 #[derive(Debug, Default)]
 struct Book {
     addresses: BTreeMap<DeviceId, Vec<String>>,
-    last_seen: BTreeMap<DeviceId, Instant>,
+    /// Milliseconds since 1970, by the clock of this device.
+    last_seen: BTreeMap<DeviceId, u64>,
+    /// Whether that has changed since it was kept.
+    seen_changed: bool,
     /// Devices with which nothing is shared, and what they announced then.
     strangers: BTreeMap<DeviceId, Option<u64>>,
     announced: BTreeMap<DeviceId, u64>,
@@ -81,7 +86,11 @@ impl Peers {
                 reason: err.to_string(),
             })?
         };
-        let book = Book { addresses: stored.into_iter().collect(), ..Book::default() };
+        let book = Book {
+            addresses: stored.into_iter().collect(),
+            last_seen: seen::load(store).await?,
+            ..Book::default()
+        };
         let generation = AtomicU64::new(u64::from(u32::from_le_bytes(random_bytes())));
         Ok(Self { book: Mutex::new(book), generation, retry: Notify::new() })
     }
@@ -93,18 +102,6 @@ impl Peers {
     /// A new number to announce: there's news for those who took this node for a stranger.
     pub(crate) fn next_generation(&self) -> u64 {
         self.generation.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// How long ago a device was connected, if it was since the start.
-    pub(crate) fn last_seen(&self, device: DeviceId) -> Option<Duration> {
-        self.book().last_seen.get(&device).map(Instant::elapsed)
-    }
-
-    fn saw(&self, device: DeviceId) {
-        let mut book = self.book();
-        if book.last_seen.len() < MAX_KNOWN || book.last_seen.contains_key(&device) {
-            book.last_seen.insert(device, Instant::now());
-        }
     }
 
     /// Whether nothing is to be tried with a device for now.
@@ -196,11 +193,16 @@ impl Peers {
     }
 }
 
+/// Whether a device is in a space that this one is in too. Who is out of a space has nothing to look for there.
 fn is_member(node: &Node, device: DeviceId) -> bool {
-    node.engine()
-        .spaces
-        .values()
-        .any(|space| space.membership.has_device(device) || space.info.inviter == Some(device))
+    // A revoked device has nobody to talk to.
+    !node.is_revoked()
+        && node
+            .engine()
+            .spaces
+            .values()
+            .filter(|space| !space.is_out(node.device()))
+            .any(|space| space.membership.has_device(device) || space.info.inviter == Some(device))
 }
 
 /// Follows what the network tells, until the node stops.
@@ -209,13 +211,14 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
     node.0.net.announce(generation).await;
     node.spawn(tell_members(node.clone()));
     redial_members(&node);
+    node.spawn(seen::keep_now_and_then(node.clone()));
     while let Some(event) = events.recv().await {
         match event {
             NetEvent::Discovered { device, generation, .. } => discovered(&node, device, generation),
             NetEvent::Connected { device, .. } => connected(&node, device),
             NetEvent::Disconnected { device, reason } => {
                 tracing::debug!(%device, %reason, "disconnected");
-                node.0.peers.saw(device);
+                node.0.peers.saw(&node, device);
                 node.emit(Event::PeerDisconnected(device));
                 if is_member(&node, device) {
                     keep_dialling(&node, device, FIRST_PAUSE);
@@ -236,7 +239,10 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
 /// The devices of all spaces but this one, and who let it in.
 fn members(node: &Node) -> HashSet<DeviceId> {
     let mut devices = HashSet::new();
-    for space in node.engine().spaces.values() {
+    if node.is_revoked() {
+        return devices;
+    }
+    for space in node.engine().spaces.values().filter(|space| !space.is_out(node.device())) {
         devices.extend(space.membership.devices().map(|(device, _)| device));
         devices.extend(space.info.inviter);
     }
@@ -261,7 +267,7 @@ async fn tell_members(node: Node) {
     }
 }
 
-fn redial_members(node: &Node) {
+pub(crate) fn redial_members(node: &Node) {
     for device in members(node) {
         keep_dialling(node, device, Duration::ZERO);
     }
@@ -291,7 +297,7 @@ fn discovered(node: &Node, device: DeviceId, generation: Option<u64>) {
 }
 
 fn connected(node: &Node, device: DeviceId) {
-    node.0.peers.saw(device);
+    node.0.peers.saw(node, device);
     node.emit(Event::PeerConnected(device));
     let node_of_task = node.clone();
     node.spawn(async move {

@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
-use covey_engine::{Engine, EngineError, Secrets, SpaceState, acts::Acted};
+use covey_engine::{Deeds, Engine, EngineError, Secrets, SpaceState, acts::Acted};
 use covey_records::ops::RecordId;
 use covey_space::{
     Role,
@@ -16,7 +15,10 @@ use covey_store::Tx;
 use covey_types::{DeviceId, SpaceId, UserId, limits::MAX_NAME_BYTES};
 use tokio::sync::watch;
 
-use crate::{Collection, Member, Node, NodeError, SpaceStatus, SyncStatus, pairing, sync::describe};
+use crate::{
+    Collection, Member, Node, NodeError, Removal, SpaceStatus, SyncStatus, own::is_kept_back, pairing,
+    sync::describe,
+};
 
 /// Changes that are read at once for a watcher.
 const WATCH_BATCH: usize = 256;
@@ -25,11 +27,11 @@ const WATCH_BATCH: usize = 256;
 const WATCH_BYTES: usize = 1 << 20;
 
 /// What an act is done with.
-struct Act<'a, 'tx> {
-    rows: &'a mut Tx<'tx>,
-    secrets: &'a Secrets,
-    space: SpaceId,
-    now_ms: u64,
+pub(crate) struct Act<'a, 'tx> {
+    pub(crate) rows: &'a mut Tx<'tx>,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) space: SpaceId,
+    pub(crate) now_ms: u64,
 }
 
 /// One space of a node. Cloning gives another handle to the same one.
@@ -80,10 +82,23 @@ impl Space {
         self.node.engine().space(self.id).map(|space| space.name().to_owned()).unwrap_or_default()
     }
 
+    /// Whether it's this user's own, in which nobody else can be.
+    pub fn is_personal(&self) -> bool {
+        self.node.0.own.personal() == Some(self.id)
+    }
+
+    /// Refuses what the personal space is not for.
+    pub(crate) fn require_shared(&self, act: &'static str) -> Result<(), NodeError> {
+        if self.is_personal() { Err(NodeError::Personal { act }) } else { Ok(()) }
+    }
+
     /// What this device's user may do; `None` before the first sync has told.
     pub fn role(&self) -> Option<Role> {
+        if self.node.0.own.has_ended(self.id) {
+            return None;
+        }
         let device = self.node.device();
-        self.node.engine().space(self.id).ok()?.membership.role_of(device)
+        self.node.engine().role_in(self.id, device)
     }
 
     /// Who is in it.
@@ -108,29 +123,64 @@ impl Space {
         let (logs, collections) =
             self.node.0.store.read(move |reader| Ok((reader.logs(key)?, reader.collections(key)?))).await?;
         let connected = self.node.0.sessions.connected();
+        let removed = self.removal().await?;
+        let pending = crate::delivery::pending(self, &logs)?;
         let engine = self.node.engine();
         let space = engine.space(self.id)?;
         let me = self.node.device();
         let sync: Vec<SyncStatus> = self
             .others(space, &connected)
             .into_iter()
-            .map(|device| describe(&self.node, space, device, connected.contains(&device)))
+            .map(|device| describe(&self.node, &engine, space, device, connected.contains(&device)))
             .collect();
         Ok(SpaceStatus {
             id: self.id,
             name: space.name().to_owned(),
-            role: space.membership.role_of(me),
+            parent: space.parent().map(|parent| {
+                (parent, engine.space(parent).map(|parent| parent.name().to_owned()).unwrap_or_default())
+            }),
+            role: engine.role_in(self.id, me).filter(|_| !self.node.0.own.has_ended(self.id)),
             members: space.membership.len() as u64,
             entries: logs.iter().map(|log| log.head.seq).sum(),
             records: collections.iter().map(|collection| collection.live).sum(),
+            forks: crate::forks::of(space),
+            pending,
             sync,
+            personal: self.is_personal(),
+            removed,
         })
+    }
+
+    /// How this device came to be out of the space; `None` if it isn't.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn removal(&self) -> Result<Option<Removal>, NodeError> {
+        let removals = {
+            let engine = self.node.engine();
+            engine.space(self.id)?.membership.removals_of(self.node.device())
+        };
+        if removals.is_empty() {
+            return Ok(None);
+        }
+        let acts = self.audit().await?;
+        let own = self.node.secrets().user.id();
+        let removal = acts.into_iter().find(|act| removals.contains(&act.hash)).map(|act| Removal {
+            own: act.who.user == Some(own),
+            by: act.who.user_name,
+            at_ms: act.hlc.wall_ms(),
+        });
+        Ok(removal)
     }
 
     /// The other devices that have it. Before the first sync has told who they are: who let this one in, and those that
     /// have said that they share it.
     fn others(&self, space: &SpaceState, connected: &BTreeSet<DeviceId>) -> BTreeSet<DeviceId> {
         let me = self.node.device();
+        // Whoever is out is refused by everybody, and that is as it should be.
+        if space.is_out(me) {
+            return BTreeSet::new();
+        }
         let mut others: BTreeSet<_> = space.membership.devices().map(|(device, _)| device).collect();
         if !space.membership.is_founded() {
             others.extend(space.info.inviter);
@@ -154,34 +204,53 @@ impl Space {
     /// # Errors
     /// [`NodeError::Membership`] if the rules don't allow it.
     pub async fn set_role(&self, user: UserId, role: Role) -> Result<(), NodeError> {
+        self.require_shared("shared, so nobody has a role in it")?;
         self.act(move |engine, act| engine.set_role(act.rows, act.secrets, act.space, user, role, act.now_ms))
             .await
     }
 
-    /// Puts a member out, with all their devices, and changes the space's key. What they wrote until now stays.
+    /// Puts a member out, with all their devices, and changes the space's key. What they wrote until now stays. They are
+    /// put out of its children too: by this node where it may, otherwise by the next that may.
     ///
     /// # Errors
     /// [`NodeError::Membership`] if the rules don't allow it.
     pub async fn remove_member(&self, user: UserId) -> Result<(), NodeError> {
-        self.act(move |engine, act| engine.remove_member(act.rows, act.secrets, act.space, user, act.now_ms))
-            .await
+        self.require_shared("left")?;
+        self.act_all(move |engine, Act { rows, secrets, space, now_ms }| {
+            let leaves = user == secrets.user.id();
+            let mut deeds = Deeds::new();
+            if leaves {
+                deeds.extend(engine.leave_children(rows, secrets, space, now_ms)?);
+            }
+            deeds.push((space, engine.remove_member(rows, secrets, space, user, now_ms)?));
+            deeds.extend(engine.tend_children(rows, secrets, space, now_ms)?);
+            Ok(deeds)
+        })
+        .await
     }
 
-    /// Leaves the space. What is here stays, and can be read.
+    /// Leaves the space, and its children. What is here stays, and can be read.
     ///
     /// # Errors
-    /// [`NodeError::Membership`] for the last owner, who has to make somebody else owner first.
+    /// [`NodeError::Membership`] for the last owner of it or of a child, who has to make somebody else owner first.
     pub async fn leave(&self) -> Result<(), NodeError> {
-        self.remove_member(self.node.0.secrets.user.id()).await
+        self.remove_member(self.node.secrets().user.id()).await
     }
 
-    /// Puts a device out, and changes the space's key.
+    /// Puts a device out, and changes the space's key; out of its children too, as with members.
     ///
     /// # Errors
     /// [`NodeError::Membership`] if the rules don't allow it.
     pub async fn remove_device(&self, device: DeviceId) -> Result<(), NodeError> {
-        self.act(move |engine, act| {
-            engine.remove_device(act.rows, act.secrets, act.space, device, act.now_ms)
+        // Whoever has stolen one device of a user can have it say that the others were revoked. That must not keep them
+        // from revoking it: by what is known here they may.
+        if !self.is_personal() {
+            self.node.require_going_on(self.id)?;
+        }
+        self.act_anyway(move |engine, Act { rows, secrets, space, now_ms }| {
+            let mut deeds = vec![(space, engine.remove_device(rows, secrets, space, device, now_ms)?)];
+            deeds.extend(engine.tend_children(rows, secrets, space, now_ms)?);
+            Ok(deeds)
         })
         .await
     }
@@ -216,6 +285,7 @@ impl Space {
     /// # Errors
     /// [`NodeError::Membership`] below admin.
     pub async fn set_history(&self, history: HistoryPolicy) -> Result<(), NodeError> {
+        self.require_shared("changed in its rules")?;
         let set = SetSpace { name: None, history: Some(history) };
         self.act(move |engine, act| engine.set_space(act.rows, act.secrets, act.space, set, act.now_ms)).await
     }
@@ -224,13 +294,32 @@ impl Space {
         &self,
         what: impl FnOnce(&mut Engine, Act<'_, '_>) -> Result<Acted, EngineError> + Send + 'static,
     ) -> Result<(), NodeError> {
-        let node = &self.node;
-        let (secrets, space, now_ms) = (Arc::clone(&node.0.secrets), self.id, node.now_ms());
-        let acted =
-            node.write(move |rows, engine| Ok(what(engine, Act { rows, secrets: &secrets, space, now_ms })?));
-        let (entry, outcome) = acted.await?;
-        node.acted(space, entry, &outcome);
-        Ok(())
+        let space = self.id;
+        self.act_all(move |engine, act| Ok(vec![(space, what(engine, act)?)])).await
+    }
+
+    pub(crate) async fn act_all(
+        &self,
+        what: impl FnOnce(&mut Engine, Act<'_, '_>) -> Result<Deeds, EngineError> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        self.node.require_going_on(self.id)?;
+        self.act_anyway(what).await
+    }
+
+    /// As [`Space::act_all`], whether or not somebody says that this device was revoked.
+    async fn act_anyway(
+        &self,
+        what: impl FnOnce(&mut Engine, Act<'_, '_>) -> Result<Deeds, EngineError> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        let node = self.node.clone();
+        let (secrets, space, now_ms) = (node.secrets(), self.id, node.now_ms());
+        let act = async move {
+            let acted = node
+                .write(move |rows, engine| Ok(what(engine, Act { rows, secrets: &secrets, space, now_ms })?));
+            node.acted_all(&acted.await?);
+            Ok(())
+        };
+        self.node.to_its_end(act).await
     }
 
     /// A collection, by name. It comes into being with its first record.
@@ -242,6 +331,7 @@ impl Space {
             let rule = format!("1 to {MAX_NAME_BYTES} bytes without control characters");
             return Err(NodeError::Invalid(format!("{name:?} can't be the name of a collection: {rule}")));
         }
+        self.require_not_kept_back(Some(name))?;
         self.node.engine().space(self.id)?;
         Ok(Collection::new(self.clone(), name.to_owned()))
     }
@@ -253,7 +343,21 @@ impl Space {
     pub async fn collections(&self) -> Result<Vec<(String, u64)>, NodeError> {
         let key = self.node.engine().space(self.id)?.key;
         let rows = self.node.0.store.read(move |reader| reader.collections(key)).await?;
-        Ok(rows.into_iter().map(|row| (row.name, row.live)).collect())
+        let personal = self.is_personal();
+        let shown = rows.into_iter().filter(|row| !(personal && is_kept_back(&row.name)));
+        Ok(shown.map(|row| (row.name, row.live)).collect())
+    }
+
+    /// Refuses to show what the personal space keeps for Covey itself. `None` stands for all collections.
+    fn require_not_kept_back(&self, collection: Option<&str>) -> Result<(), NodeError> {
+        match collection {
+            _ if !self.is_personal() => Ok(()),
+            None => Err(NodeError::Invalid("of the personal space name the collection that you mean".into())),
+            Some(name) if is_kept_back(name) => {
+                Err(NodeError::Invalid(format!("the collection {name:?} is kept by Covey itself")))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// The changes after position `since`, oldest first: each record once, in its newest version.
@@ -276,6 +380,7 @@ impl Space {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<Change>, NodeError> {
+        self.require_not_kept_back(collection)?;
         let key = self.node.engine().space(self.id)?.key;
         let collection = collection.map(str::to_owned);
         let read = move |reader: &covey_store::Reader<'_>| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use covey_types::{DeviceId, SpaceId, UserId};
+use covey_types::{DeviceId, Hlc, LogId, SpaceId, UserId};
 
 use covey_space::Role;
 
@@ -37,8 +37,12 @@ pub struct Status {
     pub listen: Vec<String>,
     /// Peers that share a space with it, and strangers that are near.
     pub peers: Vec<PeerStatus>,
-    /// Its spaces.
+    /// Its spaces but the personal one.
     pub spaces: Vec<SpaceStatus>,
+    /// Whether this device was revoked.
+    pub revoked: bool,
+    /// Members' devices whose clocks are too far from this one's.
+    pub clocks: Vec<ClockStatus>,
 }
 
 /// Whether a peer can be talked to.
@@ -110,6 +114,19 @@ pub struct SyncStatus {
     pub reason: Option<String>,
 }
 
+/// A log that counts up to some place only, since its device wrote two histories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// Which device.
+    pub device: DeviceId,
+    /// What it's called, if that is known.
+    pub name: Option<String>,
+    /// The log.
+    pub log: LogId,
+    /// The first place that doesn't count.
+    pub seq: u64,
+}
+
 /// A space at one moment.
 #[derive(Debug, Clone)]
 pub struct SpaceStatus {
@@ -117,6 +134,8 @@ pub struct SpaceStatus {
     pub id: SpaceId,
     /// Its name.
     pub name: String,
+    /// The space whose child it is, and that one's name.
+    pub parent: Option<(SpaceId, String)>,
     /// What this device's user may do in it; `None` before the first sync has told.
     pub role: Option<Role>,
     /// How many people are in it.
@@ -125,8 +144,40 @@ pub struct SpaceStatus {
     pub entries: u64,
     /// Records that aren't deleted.
     pub records: u64,
-    /// One line per device of the space but this.
+    /// Logs of devices that wrote two histories.
+    pub forks: Vec<Fork>,
+    /// Entries of this device that no other device of the space is known to hold.
+    pub pending: u64,
+    /// One line per device of the space but this; none when this device is out of it.
     pub sync: Vec<SyncStatus>,
+    /// Whether it is this user's own, which holds their devices together.
+    pub personal: bool,
+    /// How this device came to be out of it, if it is.
+    pub removed: Option<Removal>,
+}
+
+/// How a device came to be out of a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// What the user who did it is called, if they are known.
+    pub by: Option<String>,
+    /// Whether that was this device's own user.
+    pub own: bool,
+    /// When, by the clock of the device it was done on, milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// A device whose clock and ours don't agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockStatus {
+    /// Which.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: Option<String>,
+    /// How far it is ahead of ours, or behind where negative, milliseconds.
+    pub ahead_ms: i64,
+    /// Entries of it that are held until our clock has come so far.
+    pub held: u64,
 }
 
 /// A person in a space.
@@ -191,6 +242,29 @@ pub enum Event {
         /// How it stands now.
         state: SyncState,
     },
+    /// Another device holds more, or less, of what this one wrote in a space than before. Told for many entries at once.
+    Delivered {
+        /// Which space.
+        space: SpaceId,
+        /// Which device.
+        device: DeviceId,
+        /// Up to which time it's known to hold durably what this device wrote.
+        up_to: Hlc,
+    },
+    /// This device was put out of a space, or has left it.
+    Removed {
+        /// Which space.
+        space: SpaceId,
+        /// What the user who did it is called, if they are known.
+        by: Option<String>,
+    },
+    /// The clocks of a member's device and of this one are too far from each other.
+    ClocksDiffer {
+        /// Whose.
+        device: DeviceId,
+        /// How far it is ahead of ours, or behind where negative, milliseconds.
+        ahead_ms: i64,
+    },
     /// An entry is held because it claims to be from the future.
     EntryHeld {
         /// Which space.
@@ -200,12 +274,26 @@ pub enum Event {
         /// How far ahead of our clock.
         ahead_ms: u64,
     },
+    /// A device wrote two histories: it was cloned, or lies. Its entries don't count from some place on.
+    LogForked {
+        /// In which space.
+        space: SpaceId,
+        /// Which device.
+        device: DeviceId,
+        /// The first place of its log that doesn't count.
+        seq: u64,
+    },
     /// This device's own log holds other entries here than elsewhere: a copy of its home was written to.
     OwnLogForked {
         /// In which space.
         space: SpaceId,
         /// A place where it differs.
         seq: u64,
+    },
+    /// This device was revoked by another one of its user's.
+    Revoked {
+        /// The one that said so; `None` if the entry itself is here.
+        by: Option<DeviceId>,
     },
     /// A peer broke the protocol.
     PeerMisbehaved {

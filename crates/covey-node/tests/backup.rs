@@ -198,7 +198,13 @@ async fn forks_and_tells(entries: u32) {
     eventually("the doctor tells of it", || tells_of_a_fork(&ada)).await;
     let garden = ada.space("garden").unwrap();
     put(&garden, "in a new log").await;
-    has(&bobs, &["first", "gone on", "in a new log"]).await;
+    has(&bobs, &["first", "in a new log"]).await;
+    for n in 0..entries {
+        has(&bobs, &[&format!("alone {n}")]).await;
+    }
+    // What the newer home wrote, which is gone for good, doesn't count any more: nobody is left to write it again.
+    let plants = bobs.collection("plants").unwrap();
+    eventually("gone on is gone", || async { plants.get("gone on").await.unwrap().is_none() }).await;
     let told = async { while !matches!(events.recv().await.unwrap(), Event::OwnLogForked { .. }) {} };
     tokio::time::timeout(PATIENCE, told).await.unwrap();
     // What was noticed is remembered.

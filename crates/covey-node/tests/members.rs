@@ -131,3 +131,21 @@ async fn the_key_is_changed_after_somebody_has_left() {
     ada.shutdown().await;
     bob.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_whose_asker_goes_away_is_told_to_everybody_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let here = ada.create_space("garden").await.unwrap();
+    let there = join(&here, &bob, Role::Member).await;
+    eventually("both know each other", || async { there.members().len() == 2 }).await;
+    {
+        let mut removal = std::pin::pin!(here.remove_member(bob.identity().user));
+        let asked = std::future::poll_fn(|cx| std::task::Poll::Ready(removal.as_mut().poll(cx).is_ready()));
+        assert!(!asked.await, "it waits for the disk");
+    }
+    eventually("bob hears that he is out", || async { there.role().is_none() }).await;
+    for node in [ada, bob] {
+        node.shutdown().await;
+    }
+}

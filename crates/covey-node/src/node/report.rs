@@ -24,6 +24,8 @@ impl Node {
             listen: self.listen_addresses().await,
             peers: self.peers().await,
             spaces,
+            revoked: self.is_revoked(),
+            clocks: self.clocks().await?,
         })
     }
 

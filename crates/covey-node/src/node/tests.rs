@@ -17,7 +17,7 @@ async fn solo(home: &std::path::Path) -> Node {
 async fn what_a_failed_change_did_to_the_memory_is_seen_by_nobody() {
     let home = tempfile::tempdir().unwrap();
     let node = solo(home.path()).await;
-    let (one, two) = (node.0.secrets.clone(), node.0.secrets.clone());
+    let (one, two) = (node.secrets(), node.secrets());
     let refused = node.write(move |tx, engine| {
         engine.found_space(tx, &one, "garden", 1)?;
         Err::<(), _>(NodeError::Invalid("no".into()))
@@ -33,6 +33,33 @@ async fn what_a_failed_change_did_to_the_memory_is_seen_by_nobody() {
     assert!(node.spaces().is_empty());
     node.create_space("garden").await.unwrap();
     assert_eq!(node.spaces().len(), 1);
+    node.shutdown().await;
+}
+
+/// Whoever waits for the memory while a change fails sees it as it was before: they would act on what never came to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_change_between_its_failure_and_its_undoing() {
+    let home = tempfile::tempdir().unwrap();
+    let node = solo(home.path()).await;
+    for round in 0..20 {
+        let (moved, seen) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let (looker, secrets) = (node.clone(), node.secrets());
+        let looking = std::thread::spawn(move || {
+            moved.1.recv().unwrap();
+            seen.0.send(()).unwrap();
+            looker.spaces().len()
+        });
+        let failed = node.write(move |tx, engine| {
+            engine.found_space(tx, &secrets, "garden", 1)?;
+            moved.0.send(()).unwrap();
+            // From here on the other thread waits for the memory, or is about to.
+            seen.1.recv().unwrap();
+            assert!(round % 2 == 0, "this panics in the middle of a change");
+            Err::<(), _>(NodeError::Invalid("no".into()))
+        });
+        assert!(failed.await.is_err());
+        assert_eq!(looking.join().unwrap(), 0);
+    }
     node.shutdown().await;
 }
 

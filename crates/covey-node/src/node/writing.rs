@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -29,7 +30,8 @@ impl Drop for Unconfirmed {
 }
 
 impl Node {
-    /// Changes store and memory together; answers when the change is on disk.
+    /// Changes store and memory together; answers when the change is on disk. Whoever looks at the memory meanwhile sees the
+    /// change before it is: what is done because of what is seen, and stays, is to be decided in a change of its own.
     pub(crate) async fn write<R: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Tx<'_>, &mut Engine) -> Result<R, NodeError> + Send + 'static,
@@ -40,8 +42,13 @@ impl Node {
             if stale.swap(false, Ordering::AcqRel) {
                 engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))?;
             }
-            let guard = Unconfirmed { stale, armed: true };
-            let result = change(tx, &mut engine)?;
+            let mut guard = Unconfirmed { stale, armed: true };
+            let outcome = catch_unwind(AssertUnwindSafe(|| tx.attempt(|tx| change(tx, &mut engine))));
+            if !matches!(outcome, Ok(Ok(_))) {
+                // Before anybody else gets to look at it: they would act on what never came to be.
+                guard.armed = engine.reload(tx).is_err();
+            }
+            let result = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
             Ok::<_, NodeError>((result, guard))
         });
         let failed = match written.await {
@@ -59,7 +66,7 @@ impl Node {
         Err(failed)
     }
 
-    /// Reads the memory afresh if a transaction failed after it had moved: readers must not see what never was.
+    /// Reads the memory afresh if a commit failed after it had moved: readers must not see what never was.
     async fn refresh(&self) {
         if !self.0.stale.load(Ordering::Acquire) {
             return;

@@ -1,11 +1,11 @@
 //! The inviter's side: devices that ask to be let in.
 
 use covey_net::NetStream;
-use covey_pair::{Inviter, InviterOutcome, Refusal, Terms};
-use covey_space::{JoinRequest, Role, Welcome};
-use covey_types::DeviceId;
+use covey_pair::{Inviter, InviterOutcome, Purpose, Refusal, Terms};
+use covey_space::{JoinRequest, LinkRequest, Role, Welcome};
+use covey_types::{DeviceId, SpaceId, wire::DecodeError};
 
-use super::{Failure, PAIRING_TIMEOUT, PROTOCOL, receive, send};
+use super::{Failure, PAIRING_TIMEOUT, PROTOCOL, linking, receive, send};
 use crate::{Node, NodeError};
 
 /// Accepts the streams of devices that want to join.
@@ -38,7 +38,9 @@ pub(crate) fn accept(node: Node) -> Result<impl Future<Output = ()>, covey_net::
 /// The inviter's side of one pairing.
 async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result<(), Failure> {
     let mut inviter = Inviter::new(node.device(), joiner);
-    loop {
+    let mut linking = None;
+    // One that was declined has nothing more to say: its turn ends.
+    while !inviter.is_over() {
         let message = receive(stream).await?;
         let step = {
             let mut invitations = node.0.pairing.invitations();
@@ -50,12 +52,23 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
         match step.outcome {
             None => {}
             Some(InviterOutcome::Request { terms, request, .. }) => {
-                let reply = match admit(node, joiner, terms, &request).await {
-                    Ok((welcome, terms)) => inviter.accept(&welcome, terms)?,
-                    Err(err) => {
-                        tracing::error!(%joiner, %err, "could not let a device in");
-                        inviter.decline()?
+                let reply = match inviter.purpose() {
+                    Purpose::Space => let_in(node, joiner, &mut inviter, terms, &request).await?,
+                    Purpose::Device => {
+                        let request = LinkRequest::decode(&request).map_err(|err| misbehaved(&err))?;
+                        linking = Some((terms, request));
+                        inviter.ask(&linking::question(node).encode())?
                     }
+                };
+                send(stream, &reply).await?;
+            }
+            Some(InviterOutcome::Answered(consent)) => {
+                let Some((terms, request)) = linking.take() else {
+                    return Err(Failure::Broken("it answered what was not asked".into()));
+                };
+                let reply = match linking::admit(node, joiner, terms, request, &consent).await {
+                    Ok(welcome) => inviter.accept(&welcome.encode(), terms)?,
+                    Err(err) => decline(joiner, &mut inviter, &err)?,
                 };
                 send(stream, &reply).await?;
             }
@@ -70,36 +83,91 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
             Some(InviterOutcome::Finished) => return Ok(()),
         }
     }
+    Ok(())
+}
+
+fn misbehaved(err: &DecodeError) -> Failure {
+    Failure::Misbehaved(err.to_string())
+}
+
+fn decline(joiner: DeviceId, inviter: &mut Inviter, err: &NodeError) -> Result<Vec<u8>, Failure> {
+    tracing::error!(%joiner, %err, "could not let a device in");
+    Ok(inviter.decline(Refusal::Declined)?)
+}
+
+/// Lets a device into a space: the answer to it.
+async fn let_in(
+    node: &Node,
+    joiner: DeviceId,
+    inviter: &mut Inviter,
+    terms: Terms,
+    request: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    match admit(node, joiner, terms, request).await {
+        Ok(Some((welcome, terms))) => Ok(inviter.accept(&welcome, terms)?),
+        Ok(None) => {
+            tracing::warn!(%joiner, "its user is in the space with other devices, and only those add more");
+            Ok(inviter.decline(Refusal::InAlready)?)
+        }
+        Err(err) => decline(joiner, inviter, &err),
+    }
+}
+
+/// Writes the joiner into the space, unless it's in it already with this role; whether it may be in it.
+///
+/// Decided in the change itself: what an earlier try did may not be on disk yet, and nobody is to be welcomed to what may
+/// never be. And to its end, whatever becomes of the pairing: who is in the space must be told to all.
+async fn write_in(
+    node: &Node,
+    joiner: DeviceId,
+    id: SpaceId,
+    invited: Role,
+    request: JoinRequest,
+) -> Result<bool, NodeError> {
+    let (node_of_task, secrets, now) = (node.clone(), node.secrets(), node.now_ms());
+    let admitted = async move {
+        let node = node_of_task;
+        let written = node.write(move |tx, engine| {
+            let JoinRequest { user_name, device } = request;
+            let (membership, user) = (&engine.space(id)?.membership, device.cert.user);
+            let already = membership.has_device(joiner);
+            if !already && user != secrets.user.id() && membership.role_of_user(user).is_some() {
+                return Ok(None);
+            }
+            let same_user = membership.user_of(joiner) == Some(user);
+            let raised = same_user && membership.role_of(joiner) < Some(invited);
+            let admits = !already || raised;
+            let admitted = admits.then(|| engine.admit(tx, &secrets, id, &user_name, invited, &device, now));
+            Ok(Some(admitted.transpose()?))
+        });
+        let Some(admitted) = written.await? else { return Ok(false) };
+        if let Some((entry, outcome)) = admitted {
+            node.acted(id, entry, &outcome);
+            tracing::info!(space = %id, %joiner, role = %invited, "let a device in");
+        }
+        Ok(true)
+    };
+    node.to_its_end(admitted).await
 }
 
 /// Writes the joiner into the space and makes its welcome; the terms say the role that it has now.
 ///
-/// A member that comes again keeps the higher of its role and the one that it is invited to.
+/// A member that comes again keeps the higher of its role and the one that it is invited to. A further device of
+/// somebody who is in is theirs to add, and not let in: `None`.
 async fn admit(
     node: &Node,
     joiner: DeviceId,
     terms: Terms,
     request: &[u8],
-) -> Result<(Vec<u8>, Terms), NodeError> {
+) -> Result<Option<(Vec<u8>, Terms)>, NodeError> {
     let request = JoinRequest::decode(request).map_err(|err| NodeError::Invalid(err.to_string()))?;
     if request.device.cert.device != joiner {
         return Err(NodeError::Invalid("the certificate is of another device than the one that asks".into()));
     }
     let invited = Role::from_u8(terms.role).ok_or_else(|| NodeError::Internal("an unknown role".into()))?;
-    let (secrets, now, id) = (node.0.secrets.clone(), node.now_ms(), terms.space);
-    let (already, raised) = {
-        let engine = node.engine();
-        let membership = &engine.space(id)?.membership;
-        let same_user = membership.user_of(joiner) == Some(request.device.cert.user);
-        (membership.has_device(joiner), same_user && membership.role_of(joiner) < Some(invited))
-    };
-    if !already || raised {
-        let JoinRequest { user_name, device } = request;
-        let admitted = node
-            .write(move |tx, engine| Ok(engine.admit(tx, &secrets, id, &user_name, invited, &device, now)?));
-        let (entry, outcome) = admitted.await?;
-        node.acted(id, entry, &outcome);
-        tracing::info!(space = %id, %joiner, role = %invited, raised, "let a device in");
+    let id = terms.space;
+    if !write_in(node, joiner, id, invited, request).await? {
+        return Ok(None);
     }
     let addresses = node.0.net.listen_addrs().await.iter().map(ToString::to_string).collect();
     let engine = node.engine();
@@ -114,9 +182,9 @@ async fn admit(
         name: state.name().to_owned(),
         role,
         keys: state.info.keys.for_joining(epoch),
-        inviter_name: node.0.secrets.profile.user_name.clone(),
-        inviter: node.0.secrets.certified(),
+        inviter_name: node.secrets().profile.user_name.clone(),
+        inviter: node.secrets().certified(),
         addresses,
     };
-    Ok((welcome.encode(), Terms { role: role.to_u8(), ..terms }))
+    Ok(Some((welcome.encode(), Terms { role: role.to_u8(), ..terms })))
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use covey_net::Multiaddr;
-use covey_pair::{Code, Joiner, JoinerOutcome, Link, Refusal, Terms};
-use covey_space::{JoinRequest, Welcome};
+use covey_pair::{Code, Joiner, JoinerOutcome, Link, Purpose, Refusal, Terms};
+use covey_space::{DeviceCert, JoinRequest, LinkConsent, LinkQuestion, LinkRequest, Welcome};
 use covey_types::{DeviceId, SpaceId};
 use tokio::{
     io::AsyncWriteExt,
     time::{Instant, timeout_at},
 };
 
-use super::{JoinError, PAIRING_TIMEOUT, PROTOCOL, receive, search, send};
+use super::{JoinError, PAIRING_TIMEOUT, PROTOCOL, linking, receive, search, send};
 use crate::{Joined, Node, NodeError, Space};
 
 /// Joins by a code or a link, and waits for the first full sync.
@@ -22,22 +22,30 @@ pub(crate) async fn join(node: &Node, text: &str, timeout: Duration) -> Result<J
     let (space, inviter) = if text.starts_with("covey:") {
         let link: Link = text.parse().map_err(JoinError::Link)?;
         needs_network(node)?;
-        join_by_link(node, link, deadline).await?
+        join_by_link(node, Purpose::Space, link, deadline).await?
     } else {
         let code: Code = text.parse().map_err(JoinError::Code)?;
         needs_network(node)?;
-        search::join_by_code(node, &code, started, deadline).await?
+        search::join_by_code(node, Purpose::Space, &code, started, deadline).await?
     };
     node.space_added(space);
     first_sync(node, space, inviter, started, deadline).await
 }
 
 /// Asked once the code or the link could be read: a slip in it is the first thing to be told.
-fn needs_network(node: &Node) -> Result<(), JoinError> {
+pub(super) fn needs_network(node: &Node) -> Result<(), JoinError> {
     if node.0.config.network == crate::NetworkMode::Solo { Err(JoinError::Solo) } else { Ok(()) }
 }
 
-async fn join_by_link(node: &Node, link: Link, deadline: Instant) -> Result<(SpaceId, DeviceId), NodeError> {
+pub(super) async fn join_by_link(
+    node: &Node,
+    purpose: Purpose,
+    link: Link,
+    deadline: Instant,
+) -> Result<(SpaceId, DeviceId), NodeError> {
+    if link.purpose != purpose {
+        return Err(JoinError::OtherKind { found: link.purpose }.into());
+    }
     if link.expires_at_ms <= node.now_ms() {
         return Err(JoinError::LinkExpired.into());
     }
@@ -49,7 +57,7 @@ async fn join_by_link(node: &Node, link: Link, deadline: Instant) -> Result<(Spa
         Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
         Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
     }
-    match ask(node, &link.code, link.inviter, &search::Guesses::default()).await {
+    match ask(node, purpose, &link.code, link.inviter, &search::Guesses::default()).await {
         Answer::Joined(space) => Ok((space, link.inviter)),
         Answer::Refused { refusal, .. } => Err(JoinError::Refused(refusal).into()),
         Answer::Broken { reason, .. } => Err(JoinError::Broken { peer: link.inviter, reason }.into()),
@@ -74,9 +82,15 @@ pub(super) enum Answer {
 }
 
 /// The joiner's side of one pairing.
-pub(super) async fn ask(node: &Node, code: &Code, inviter: DeviceId, guesses: &search::Guesses) -> Answer {
+pub(super) async fn ask(
+    node: &Node,
+    purpose: Purpose,
+    code: &Code,
+    inviter: DeviceId,
+    guesses: &search::Guesses,
+) -> Answer {
     let mut confirmed = false;
-    let talk = talk(node, code, inviter, guesses, &mut confirmed);
+    let talk = talk(node, purpose, code, inviter, guesses, &mut confirmed);
     let reason = match tokio::time::timeout(PAIRING_TIMEOUT, talk).await {
         Ok(Ok(Ok(space))) => return Answer::Joined(space),
         Ok(Ok(Err(refusal))) => return Answer::Refused { refusal, confirmed },
@@ -101,17 +115,16 @@ impl<E: ToString> From<E> for Talk {
 
 async fn talk(
     node: &Node,
+    purpose: Purpose,
     code: &Code,
     inviter: DeviceId,
     guesses: &search::Guesses,
     confirmed: &mut bool,
 ) -> Result<Result<SpaceId, Refusal>, Talk> {
     let mut stream = node.0.net.open(inviter, PROTOCOL).await?;
-    let request = JoinRequest {
-        user_name: node.0.secrets.profile.user_name.clone(),
-        device: node.0.secrets.certified(),
-    };
-    let (mut joiner, first) = Joiner::start(code, node.device(), inviter, request.encode())?;
+    let (mut joiner, first) =
+        Joiner::start_for(purpose, code, node.device(), inviter, request(node, purpose))?;
+    let mut agreed = None;
     send(&mut stream, &first).await?;
     loop {
         let message = receive(&mut stream).await?;
@@ -119,8 +132,19 @@ async fn talk(
         match step.outcome {
             None => {}
             Some(JoinerOutcome::Refused(refusal)) => return Ok(Err(refusal)),
+            Some(JoinerOutcome::Asked(question)) => {
+                let LinkQuestion { user } = LinkQuestion::decode(&question)?;
+                agreed = Some(user);
+                let secrets = node.secrets();
+                let signature = DeviceCert::consent(user, &secrets.device, secrets.kem.public());
+                send(&mut stream, &joiner.answer(LinkConsent { signature }.encode())?).await?;
+            }
             Some(JoinerOutcome::Welcome { welcome, terms }) => {
-                let space = enter(node, inviter, &welcome, terms).await.map_err(Talk::NotKept)?;
+                let entered = match purpose {
+                    Purpose::Space => enter(node, inviter, &welcome, terms).await,
+                    Purpose::Device => linking::take_over(node, inviter, &welcome, terms, agreed).await,
+                };
+                let space = entered.map_err(Talk::NotKept)?;
                 if let Some(done) = step.send {
                     // The inviter knows already that this device is in; its thanks may be lost.
                     let _ = send(&mut stream, &done).await;
@@ -140,6 +164,21 @@ async fn talk(
     }
 }
 
+/// What is said first, once both have proved to know the code.
+fn request(node: &Node, purpose: Purpose) -> Vec<u8> {
+    let secrets = node.secrets();
+    match purpose {
+        Purpose::Space => {
+            let user_name = secrets.profile.user_name.clone();
+            JoinRequest { user_name, device: secrets.certified() }.encode()
+        }
+        Purpose::Device => {
+            let device_name = secrets.profile.device_name.clone();
+            LinkRequest { device_name, kem: secrets.kem.public() }.encode()
+        }
+    }
+}
+
 /// Keeps a welcome.
 async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> Result<SpaceId, NodeError> {
     let welcome = Welcome::decode(welcome).map_err(|err| NodeError::Invalid(err.to_string()))?;
@@ -151,7 +190,7 @@ async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> 
     }
     node.0.peers.remember(node, inviter, &welcome.addresses);
     let Welcome { space, name, keys, .. } = welcome;
-    let (secrets, now) = (std::sync::Arc::clone(&node.0.secrets), node.now_ms());
+    let (secrets, now) = (node.secrets(), node.now_ms());
     let entered = node.write(move |tx, engine| {
         engine.enter_space(tx, space, &name, keys, inviter)?;
         // Somebody who was here before may hold what these keys open.
@@ -162,7 +201,7 @@ async fn enter(node: &Node, inviter: DeviceId, welcome: &[u8], terms: Terms) -> 
 }
 
 /// Waits until this device has everything that the inviter had.
-async fn first_sync(
+pub(super) async fn first_sync(
     node: &Node,
     space: SpaceId,
     inviter: DeviceId,

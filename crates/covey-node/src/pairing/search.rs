@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use covey_pair::{Code, Refusal};
+use covey_pair::{Code, Purpose, Refusal};
 use covey_types::{DeviceId, SpaceId, limits::MAX_WRONG_GUESSES};
 use tokio::{
     task::JoinSet,
@@ -90,13 +90,14 @@ struct Search {
 /// Asks every device that can be found until one lets us in; the space and the inviter.
 pub(super) async fn join_by_code(
     node: &Node,
+    purpose: Purpose,
     code: &Code,
     started: Instant,
     deadline: Instant,
 ) -> Result<(SpaceId, DeviceId), NodeError> {
     let mut search = Search::default();
     loop {
-        search.ask_those_due(node, code).await;
+        search.ask_those_due(node, purpose, code).await;
         let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
         match timeout_at(look_again, search.attempts.join_next()).await {
             Ok(Some(Ok((device, answer)))) => {
@@ -114,7 +115,7 @@ pub(super) async fn join_by_code(
 }
 
 impl Search {
-    async fn ask_those_due(&mut self, node: &Node, code: &Code) {
+    async fn ask_those_due(&mut self, node: &Node, purpose: Purpose, code: &Code) {
         let peers = node.0.net.peers().await;
         let now = Instant::now();
         for info in peers {
@@ -129,8 +130,9 @@ impl Search {
             candidate.tries += 1;
             candidate.standing = Standing::Asking;
             let (node, code, guesses) = (node.clone(), code.clone(), Arc::clone(&self.guesses));
-            self.attempts
-                .spawn(async move { (info.device, reach(&node, &code, info.device, &guesses).await) });
+            self.attempts.spawn(async move {
+                (info.device, reach(&node, purpose, &code, info.device, &guesses).await)
+            });
         }
     }
 
@@ -219,10 +221,10 @@ impl Search {
     }
 }
 
-async fn reach(node: &Node, code: &Code, device: DeviceId, guesses: &Guesses) -> Answer {
+async fn reach(node: &Node, purpose: Purpose, code: &Code, device: DeviceId, guesses: &Guesses) -> Answer {
     let _asking = node.0.pairing.asking(device);
     match node.0.net.connect(device, Vec::new()).await {
-        Ok(()) => ask(node, code, device, guesses).await,
+        Ok(()) => ask(node, purpose, code, device, guesses).await,
         Err(err) => Answer::Broken { reason: err.to_string(), confirmed: false },
     }
 }

@@ -6,16 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use covey_engine::{SpaceState, load_for_peer};
+use covey_engine::{SpaceState, compare, differing, load_farewell, load_for_peer, points};
 use covey_log::Entry;
 use covey_net::NetStream;
-use covey_space::keyring::TagSession;
-use covey_sync::{Hello, Input, Offer, Output, Session, SessionConfig};
-use covey_types::{DeviceId, Head, Heads, LogId, SpaceId, keys::random_bytes};
+use covey_space::{Standing, keyring::TagSession};
+use covey_sync::{Hello, Input, Offer, Output, PeerView, Session, SessionConfig};
+use covey_types::{DeviceId, Head, Heads, LogId, SpaceId, keys::random_bytes, limits::MAX_CLOCK_DRIFT_MS};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Message, SessionEnd, Shared,
+    Message, SessionEnd, Shared, forks,
     ingest::ingest_all,
     lock,
     wire::{ANSWERS, FRAMES, Incoming, read_frames, write_frames},
@@ -39,6 +39,8 @@ pub(super) struct Driver {
     hello: Option<Hello>,
     /// Spaces that are not shared with the peer in this session, because it was put out of them.
     refused: BTreeSet<SpaceId>,
+    /// Spaces of which the peer has just told how far its logs reach: what was known before is out of date.
+    told: BTreeSet<SpaceId>,
     inbox: mpsc::Receiver<Message>,
     own_inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
@@ -47,6 +49,7 @@ pub(super) struct Driver {
     outgoing: mpsc::UnboundedSender<Vec<u8>>,
     answers: mpsc::Sender<Vec<u8>>,
     ingest: mpsc::UnboundedSender<(SpaceId, Vec<Entry>, u32)>,
+    judge: mpsc::UnboundedSender<forks::Claim>,
     ends: mpsc::Receiver<SessionEnd>,
     end: mpsc::Sender<SessionEnd>,
     /// Everything that works for this session; ends with it.
@@ -64,7 +67,7 @@ impl Driver {
     ) -> Self {
         let nonce = random_bytes();
         let agent = concat!("covey/", env!("CARGO_PKG_VERSION")).to_owned();
-        let config = SessionConfig { window_bytes: WINDOW_BYTES, nonce, agent };
+        let config = SessionConfig { window_bytes: WINDOW_BYTES, nonce, agent, clock_ms: node.now_ms() };
         let (reader, writer) = tokio::io::split(stream);
         let (frame_sender, frames) = mpsc::channel(FRAMES);
         let (outgoing, to_write) = mpsc::unbounded_channel();
@@ -77,6 +80,8 @@ impl Driver {
         let ingesting =
             ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end.clone());
         tasks.spawn(ingesting);
+        let (judge, to_judge) = mpsc::unbounded_channel();
+        tasks.spawn(forks::judge_all(node.clone(), to_judge, own_inbox.clone(), end.clone()));
         Self {
             node,
             peer,
@@ -85,6 +90,7 @@ impl Driver {
             nonce,
             hello: None,
             refused: BTreeSet::new(),
+            told: BTreeSet::new(),
             inbox,
             own_inbox,
             shared,
@@ -92,6 +98,7 @@ impl Driver {
             outgoing,
             answers,
             ingest,
+            judge,
             ends,
             end,
             tasks,
@@ -107,7 +114,7 @@ impl Driver {
                 other => other?,
             }
             let timeout = self.session.poll_timeout().map(|at| self.started + at);
-            let lonely = lock(&self.shared.views).is_empty();
+            let lonely = lock(&self.shared.views).values().all(PeerView::is_over);
             tokio::select! {
                 frame = self.frames.recv() => {
                     let Some(frame) = frame else {
@@ -163,6 +170,7 @@ impl Driver {
     async fn last_verdict(&mut self, end: SessionEnd) -> SessionEnd {
         // Without a sender the worker ends when it has done what waits; the window bounds how much that is.
         (self.ingest, _) = mpsc::unbounded_channel();
+        (self.judge, _) = mpsc::unbounded_channel();
         // The verdicts end when nobody is left to give one.
         (self.end, _) = mpsc::channel(1);
         loop {
@@ -180,9 +188,13 @@ impl Driver {
                 let offers = self.offers(Some(space));
                 if offers.is_empty() { Ok(()) } else { self.feed(Input::Offer(offers)).await }
             }
-            Message::Refuse(space) => {
+            Message::Refuse(space, farewell) => {
                 self.refused.insert(space);
-                self.feed(Input::Refuse(space)).await?;
+                let refusal = match farewell {
+                    Some(heads) => Input::Farewell { space, heads },
+                    None => Input::Refuse(space),
+                };
+                self.feed(refusal).await?;
                 // Who was let in again meanwhile was not heard of as one who is refused.
                 match standing(&self.node, space, self.peer) {
                     Standing::Member => Err(SessionEnd::LetInAgain(space)),
@@ -197,8 +209,10 @@ impl Driver {
                         return Err(SessionEnd::LetInAgain(space));
                     }
                     Standing::Member => self.feed(Input::Authorise(space)).await?,
-                    Standing::PutOut if self.session.view(space).is_some() => {
-                        // The next session refuses the space; this one has told, last of all, that the peer was put out.
+                    Standing::PutOut
+                        if self.session.view(space).is_some() && !self.refused.contains(&space) =>
+                    {
+                        // The next session refuses the space, and tells the peer so if this one has not come to that.
                         self.feed(Input::Forbid(space)).await?;
                         self.feed(Input::Stop).await?;
                         return Err(SessionEnd::PutOut(space));
@@ -246,6 +260,9 @@ impl Driver {
                 match output {
                     Output::Send(payload) => self.outgoing.send(payload).map_err(|_| SessionEnd::Stream)?,
                     Output::Greeted(hello) => {
+                        let ahead_ms =
+                            hello.clock_ms.cast_signed().saturating_sub(self.node.now_ms().cast_signed());
+                        *lock(&self.shared.clock_ahead_ms) = Some(ahead_ms);
                         self.hello = Some(hello);
                         Peers::greeted(&self.node, self.peer);
                         answers.push_back(Input::Offer(self.offers(None)));
@@ -255,10 +272,26 @@ impl Driver {
                     Output::Ingest { space, entries, bytes } => {
                         self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;
                     }
-                    Output::Theirs { space, heads } => self.look_back(space, &heads),
+                    // Who was put out is not believed what it says of this device's own log.
+                    Output::Theirs { space, .. } if self.refused.contains(&space) => {}
+                    Output::Theirs { space, heads } => {
+                        self.told.insert(space);
+                        self.look_back(space, &heads);
+                        self.compare_heads(space, heads);
+                    }
                     Output::Changed(space) => self.changed(space),
-                    Output::Forked { space, log, mine, theirs } => {
-                        tracing::warn!(%space, %log, mine = mine.seq, theirs = theirs.seq, "a log is forked");
+                    Output::Forked { space, log } => {
+                        tracing::warn!(%space, %log, peer = %self.peer, "a log has two histories");
+                        self.compare(space, log, None);
+                    }
+                    Output::Compare { space, log, points } => self.compare(space, log, Some(points)),
+                    Output::Prove { space, log } => self.prove(space, log),
+                    Output::Evidence { space, evidence, bytes } => {
+                        self.claim(forks::Claim { space, what: forks::What::Evidence(evidence), bytes })?;
+                    }
+                    Output::Branch { space, header, signature, bytes } => {
+                        let what = forks::What::Branch(header, signature);
+                        self.claim(forks::Claim { space, what, bytes })?;
                     }
                     Output::Closed(reason) => return Err(SessionEnd::Closed(reason)),
                 }
@@ -275,7 +308,8 @@ impl Driver {
         self.work(async move {
             let standing = standing(&node, space, peer);
             if standing == Standing::PutOut {
-                let _ = inbox.send(Message::Refuse(space)).await;
+                let farewell = farewell(&node, space, peer).await?;
+                let _ = inbox.send(Message::Refuse(space, farewell)).await;
                 return Ok(());
             }
             let may_send =
@@ -285,6 +319,8 @@ impl Driver {
                 inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
                 let heads = node.heads(space).await.ok()?;
                 inbox.send(Message::Input(Input::Heads { space, heads })).await.ok()?;
+                let lines = node.engine().space(space).ok()?.frozen().copied().collect();
+                inbox.send(Message::Input(Input::Frozen { space, lines, heads: Vec::new() })).await.ok()?;
                 // Who became a member meanwhile was not heard either.
                 inbox.send(Message::Membership(space)).await.ok()
             };
@@ -302,6 +338,51 @@ impl Driver {
         if let Some(theirs) = heads.iter().find(is_own).copied() {
             self.work(async move { super::ingest::look_back(&node, peer, space, theirs).await });
         }
+    }
+
+    /// Looks for logs of which the peer has another history, though it's shorter.
+    fn compare_heads(&mut self, space: SpaceId, heads: Vec<(LogId, Head)>) {
+        let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
+        self.work(async move {
+            let key = node.engine().space(space)?.key;
+            let read = move |reader: &covey_store::Reader<'_>| differing(reader, key, &heads);
+            for log in node.0.store.read(read).await? {
+                let answer = node.0.store.read(move |reader| points(reader, key, log)).await?;
+                let _ = inbox.send(Message::Input(Input::Compared { space, log, answer })).await;
+            }
+            Ok(())
+        });
+    }
+
+    /// Takes a step in the search for the place where the histories of a log part.
+    fn compare(&mut self, space: SpaceId, log: LogId, theirs: Option<Vec<Head>>) {
+        let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
+        self.work(async move {
+            let key = node.engine().space(space)?.key;
+            let read = move |reader: &covey_store::Reader<'_>| match theirs {
+                Some(theirs) => compare(reader, key, log, &theirs),
+                None => points(reader, key, log),
+            };
+            let answer = node.0.store.read(read).await?;
+            let _ = inbox.send(Message::Input(Input::Compared { space, log, answer })).await;
+            Ok(())
+        });
+    }
+
+    /// Reads what is known of a forked log, for the peer.
+    fn prove(&mut self, space: SpaceId, log: LogId) {
+        let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
+        self.work(async move {
+            let key = node.engine().space(space)?.key;
+            let found = node.0.store.read(move |reader| reader.forks(key)).await?;
+            let evidence = found.into_iter().find(|row| row.id == log).map(|row| row.evidence);
+            let _ = inbox.send(Message::Input(Input::Evidence { space, evidence })).await;
+            Ok(())
+        });
+    }
+
+    fn claim(&self, claim: forks::Claim) -> Result<(), SessionEnd> {
+        self.judge.send(claim).map_err(|_| SessionEnd::Stream)
     }
 
     fn load(&mut self, space: SpaceId, wants: Vec<(covey_types::LogId, u64)>, max_bytes: usize) {
@@ -327,9 +408,21 @@ impl Driver {
         });
     }
 
-    fn changed(&self, space: SpaceId) {
+    fn changed(&mut self, space: SpaceId) {
+        let news = self.session.take_held(space);
+        let is_first = self.told.remove(&space);
+        // Who was put out, and what they hold, is nobody's concern.
+        if (is_first || !news.is_empty()) && !self.refused.contains(&space) {
+            self.node.0.held.hear(&self.node, space, self.peer, &news, is_first);
+        }
         let Some(view) = self.session.view(space) else { return };
         let before = lock(&self.shared.views).insert(space, view);
+        if view.refused && Some(space) == self.node.0.own.personal() {
+            crate::own::refused_by(&self.node, self.peer);
+        }
+        if before.is_none() {
+            self.compare_clocks();
+        }
         let state = state_of(view);
         if before.map(state_of) != Some(state) {
             self.node.emit(Event::SyncChanged { space, peer: self.peer, state });
@@ -337,29 +430,36 @@ impl Driver {
     }
 }
 
-/// What a peer is in a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// In it.
-    Member,
-    /// It was, and is no more.
-    PutOut,
-    /// Nothing that is known here: it may have been let in by somebody of whom we haven't heard yet.
-    Unknown,
+impl Driver {
+    /// Tells when the clock of somebody with whom a space is shared is too far from ours.
+    fn compare_clocks(&self) {
+        let is_first = lock(&self.shared.views).len() == 1;
+        let Some(ahead_ms) = *lock(&self.shared.clock_ahead_ms) else { return };
+        if is_first && ahead_ms.unsigned_abs() > MAX_CLOCK_DRIFT_MS {
+            tracing::warn!(peer = %self.peer, ahead_ms, "the clocks of two devices differ: one is wrong");
+            self.node.emit(Event::ClocksDiffer { device: self.peer, ahead_ms });
+        }
+    }
 }
 
-fn standing(node: &Node, space: SpaceId, peer: DeviceId) -> Standing {
-    let engine = node.engine();
-    let Ok(state) = engine.space(space) else { return Standing::Unknown };
-    if !state.membership.is_founded() {
-        Standing::Unknown
-    } else if state.membership.has_device(peer) {
-        Standing::Member
-    } else if state.membership.was_device(peer) {
-        Standing::PutOut
-    } else {
-        Standing::Unknown
-    }
+pub(super) fn standing(node: &Node, space: SpaceId, peer: DeviceId) -> Standing {
+    node.engine().standing(space, peer)
+}
+
+/// How far the logs are sent to a device that was put out; not at all if the space's parent has put it out: that one's
+/// farewell tells. In the child its people wrote on meanwhile, knowing of the removal there, and under a key that the device
+/// has, until an admin of the child came to remove it.
+async fn farewell(node: &Node, space: SpaceId, peer: DeviceId) -> Result<Option<Heads>, NodeError> {
+    let (key, reach) = {
+        let engine = node.engine();
+        let state = engine.space(space)?;
+        if state.parent().is_some_and(|parent| engine.standing(parent, peer) == Standing::PutOut) {
+            return Ok(None);
+        }
+        (state.key, state.farewell(peer))
+    };
+    // Behind the writes that have moved the membership in memory, which a reader may not see yet.
+    node.write(move |tx, _| Ok(load_farewell(tx, key, &reach)?)).await
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -368,3 +468,7 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@
 //! that floods this node waits for its own batches, the others for one of them.
 
 mod driver;
+mod forks;
 mod ingest;
 mod wire;
 mod words;
@@ -21,10 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use covey_log::Entry;
+use covey_log::{Entry, ForkLine};
 use covey_net::NetStream;
 use covey_sync::{Input, PeerView, framing};
-use covey_types::{DeviceId, SpaceId};
+use covey_types::{DeviceId, Head, Heads, LogId, SpaceId};
 use tokio::{
     io::AsyncReadExt,
     sync::mpsc::{self, error::TrySendError},
@@ -32,6 +33,7 @@ use tokio::{
 
 use self::driver::Driver;
 pub(crate) use self::{
+    forks::write_again,
     ingest::{conclude, release_held, release_unknown},
     words::describe,
 };
@@ -63,8 +65,8 @@ enum Message {
     Input(Input),
     /// A space was made or joined: find out whether the peer has it.
     Offer(SpaceId),
-    /// The peer was put out of this space: it isn't shared.
-    Refuse(SpaceId),
+    /// The peer was put out of this space: it isn't shared, and if heads are given, so far the peer is told why.
+    Refuse(SpaceId, Option<Heads>),
     /// Membership changed: the peer may be a member now.
     Membership(SpaceId),
 }
@@ -82,6 +84,8 @@ pub(crate) enum SessionEnd {
     Oversized(#[from] framing::Oversized),
     #[error("the peer sent a forged entry: {0}")]
     Forged(covey_log::EntryError),
+    #[error("the peer sent evidence of a fork that is none: {0}")]
+    FalseEvidence(covey_log::ForkError),
     #[error("this node could not store what came: {0}")]
     Own(NodeError),
     #[error("the peer is no longer a member of {0}")]
@@ -97,7 +101,7 @@ impl SessionEnd {
     pub(crate) fn is_misbehaviour(&self) -> bool {
         match self {
             Self::Protocol(err) => err.is_misbehaviour(),
-            Self::Oversized(_) | Self::Forged(_) => true,
+            Self::Oversized(_) | Self::Forged(_) | Self::FalseEvidence(_) => true,
             _ => false,
         }
     }
@@ -107,6 +111,10 @@ impl SessionEnd {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     live: Mutex<BTreeMap<DeviceId, Handle>>,
+    /// Spaces of which was told that this device is out.
+    out_of: Mutex<BTreeSet<SpaceId>>,
+    /// Bytes of entries that were taken from devices that were put out.
+    outsiders: Mutex<BTreeMap<(SpaceId, DeviceId), usize>>,
     next: AtomicU64,
 }
 
@@ -128,6 +136,8 @@ struct Shared {
     missed: Mutex<BTreeSet<SpaceId>>,
     /// Something was missed just now.
     wake: tokio::sync::Notify,
+    /// How far the peer's clock is ahead of ours, or behind where negative, milliseconds; known once it has greeted.
+    clock_ahead_ms: Mutex<Option<i64>>,
     /// Why the last write of entries of a space failed, in words.
     trouble: Mutex<Option<String>>,
 }
@@ -150,6 +160,15 @@ impl Sessions {
     /// What goes wrong on this side with what a peer sends, in words.
     pub(crate) fn trouble(&self, peer: DeviceId) -> Option<String> {
         lock(&lock(&self.live).get(&peer)?.shared.trouble).clone()
+    }
+
+    /// The devices with which a space is shared, and how far their clocks are ahead of ours, milliseconds.
+    pub(crate) fn clocks(&self) -> BTreeMap<DeviceId, i64> {
+        let live = lock(&self.live);
+        let sharing = live.iter().filter(|(_, handle)| !lock(&handle.shared.views).is_empty());
+        sharing
+            .filter_map(|(device, handle)| Some((*device, (*lock(&handle.shared.clock_ahead_ms))?)))
+            .collect()
     }
 
     /// Tells all sessions of entries that are on disk now.
@@ -178,6 +197,12 @@ impl Sessions {
     /// Lets all sessions look at who is a member now.
     pub(crate) fn membership_changed(&self, node: &Node, space: SpaceId) {
         self.tell_all(node, || Message::Membership(space));
+    }
+
+    /// Tells all sessions which logs are known to have two histories, and which are shorter than they were.
+    pub(crate) fn frozen(&self, node: &Node, space: SpaceId, lines: &[ForkLine], heads: &[(LogId, Head)]) {
+        let input = || Input::Frozen { space, lines: lines.to_vec(), heads: heads.to_vec() };
+        self.tell_all(node, || Message::Input(input()));
     }
 
     /// The devices with which there's a session in which a space is shared.
@@ -324,6 +349,10 @@ async fn run(node: Node, peer: DeviceId, stream: (NetStream, Vec<u8>)) {
     drop(registered);
     let spaces: Vec<SpaceId> = lock(&left.views).keys().copied().collect();
     for space in spaces {
+        // What somebody holds who isn't in the space is of no interest, and there may be many of them.
+        if driver::standing(&node, space, peer) != covey_space::Standing::Member {
+            node.0.held.forget(space, peer);
+        }
         node.emit(Event::SyncChanged { space, peer, state: SyncState::Unreachable });
     }
     let Some(Err(end)) = end else { return tracing::debug!(%peer, "the sync session was stopped") };

@@ -5,7 +5,8 @@ use std::time::Duration;
 use covey_sync::PeerView;
 use covey_types::DeviceId;
 
-use covey_engine::SpaceState;
+use covey_engine::{Engine, SpaceState};
+use covey_space::Standing;
 
 use crate::{Node, SyncState, SyncStatus};
 
@@ -22,16 +23,22 @@ pub(super) fn state_of(view: PeerView) -> SyncState {
 }
 
 /// How a space stands with one of its devices, in words.
-pub(crate) fn describe(node: &Node, space: &SpaceState, device: DeviceId, session: bool) -> SyncStatus {
+pub(crate) fn describe(
+    node: &Node,
+    engine: &Engine,
+    space: &SpaceState,
+    device: DeviceId,
+    session: bool,
+) -> SyncStatus {
     let name = match space.membership.device_name(device) {
         Some(name) => name.to_owned(),
         None if space.info.inviter == Some(device) => "the device that let this one in".to_owned(),
         None => format!("a device that is not known yet ({device})"),
     };
     let view = node.0.sessions.view(device, space.id);
-    let unreachable = || match node.0.peers.last_seen(device) {
+    let unreachable = || match node.last_seen(device) {
         Some(ago) => format!("{name} is not reachable; it was connected {} ago", ago_text(ago)),
-        None => format!("{name} has not been reachable since this node started"),
+        None => format!("{name} has not been reachable so far"),
     };
     let (state, reason) = match view {
         None if session => (SyncState::Syncing, Some(format!("finding out what {name} has"))),
@@ -43,6 +50,10 @@ pub(crate) fn describe(node: &Node, space: &SpaceState, device: DeviceId, sessio
         Some(trouble) if state == SyncState::Syncing => (SyncState::Behind, Some(trouble)),
         trouble => (state, trouble.or(reason)),
     };
+    let (state, reason) = match out_of_parent(engine, space, device, &name) {
+        Some(reason) => (SyncState::Refused, Some(reason)),
+        None => (state, reason),
+    };
     let view = view.unwrap_or_default();
     SyncStatus {
         peer: device,
@@ -51,6 +62,18 @@ pub(crate) fn describe(node: &Node, space: &SpaceState, device: DeviceId, sessio
         missing_there: view.missing_there,
         reason,
     }
+}
+
+/// Why nothing of a child is shared with one of its devices, if its parent says so.
+fn out_of_parent(engine: &Engine, space: &SpaceState, device: DeviceId, name: &str) -> Option<String> {
+    let parent = engine.space(space.parent()?).ok()?;
+    let is_out = engine.standing(space.id, device) == Standing::PutOut;
+    is_out.then(|| {
+        format!(
+            "{name} is no longer in {}, to which this space belongs, and gets nothing of it",
+            parent.name()
+        )
+    })
 }
 
 fn reason_for(view: PeerView, name: &str) -> Option<String> {

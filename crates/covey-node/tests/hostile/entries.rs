@@ -148,7 +148,7 @@ async fn an_entry_that_names_another_one_before_it_is_not_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_entry_at_a_place_that_is_taken_changes_nothing() {
+async fn another_entry_at_a_place_that_is_taken_is_proof_against_its_author_and_neither_counts() {
     let mut it = Attacked::by(Role::Member).await;
     let first = it.eve.put("a", "1");
     it.eve.line().await.deliver(&[first]).await;
@@ -157,7 +157,9 @@ async fn another_entry_at_a_place_that_is_taken_changes_nothing() {
     let other = it.eve.put("a", "another history");
     let answer = it.eve.line().await.deliver(&[other]).await;
     assert_eq!(answer, Answer::Acknowledged(vec![]), "what is here is no acknowledgement of something else");
-    assert_eq!((it.entries().await, it.plants().await.as_str()), (before, "a {\"v\":\"1\"}\n"));
+    assert_eq!((it.entries().await, it.plants().await.as_str()), (before - 1, ""));
+    let forks = it.garden.status().await.unwrap().forks;
+    assert_eq!(forks.iter().map(|fork| (fork.device, fork.seq)).collect::<Vec<_>>(), [(it.eve.peer.id(), 1)]);
     it.ada.shutdown().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, delta, entry::entry_hash, seal};
+use covey_log::{BodyContext, Compared, Draft, Entry, EpochKey, Kind, delta, entry::entry_hash, seal};
 use covey_node::{Node, Role, Space, WallClock};
 use covey_pair::{Joiner, JoinerOutcome};
 use covey_records::{BodyWriter, Op, RecordId};
@@ -123,7 +123,7 @@ impl Member {
         self.peer.connect().await;
         let wire = self.peer.open(SYNC).await;
         let nonce = random_bytes();
-        let config = SessionConfig { window_bytes: 8 << 20, nonce, agent: "test".into() };
+        let config = SessionConfig { window_bytes: 8 << 20, nonce, agent: "test".into(), clock_ms: 0 };
         let (shower, viewer) = (self.peer.id(), self.peer.node);
         let mut line = Line {
             wire,
@@ -255,9 +255,14 @@ impl Line {
                     Input::Ingested { space, durable, rejected: Vec::new(), bytes }
                 }
                 Output::Load { space, .. } => Input::Loaded { space, entries: Vec::new() },
-                Output::Changed(_) | Output::Theirs { .. } | Output::Forked { .. } | Output::Closed(_) => {
-                    continue;
+                Output::Evidence { space, bytes, .. } | Output::Branch { space, bytes, .. } => {
+                    Input::Ingested { space, durable: Vec::new(), rejected: Vec::new(), bytes }
                 }
+                Output::Prove { space, .. } => Input::Evidence { space, evidence: None },
+                Output::Compare { space, log, .. } | Output::Forked { space, log } => {
+                    Input::Compared { space, log, answer: Compared::Same }
+                }
+                Output::Changed(_) | Output::Theirs { .. } | Output::Closed(_) => continue,
             };
             self.session.handle(input, Duration::ZERO).unwrap();
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use covey_node::Role;
-use covey_types::{EntryHash, Head, LogId};
+use covey_types::{DeviceId, EntryHash, Head, LogId};
 
 use crate::{
     common::eventually,
@@ -47,6 +47,8 @@ async fn a_liar_makes_a_device_begin_one_new_log_and_not_one_for_each_lie() {
     };
     eventually("the old log is left alone, in case that it is true", has_begun).await;
     for id in ["c", "d", "e"] {
+        // A change that fails has what is in memory read afresh.
+        assert!(it.garden.remove_device(DeviceId([9; 32])).await.is_err());
         it.lie_and_let_write(id).await;
     }
     assert_eq!(it.own_logs().await.len(), 2, "nobody can use up the logs that a device may have");

@@ -143,7 +143,15 @@ impl Wire {
 
 /// An honest greeting.
 pub(crate) fn hello() -> Hello {
-    Hello { oldest: 1, newest: 1, capabilities: 0, window: 8 << 20, nonce: [7; 32], agent: "test".into() }
+    Hello {
+        oldest: 1,
+        newest: 1,
+        capabilities: 0,
+        window: 8 << 20,
+        nonce: [7; 32],
+        agent: "test".into(),
+        clock_ms: 0,
+    }
 }
 
 pub(crate) fn hello_frame(hello: &Hello) -> Vec<u8> {

@@ -41,8 +41,8 @@ async fn a_stranger_cannot_tell_whether_there_is_a_space() {
     garden.collection("plants").unwrap().put(Some("x"), r#"{"v":"secret"}"#).await.unwrap();
     let (nothing, something) = (what_a_stranger_sees(&empty).await, what_a_stranger_sees(&full).await);
     assert_eq!(nothing, something);
-    // One tag of 16 bytes, twice; then the stream is closed.
-    assert_eq!(something, [(OFFER, 18), (OFFER, 18), (CLOSE, 2)]);
+    // Two tags of 16 bytes, twice; then the stream is closed.
+    assert_eq!(something, [(OFFER, 34), (OFFER, 34), (CLOSE, 2)]);
     empty.shutdown().await;
     full.shutdown().await;
 }
@@ -51,7 +51,8 @@ async fn a_stranger_cannot_tell_whether_there_is_a_space() {
 async fn the_number_of_spaces_is_told_only_as_a_power_of_two() {
     let home = tempfile::tempdir().unwrap();
     let node = node(home.path(), "ada").await;
-    for expected in [1, 1, 2, 4, 4, 8] {
+    // With the personal space: one to six.
+    for expected in [2, 2, 4, 4, 8, 8] {
         let peer = Peer::near(&node).await;
         let (mut wire, _) = peer.greeted().await;
         let offer = wire.next().await.unwrap();

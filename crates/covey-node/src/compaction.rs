@@ -1,0 +1,141 @@
+//! Compacts the logs of this node's spaces beside everything else: looks at a snapshot, and writes a little.
+//!
+//! What to do is the engine's to say ([`covey_engine::compact`]); here is when. A space in which
+//! something was stored is looked at soon after, for as long as there's something to be done, one step in one small transaction at a time, so that whoever writes
+//! waits for one step at most.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use covey_engine::compact::Step;
+use covey_types::{DeviceId, SpaceId};
+use tokio::sync::Notify;
+
+use crate::{Check, EngineError, Node, NodeError};
+
+/// From news to a look at them: what comes together is looked at together.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often all spaces are looked at, news or not: devices that are away for long are waited for no more some day.
+const INTERVAL: Duration = Duration::from_mins(10);
+
+/// Steps in one space before it's the next one's turn.
+const STEPS_IN_A_ROW: usize = 256;
+
+/// Devices that are named where a log waits for more.
+const NAMED: usize = 3;
+
+/// Spaces in which something was stored.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    spaces: Mutex<BTreeSet<SpaceId>>,
+    wake: Notify,
+}
+
+impl News {
+    pub(crate) fn of(&self, space: SpaceId) {
+        if self.spaces.lock().unwrap_or_else(PoisonError::into_inner).insert(space) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn take(&self) -> BTreeSet<SpaceId> {
+        std::mem::take(&mut *self.spaces.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Looks at spaces of which there's news until the node stops.
+pub(crate) async fn run(node: Node) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => node.engine().spaces.keys().for_each(|space| node.0.news.of(*space)),
+            () = node.0.news.wake.notified() => tokio::time::sleep(PAUSE).await,
+        }
+        for space in node.0.news.take() {
+            match compact(&node, space).await {
+                // If the key isn't here it's on its way, or never comes: then the space stays as it is.
+                Ok(()) | Err(NodeError::Membership(EngineError::NoKey { .. }) | NodeError::Closing) => {}
+                Err(err) => tracing::warn!(%space, %err, "compacting a space; it's tried again"),
+            }
+        }
+    }
+}
+
+async fn compact(node: &Node, space: SpaceId) -> Result<(), NodeError> {
+    for done in 0..STEPS_IN_A_ROW {
+        if !step(node, space).await? {
+            if done > 0 {
+                // What was compacted may have turned out to be another history of the own log than the one here.
+                crate::sync::write_again(node, space);
+            }
+            return Ok(());
+        }
+    }
+    // There's more to do when it's this one's turn again.
+    node.0.news.of(space);
+    Ok(())
+}
+
+/// Does the next thing; whether there may be more.
+async fn step(node: &Node, space: SpaceId) -> Result<bool, NodeError> {
+    let (device, limits) = (node.device(), node.0.config.compaction);
+    let now = node.now_ms();
+    // Taken in the writer's queue, so that what it knows is committed when the snapshot is taken.
+    let planner = node.write(move |_, engine| Ok(engine.planner(space, device, limits)?)).await?;
+    let planned = node.0.store.read(move |reader| Ok(planner.next(reader, now))).await??;
+    let is_idle = matches!(planned, Step::Nothing(_));
+    let secrets = node.secrets();
+    let done = node.write(move |tx, engine| Ok(engine.compact(tx, &secrets, space, planned, now)?)).await?;
+    node.published(space, &done.entries);
+    Ok(done.more && !is_idle)
+}
+
+/// What compaction waits for in a space: said only where there is something.
+pub(crate) async fn waits(node: &Node, space: SpaceId, name: &str) -> Result<Option<Check>, NodeError> {
+    let now = node.now_ms();
+    let engine = node.0.engine_handle();
+    let waiting = node.0.store.read(move |reader| {
+        let engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(engine.space(space).and_then(|state| state.compaction_waits(reader, now)))
+    });
+    let waiting = waiting.await??;
+    if let Some(doubt) = waiting.iter().find_map(|waiting| Some((waiting.log, waiting.doubt.clone()?))) {
+        let (log, why) = doubt;
+        let detail = format!(
+            "{name}: a checkpoint of {} is not agreed to here: {why}",
+            called(node, space, log.device)
+        );
+        let remedy =
+            "nothing of it is dropped, and nothing is lost; if it stays so, ask whoever has that device";
+        return Ok(Some(Check { name: "compaction", ok: false, detail, remedy: Some(remedy.into()) }));
+    }
+    let mut late: Vec<_> = waiting.iter().flat_map(|waiting| waiting.devices.iter().copied()).collect();
+    late.sort_unstable_by_key(|(device, heard_ms)| (*heard_ms, *device));
+    late.dedup();
+    if waiting.is_empty() {
+        return Ok(None);
+    }
+    if late.is_empty() {
+        let detail = format!("{name}: all have agreed to what was superseded, and it's about to be dropped");
+        return Ok(Some(Check { name: "compaction", ok: true, detail, remedy: None }));
+    }
+    let ago = |heard_ms: u64| format!("last seen {} days ago", now.saturating_sub(heard_ms) / 86_400_000);
+    let named = late
+        .iter()
+        .take(NAMED)
+        .map(|(device, at)| format!("{} ({})", called(node, space, *device), ago(*at)));
+    let named: Vec<_> = named.collect();
+    let more = if late.len() > NAMED { " and others" } else { "" };
+    let detail = format!("{name}: what was superseded is dropped once {}{more} has agreed", named.join(", "));
+    Ok(Some(Check { name: "compaction", ok: true, detail, remedy: None }))
+}
+
+fn called(node: &Node, space: SpaceId, device: DeviceId) -> String {
+    let engine = node.engine();
+    let name = engine.space(space).ok().and_then(|state| state.membership.device_name(device));
+    name.map_or_else(|| device.to_string(), str::to_owned)
+}
