@@ -4,22 +4,22 @@ mod acts;
 mod people;
 
 use covey_node::{
-    Change, Check, Event, Identity, Invitation, Joined, NetworkMode, PeerState, PeerStatus, SpaceStatus,
-    Status, SyncState, SyncStatus, Transport,
+    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, Joined, NetworkMode, PeerState,
+    PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
 };
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     dto::{
-        ChangeDto, ChangeKind, CheckDto, EventKind, IdentityDto, InviteDto, JoinedDto, NetworkDto, NodeDto,
-        PeerDto, SpaceDto, StatusDto, SyncDto,
+        ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto,
+        NetworkDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto,
     },
     problem::Problem,
 };
 
 pub(crate) use acts::act;
-pub(crate) use people::{history, history_back, member, space_name};
+pub(crate) use people::{history, history_back, linked, member, space_name};
 
 /// Milliseconds since 1970 as RFC 3339 in UTC; times past the year 9999 are cut to it.
 pub fn rfc3339(unix_ms: u64) -> String {
@@ -57,6 +57,18 @@ pub(crate) fn status(status: Status) -> StatusDto {
         network: NetworkDto { mode: mode(status.mode).to_owned(), listen: status.listen },
         peers: status.peers.into_iter().map(peer).collect(),
         spaces: status.spaces.into_iter().map(space).collect(),
+        devices: Vec::new(),
+        revoked: status.revoked,
+        clocks: status.clocks.into_iter().map(clock).collect(),
+    }
+}
+
+fn clock(clock: ClockStatus) -> ClockDto {
+    ClockDto {
+        peer_id: clock.device.to_string(),
+        name: clock.name,
+        ahead_ms: clock.ahead_ms,
+        held: clock.held,
     }
 }
 
@@ -121,12 +133,25 @@ pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
     SpaceDto {
         id: status.id.to_string(),
         name: status.name,
+        parent: status.parent.map(|(id, name)| SpaceName { id: id.to_string(), name }),
         role: status.role.map(|role| role.to_string()),
         members: status.members,
         entries: status.entries,
         records: status.records,
+        pending: status.pending,
         sync: status.sync.into_iter().map(sync).collect(),
+        forks: status.forks.into_iter().map(fork).collect(),
+        personal: status.personal,
+        removed: status.removed.map(|removal| RemovalDto {
+            by: removal.by,
+            own: removal.own,
+            at: rfc3339(removal.at_ms),
+        }),
     }
+}
+
+fn fork(fork: Fork) -> ForkDto {
+    ForkDto { peer_id: fork.device.to_string(), name: fork.name, log: fork.log.to_string(), seq: fork.seq }
 }
 
 pub(crate) fn invitation(invitation: Invitation) -> InviteDto {
@@ -171,10 +196,23 @@ pub(crate) fn event(event: Event) -> EventKind {
             peer_id: peer.to_string(),
             state: sync_state(state).to_owned(),
         },
+        Event::Delivered { space, device, up_to } => EventKind::Delivered {
+            space: space.to_string(),
+            peer_id: device.to_string(),
+            up_to: up_to.to_string(),
+        },
+        Event::Removed { space, by } => EventKind::Removed { space: space.to_string(), by },
+        Event::ClocksDiffer { device, ahead_ms } => {
+            EventKind::ClocksDiffer { peer_id: device.to_string(), ahead_ms }
+        }
         Event::EntryHeld { space, device, ahead_ms } => {
             EventKind::EntryHeld { space: space.to_string(), peer_id: device.to_string(), ahead_ms }
         }
+        Event::LogForked { space, device, seq } => {
+            EventKind::LogForked { space: space.to_string(), peer_id: device.to_string(), seq }
+        }
         Event::OwnLogForked { space, seq } => EventKind::OwnLogForked { space: space.to_string(), seq },
+        Event::Revoked { by } => EventKind::Revoked { by: by.map(|by| by.to_string()) },
         Event::PeerMisbehaved { device, reason } => {
             EventKind::PeerMisbehaved { peer_id: device.to_string(), reason }
         }

@@ -7,9 +7,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+mod delivery;
 mod people;
+mod sql;
 
+pub use delivery::*;
 pub use people::*;
+pub use sql::*;
 
 /// Who a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,9 @@ pub struct SpaceDto {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The space whose child it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SpaceName>,
     /// What this node's user may do in it; `null` before the first sync has told.
     pub role: Option<String>,
     /// How many people are in it.
@@ -98,8 +105,56 @@ pub struct SpaceDto {
     pub entries: u64,
     /// Records that aren't deleted.
     pub records: u64,
-    /// One line per other device.
+    /// Entries written here that no other device is known to hold.
+    #[serde(default)]
+    pub pending: u64,
+    /// One line per other device; none when this node's user or device is out of it.
     pub sync: Vec<SyncDto>,
+    /// Whether it is the user's own, which holds their devices together. Told only of that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
+    /// How this node came to be out of it; `null` if it isn't.
+    pub removed: Option<RemovalDto>,
+    /// Devices that wrote two histories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<ForkDto>,
+}
+
+/// How this node came to be out of a space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalDto {
+    /// The name of the user who did it, if it's known.
+    pub by: Option<String>,
+    /// Whether that is this node's own user.
+    pub own: bool,
+    /// When, by the clock of the device it was done on.
+    pub at: String,
+}
+
+/// A device whose clock is too far from this node's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockDto {
+    /// Its id.
+    pub peer_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// How far it is ahead, or behind where negative, in milliseconds.
+    pub ahead_ms: i64,
+    /// Its entries that are held until their time comes.
+    pub held: u64,
+}
+
+/// A log that counts up to some place only, since its device wrote two histories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkDto {
+    /// Which device.
+    pub peer_id: String,
+    /// What it's called, if that is known.
+    pub name: Option<String>,
+    /// The log: `device/incarnation`.
+    pub log: String,
+    /// The first place that doesn't count.
+    pub seq: u64,
 }
 
 /// A node at one moment: `GET status`.
@@ -113,6 +168,15 @@ pub struct StatusDto {
     pub peers: Vec<PeerDto>,
     /// Its spaces.
     pub spaces: Vec<SpaceDto>,
+    /// This user's devices, this one first.
+    #[serde(default)]
+    pub devices: Vec<OwnDeviceDto>,
+    /// Whether this device was revoked by another one of its user's.
+    #[serde(default)]
+    pub revoked: bool,
+    /// Members' devices whose clocks are more than five minutes from this node's.
+    #[serde(default)]
+    pub clocks: Vec<ClockDto>,
 }
 
 /// One thing the doctor looked at.
@@ -144,11 +208,17 @@ impl From<Vec<CheckDto>> for DoctorDto {
 }
 
 /// `POST spaces`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewSpace {
     /// The name, for people.
     pub name: String,
+    /// The space whose child it is to be: its id, part of it, or its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// People of that space who are in the child from the start. What they may do is `owner` unless it's said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<NewMember>,
 }
 
 /// `POST spaces/{space}/invites`. What isn't given has its default: member, 15 minutes.
@@ -374,6 +444,29 @@ pub enum EventKind {
         /// How it stands, as in [`SyncDto::state`].
         state: String,
     },
+    /// Another device holds more, or less, of what this one wrote than before. Told for many entries at once.
+    Delivered {
+        /// Which space.
+        space: String,
+        /// Which device.
+        peer_id: String,
+        /// Up to which time, as in [`PutDto::hlc`], it holds what this device wrote.
+        up_to: String,
+    },
+    /// This device was put out of a space, or has left it.
+    Removed {
+        /// Which space.
+        space: String,
+        /// The name of the user who did it, if it's known.
+        by: Option<String>,
+    },
+    /// The clocks of a member's device and of this one are too far from each other.
+    ClocksDiffer {
+        /// Whose.
+        peer_id: String,
+        /// How far it is ahead, or behind where negative, in milliseconds.
+        ahead_ms: i64,
+    },
     /// An entry is held because it claims to be from the future.
     EntryHeld {
         /// Which space.
@@ -383,12 +476,26 @@ pub enum EventKind {
         /// How far ahead of this node's clock, in milliseconds.
         ahead_ms: u64,
     },
+    /// A device wrote two histories: it was cloned, or lies.
+    LogForked {
+        /// In which space.
+        space: String,
+        /// Which device.
+        peer_id: String,
+        /// The first place of its log that doesn't count.
+        seq: u64,
+    },
     /// This device's own log holds other entries here than elsewhere: an older copy of its home was written to.
     OwnLogForked {
         /// In which space.
         space: String,
         /// A place where it differs.
         seq: u64,
+    },
+    /// This device was revoked by another one of its user's.
+    Revoked {
+        /// Which said so; `null` if the signed entry itself is here.
+        by: Option<String>,
     },
     /// A peer broke the protocol.
     PeerMisbehaved {

@@ -26,6 +26,8 @@ pub mod dto;
 mod events;
 mod extract;
 mod find;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod limits;
 mod ndjson;
 mod pairing;

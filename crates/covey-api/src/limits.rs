@@ -29,6 +29,9 @@ pub const MAX_PAGE: usize = 1000;
 /// Most bytes of documents that a page collects before it ends early.
 pub const MAX_PAGE_BYTES: usize = 8 << 20;
 
+/// Rows of a query's answer unless the client says otherwise: what a person may want to look through.
+pub const DEFAULT_SQL_ROWS: usize = 1000;
+
 /// Events that are kept for clients that come back: an hour of a lively network.
 pub const EVENTS_KEPT: usize = 1024;
 

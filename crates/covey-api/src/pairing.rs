@@ -9,7 +9,7 @@ use crate::problem::Problem;
 pub(crate) fn problem(error: &JoinError) -> Problem {
     let detail = error.to_string();
     match error {
-        JoinError::Code(_) | JoinError::Link(_) => Problem::invalid(detail),
+        JoinError::Code(_) | JoinError::Link(_) | JoinError::OtherKind { .. } => Problem::invalid(detail),
         JoinError::LinkExpired => Problem::gone(detail),
         JoinError::Solo => Problem::conflict(detail),
         JoinError::NobodyAnswered { .. } | JoinError::NotSynced { .. } | JoinError::Unreachable(_) => {

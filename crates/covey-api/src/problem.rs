@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use covey_node::{EngineError, MembershipError, NodeError};
+use covey_node::{EngineError, MembershipError, NodeError, SqlError};
 
 use crate::dto::ProblemDto;
 
@@ -47,6 +47,8 @@ kinds! {
     not_allowed = FORBIDDEN, "not-allowed", "Your role does not allow this";
     /// The last owner would be gone.
     last_owner = FORBIDDEN, "last-owner", "A space needs an owner";
+    /// A query names what it may not see or do.
+    forbidden_query = FORBIDDEN, "forbidden-query", "A query may not do this";
     /// There is no such thing.
     not_found = NOT_FOUND, "not-found", "There is no such thing";
     /// The route exists, but not with this method.
@@ -133,11 +135,14 @@ impl From<NodeError> for Problem {
             NodeError::Ambiguous { .. } => Self::ambiguous(detail),
             NodeError::Invalid(_) => Self::invalid(detail),
             NodeError::TooLarge { .. } => Self::too_large(detail),
-            NodeError::NotAllowed { .. } => Self::not_allowed(detail),
-            NodeError::NotReady { .. } => Self::conflict(detail),
+            NodeError::NotAllowed { .. } | NodeError::Revoked | NodeError::Personal { .. } => {
+                Self::not_allowed(detail)
+            }
+            NodeError::NotReady { .. } | NodeError::NotFresh { .. } => Self::conflict(detail),
             NodeError::Membership(error) => Self::of_membership(&error),
             NodeError::DiskFull { .. } => Self::disk_full(detail),
             NodeError::Pairing(error) => crate::pairing::problem(&error),
+            NodeError::Query(error) => Self::of_query(&error),
             NodeError::Closing => Self::closing(detail),
             error => {
                 tracing::error!(%error, "a request failed inside the node");
@@ -148,6 +153,17 @@ impl From<NodeError> for Problem {
 }
 
 impl Problem {
+    /// What is wrong with a query.
+    fn of_query(error: &SqlError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SqlError::Forbidden(_) => Self::forbidden_query(detail),
+            SqlError::Time(_) => Self::timeout(detail),
+            SqlError::Memory | SqlError::TooLarge { .. } => Self::too_large(detail),
+            _ => Self::invalid(detail),
+        }
+    }
+
     /// What the rules of membership, or the state of a space's keys, don't allow.
     fn of_membership(error: &EngineError) -> Self {
         match error {

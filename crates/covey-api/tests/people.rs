@@ -88,8 +88,9 @@ impl Served {
 }
 
 /// Every route, with a body that it takes.
-const ROUTES: [(&str, &str, &str); 13] = [
+const ROUTES: [(&str, &str, &str); 14] = [
     ("GET", "spaces/garden/members", ""),
+    ("POST", "spaces/garden/members", r#"{"user":"Ada"}"#),
     ("GET", "spaces/garden/members/Ada", ""),
     ("PATCH", "spaces/garden/members/Ada", r#"{"role":"guest"}"#),
     ("DELETE", "spaces/garden/members/Ada", ""),
@@ -170,11 +171,12 @@ async fn what_would_leave_a_space_without_an_owner_is_forbidden_by_a_name_of_its
         ("PATCH", "spaces/garden/members/Ada", r#"{"role":"guest"}"#),
         ("DELETE", "spaces/garden/members/Ada", ""),
         ("POST", "spaces/garden/leave", ""),
-        ("DELETE", "devices/laptop", ""),
     ] {
         let said = served.ask(method, path, body).await.problem(403, "last-owner");
         assert!(said.contains("you are the last owner of \"garden\""), "{said}");
     }
+    let said = served.ask("DELETE", "devices/laptop", "").await.problem(403, "not-allowed");
+    assert!(said.contains("your last device"), "{said}");
     served.stop().await;
 }
 
@@ -225,5 +227,41 @@ async fn what_is_done_is_answered_with_what_came_of_it() {
     assert_eq!(what, ["found", "set_space", "rotate_key", "rename_device"]);
     let one = served.ask("GET", "spaces/garden/audit?what=rename_device&who=Ada", "").await;
     assert_eq!(one.json(), acts[3]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_child_is_made_and_told_of_beside_its_parent() {
+    let served = Served::new().await;
+    let body = r#"{"name":"secret","parent":"garden"}"#;
+    let made = served.ask("POST", "spaces", body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let garden = served.ask("GET", "spaces/garden", "").await.json();
+    let parent = json!({"id": garden["id"], "name": "garden"});
+    assert_eq!((&made.json()["parent"], &garden["parent"]), (&parent, &Value::Null));
+    let found = served.ask("GET", "spaces/garden%2Fsecret", "").await.json();
+    assert_eq!(found["id"], made.json()["id"]);
+
+    for (path, body, status, kind) in [
+        ("spaces", r#"{"name":"x","members":[{"user":"Ada"}]}"#, 400, "invalid"),
+        ("spaces", r#"{"name":"x","parent":"secret"}"#, 400, "invalid"),
+        ("spaces", r#"{"name":"x","parent":"shed"}"#, 404, "not-found"),
+        ("spaces", r#"{"name":"x","parent":"garden","members":[{"user":"Eve"}]}"#, 404, "not-found"),
+        (
+            "spaces",
+            r#"{"name":"x","parent":"garden","members":[{"user":"Ada","role":"king"}]}"#,
+            400,
+            "invalid",
+        ),
+        ("spaces/secret/members", r#"{"user":"Eve"}"#, 404, "not-found"),
+        ("spaces/secret/members", r#"{"user":"Ada","role":"king"}"#, 400, "invalid"),
+        ("spaces/secret/invites", "{}", 400, "invalid"),
+    ] {
+        served.ask("POST", path, body).await.problem(status, kind);
+    }
+    let said =
+        served.ask("POST", "spaces/garden/members", r#"{"user":"Ada"}"#).await.problem(409, "conflict");
+    assert!(said.contains("not the child of a space"), "{said}");
+    assert_eq!(served.node.spaces().len(), 2);
     served.stop().await;
 }

@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// Show who is in a space, give roles, put people out
     #[command(subcommand)]
     Member(Member),
-    /// Show devices, rename them, put lost ones out
+    /// Add devices to yours, show them, rename them, put lost ones out
     #[command(subcommand)]
     Device(Device),
     /// Show who did what to a space's membership, and when, with the signed entry that proves it
@@ -100,6 +100,12 @@ pub(crate) enum Command {
     /// Read and write records: JSON objects in the collections of a space
     #[command(subcommand)]
     Record(Record),
+    /// Look at a space's records by a query in SQL, which can change nothing
+    ///
+    /// Each collection is a view with the columns id and doc (JSON), all_records one over all of them with the column
+    /// collection too. SQLite's functions are there, so that doc->>'name' is a field: covey sql garden "SELECT id,
+    /// doc->>'name' FROM plants WHERE doc->>'bed' > 2". A query runs for ten seconds at most.
+    Sql(Sql),
     /// Write everything on this device to one encrypted file, whether its node runs or not
     Backup(Backup),
     /// Make a home out of a backup, in a new or empty folder
@@ -201,9 +207,19 @@ pub(crate) enum Space {
     Create {
         /// Its name, such as garden
         name: String,
+        /// The space whose child it is: private to some of that one's people, and unseen by the others
+        #[arg(long, value_name = "SPACE")]
+        parent: Option<String>,
+        /// Somebody of the parent who is in it from the start, as an owner like you; may be given several times
+        #[arg(long, value_name = "USER", requires = "parent")]
+        member: Vec<String>,
     },
     /// List the spaces
-    List,
+    List {
+        /// Also your personal space, which holds your devices together
+        #[arg(long)]
+        all: bool,
+    },
     /// Show one space
     Show {
         /// The space: its name, its id, or the first characters of its id
@@ -315,6 +331,16 @@ pub(crate) enum Record {
         /// The record's id
         id: String,
     },
+    /// Show on which other devices a record is
+    ///
+    /// Those are named that are known to have it on their disks, as it stands here. One that is away may have more
+    /// than is known.
+    Status {
+        #[command(flatten)]
+        place: Place,
+        /// The record's id
+        id: String,
+    },
     /// List records, ordered by id
     List {
         #[command(flatten)]
@@ -346,6 +372,17 @@ pub(crate) enum Record {
         #[arg(long, value_name = "POSITION")]
         since: Option<u64>,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sql {
+    /// The space: its name, its id, or the first characters of its id
+    pub(crate) space: String,
+    /// One SELECT (- reads it from stdin)
+    pub(crate) query: String,
+    /// At most this many rows, up to 10000
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -384,7 +421,7 @@ The home is this device again: same person, same id. In each space it begins a n
 log, and what was written after the backup comes back from the devices that have it.
 Never run the restored home and the old one, or two restored ones, at the same time:
 nothing that is stored breaks, but both are one device to all others, which are then
-connected now to the one, now to the other. A second device joins with an invitation.")]
+connected now to the one, now to the other. A second device is linked: covey device link.")]
 pub(crate) struct Restore {
     /// The backup
     pub(crate) file: PathBuf,

@@ -108,7 +108,8 @@ async fn tell(args: &Args, story: &mut Story<'_>, folder: &Path) -> Result<Vec<D
 
 async fn make_garden(story: &Story<'_>, ada: &DemoNode) -> Result<(), Failure> {
     let start = Instant::now();
-    let space: SpaceDto = ada.client.post("spaces", &NewSpace { name: "garden".into() }).await?;
+    let space: SpaceDto =
+        ada.client.post("spaces", &NewSpace { name: "garden".into(), ..NewSpace::default() }).await?;
     story.tell("space", &format!("Ada makes “garden”: {}…", &space.id[..8]), Some(start.elapsed()))?;
     let start = Instant::now();
     let lines = (0..PLANTS).map(|i| {

@@ -18,7 +18,7 @@ mod unlock;
 mod up;
 mod words;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,9 +27,6 @@ use crate::{
     diag::Failure,
     output::Out,
 };
-
-/// How long a node that was stopped waits for work that nobody waits for any more: reads of the store, some ms each.
-const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::read();
@@ -55,13 +52,8 @@ fn run(args: Args, out: &Out) -> Result<(), Failure> {
             result = commands::run(&args, out) => result,
         }
     });
-    match args.command {
-        // What a stopped node still has under way may be at the store's cryptography, which the C library tears down
-        // when the process ends: the end has to come after it.
-        Command::Up(_) => runtime.shutdown_timeout(LAST_WORK),
-        // A thread may sit in a read of a terminal; the process doesn't wait for it.
-        _ => runtime.shutdown_background(),
-    }
+    // A thread may sit in a read of a terminal; the process doesn't wait for it.
+    runtime.shutdown_background();
     result
 }
 

@@ -156,3 +156,28 @@ fn two_machines_with_no_server_find_each_other_pair_and_keep_the_same_data() {
     assert_eq!((both["bed"].as_str(), both["name"].as_str()), (Some("ada"), Some("bob")));
     bob.wait_until("in sync again", |bob| bob.sync_state().0 == "in_sync");
 }
+
+#[test]
+fn a_device_is_linked_by_its_code_alone_and_has_what_its_user_has() {
+    let Some(lan) = Lan::new(2).unwrap() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (mut laptop, mut phone) =
+        (Machine::new(&lan, 0, folder.path(), "Ada"), Machine::new(&lan, 1, folder.path(), "phone"));
+    laptop.up();
+    laptop.run(&["space", "create", "garden"]);
+    laptop.run(&["record", "put", "garden", "plants", "--id", "bean", r#"{"bed":1}"#]);
+    phone.up();
+    let code = laptop.json(&["device", "link"])["code"].as_str().unwrap().to_owned();
+    let joined = phone.json(&["device", "join", &code]);
+    assert_eq!(
+        (joined["user"].as_str(), joined["linked_by"]["name"].as_str()),
+        (Some("Ada"), Some("Ada's laptop"))
+    );
+    assert_eq!(laptop.export(), phone.export());
+
+    // Written on the one with no network, it is on the other once they see each other again.
+    lan.set_link(1, false).unwrap();
+    phone.run(&["record", "put", "garden", "plants", "--id", "leek", r#"{"bed":2}"#]);
+    lan.set_link(1, true).unwrap();
+    laptop.wait_until("has what the phone wrote", |laptop| laptop.export() == phone.export());
+}

@@ -17,6 +17,7 @@ pub(crate) fn act(act: Act) -> ActDto {
         history: None,
         devices: None,
         epoch: None,
+        proof: None,
         text,
         stands: act.stands,
         log: act.log.to_string(),
@@ -45,10 +46,12 @@ fn add_fields(dto: &mut ActDto, deed: Deed) {
             dto.name = name;
             dto.history = history.map(super::history);
         }
+        Deed::Fork { hashes } => dto.proof = Some(hashes.map(|hash| hash.to_string())),
         Deed::AddDevice
         | Deed::RemoveMember
         | Deed::RemoveDevice
         | Deed::ShareKey { .. }
+        | Deed::Notice
         | Deed::Unknown { .. } => {}
     }
 }
@@ -67,6 +70,8 @@ fn kind(deed: &Deed) -> &'static str {
         Deed::RenameDevice { .. } => 9,
         Deed::SetSpace { .. } => 10,
         Deed::Unknown { .. } => 11,
+        Deed::Notice => 12,
+        Deed::Fork { .. } => 13,
     };
     ACT_KINDS[place]
 }
@@ -107,7 +112,11 @@ fn words(act: &Act) -> String {
         // It has that name now, or a later one: only whose it is tells more.
         Deed::RenameDevice { name } if is_self => format!("renamed their own device to {name}"),
         Deed::RenameDevice { name } => format!("renamed {}'s device to {name}", user()),
+        Deed::Fork { hashes: [one, other] } => {
+            format!("wrote two histories; the log doesn't count from there on (proof: {one} and {other})")
+        }
         Deed::SetSpace { name, history } => set_space(name.as_deref(), *history),
+        Deed::Notice => "sent somebody a sealed notice".to_owned(),
         Deed::Unknown { kind } => format!("did what this version of Covey does not know (act {kind})"),
     }
 }

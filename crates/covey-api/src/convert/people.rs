@@ -1,8 +1,8 @@
 //! People and devices, and what holds for a space as a whole.
 
-use covey_node::{HistoryPolicy, Identity, Member, Space};
+use covey_node::{HistoryPolicy, Identity, Linked, Member, Space};
 
-use crate::dto::{DeviceDto, HistoryDto, MemberDto, SpaceName};
+use crate::dto::{DeviceDto, HistoryDto, LinkedDto, LinkedSpaceDto, MemberDto, SpaceName};
 
 pub(crate) fn space_name(space: &Space) -> SpaceName {
     SpaceName { id: space.id().to_string(), name: space.name() }
@@ -22,6 +22,26 @@ pub(crate) fn member(member: Member, me: &Identity) -> MemberDto {
         role: member.role.to_string(),
         you: member.user == me.user,
         devices: member.devices.into_iter().map(device).collect(),
+    }
+}
+
+/// What came of linking this device, which is `me` now.
+pub(crate) fn linked(linked: Linked, me: Identity) -> LinkedDto {
+    let space = |(id, name, here): (covey_node::SpaceId, String, bool)| LinkedSpaceDto {
+        id: id.to_string(),
+        name,
+        here,
+    };
+    LinkedDto {
+        identity: super::identity(me),
+        linked_by: DeviceDto {
+            peer_id: linked.by.to_string(),
+            name: linked.by_name,
+            fingerprint: linked.by.fingerprint(),
+            this: false,
+        },
+        replaced_user_id: linked.replaced.to_string(),
+        spaces: linked.spaces.into_iter().map(space).collect(),
     }
 }
 

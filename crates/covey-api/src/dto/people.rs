@@ -32,6 +32,17 @@ pub struct MemberDto {
     pub devices: Vec<DeviceDto>,
 }
 
+/// Somebody who is taken into a child space: `POST spaces/{space}/members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMember {
+    /// A member of the parent: their id, part of it, or their name.
+    pub user: String,
+    /// `guest`, `member`, `admin` or `owner`; `member` unless it's said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
 /// `PATCH spaces/{space}/members/{user}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +105,57 @@ pub struct DeviceSpaceDto {
     pub name: String,
     /// The device's name there.
     pub device: String,
+}
+
+/// A device of this user, as `GET status` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnDeviceDto {
+    /// Its id.
+    pub peer_id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is the one that this node runs on.
+    pub this: bool,
+    /// Twenty characters to compare on both devices.
+    pub fingerprint: String,
+    /// `here`, `connected`, `reachable` or `offline`.
+    pub state: String,
+    /// When it was last connected, RFC 3339; `null` if it is now, or never was.
+    pub last_seen: Option<String>,
+}
+
+/// `POST devices/link`: a way in for a further device of this user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLink {
+    /// How long the code lives, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_s: Option<u64>,
+}
+
+/// A space of a user whose device was just linked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedSpaceDto {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether everything of it is here; otherwise it comes by itself.
+    pub here: bool,
+}
+
+/// This device became one of another user's: `POST devices/join`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedDto {
+    /// Who this device is now.
+    #[serde(flatten)]
+    pub identity: super::IdentityDto,
+    /// The device that took it in.
+    pub linked_by: DeviceDto,
+    /// The id of the user that this device had before, which is given up.
+    pub replaced_user_id: String,
+    /// The spaces of the user.
+    pub spaces: Vec<LinkedSpaceDto>,
 }
 
 /// A device of this user, or of somebody who shares a space with them: `GET devices`.
@@ -167,7 +229,7 @@ pub struct PersonDto {
 }
 
 /// The names of the kinds of acts, as in [`ActDto::what`].
-pub const ACT_KINDS: [&str; 12] = [
+pub const ACT_KINDS: [&str; 14] = [
     "found",
     "add_member",
     "add_device",
@@ -180,6 +242,8 @@ pub const ACT_KINDS: [&str; 12] = [
     "rename_device",
     "set_space",
     "unknown",
+    "notice",
+    "fork",
 ];
 
 /// One act in the membership of a space: a line of `GET spaces/{space}/audit`.
@@ -210,6 +274,9 @@ pub struct ActDto {
     /// The epoch that begins: the id of the new key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<String>,
+    /// The hashes of the two entries that prove that a log has two histories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<[String; 2]>,
     /// What and to whom, in words.
     pub text: String,
     /// Whether it has effect; it has none if it fell because of what others did at the same moment.

@@ -8,7 +8,7 @@ use covey_node::{DeviceId, Identity, Member, Node, NodeError, PeerState, Space, 
 use super::ApiState;
 use crate::{
     convert,
-    dto::{DeviceDoneDto, DeviceSpaceDto, DoneInSpaceDto, KnownDeviceDto, NewDeviceName},
+    dto::{DeviceDoneDto, DeviceSpaceDto, DoneInSpaceDto, KnownDeviceDto, NewDeviceName, OwnDeviceDto},
     events::unix_ms,
     extract::{InJson, InPath},
     find::{Named, pick},
@@ -36,9 +36,25 @@ fn known(node: &Node) -> BTreeMap<DeviceId, KnownDeviceDto> {
             }
         }
     }
-    let own = || unseen(me.device, &me.device_name, (me.user, &me.user_name), &me);
-    devices.entry(me.device).or_insert_with(own);
+    for (device, name) in node.own_devices().into_iter().chain([(me.device, me.device_name.clone())]) {
+        let own = || unseen(device, &name, (me.user, &me.user_name), &me);
+        devices.entry(device).or_insert_with(own);
+    }
     devices
+}
+
+/// This user's devices, this one first.
+pub(super) async fn own(node: &Node) -> Vec<OwnDeviceDto> {
+    let mine = known(node).into_iter().filter(|(_, device)| device.yours).collect();
+    let line = |device: KnownDeviceDto| OwnDeviceDto {
+        peer_id: device.peer_id,
+        name: device.name,
+        this: device.this,
+        fingerprint: device.fingerprint,
+        state: device.state,
+        last_seen: device.last_seen,
+    };
+    with_states(node, mine).await.into_iter().map(line).collect()
 }
 
 /// A device that is in no space and was not connected yet.
@@ -110,7 +126,10 @@ pub(super) async fn rename(
 ) -> Result<Json<DeviceDoneDto>, Problem> {
     let (id, known) = find(&state.node, &device)?;
     let name = new.name.clone();
-    let spaces = everywhere(&state.node, id, &known.name, &Change::Name(new.name)).await?;
+    if state.node.is_own(id) {
+        state.node.rename_own(id, &name).await?;
+    }
+    let spaces = everywhere(&state.node, id, &known, &Change::Name(new.name)).await?;
     Ok(Json(DeviceDoneDto { peer_id: known.peer_id, name, spaces }))
 }
 
@@ -119,8 +138,25 @@ pub(super) async fn revoke(
     InPath(device): InPath<String>,
 ) -> Result<Json<DeviceDoneDto>, Problem> {
     let (id, known) = find(&state.node, &device)?;
-    let spaces = everywhere(&state.node, id, &known.name, &Change::Out).await?;
+    if state.node.is_own(id) {
+        // First, and by itself: whatever else can't be done now, the other devices do when they hear of it.
+        let last = state.node.own_devices().len() == 1;
+        state
+            .node
+            .revoke_own(id)
+            .await
+            .map_err(|error| if last { last_device(&known) } else { error.into() })?;
+    }
+    let spaces = everywhere(&state.node, id, &known, &Change::Out).await?;
     Ok(Json(DeviceDoneDto { peer_id: known.peer_id, name: known.name, spaces }))
+}
+
+fn last_device(known: &KnownDeviceDto) -> Problem {
+    Problem::not_allowed(format!(
+        "{:?} is your last device, and without one nothing of yours could be opened again; link another one first \
+         (covey device link)",
+        known.name
+    ))
 }
 
 /// What is done to a device in every space that it is in.
@@ -152,14 +188,25 @@ impl Change {
 async fn everywhere(
     node: &Node,
     device: DeviceId,
-    name: &str,
+    known: &KnownDeviceDto,
     change: &Change,
 ) -> Result<Vec<DoneInSpaceDto>, Problem> {
     let (mut lines, mut refusal) = (Vec::new(), None);
-    for space in spaces(node) {
-        let Some(owner) = owner_of(&space, device) else { continue };
+    let owned = |space: Space| owner_of(&space, device).map(|owner| (space, owner));
+    let mut spaces: Vec<(Space, Member)> = spaces(node).into_iter().filter_map(owned).collect();
+    // What is put out of a space is put out of its children with it, and nothing is left to do there.
+    spaces.sort_by_key(|(space, _)| space.parent().is_some());
+    for (space, owner) in spaces {
         let mut reason = None;
-        if let Err(error) = change.make(&space, device).await {
+        if owner_of(&space, device).is_some()
+            && let Err(error) = change.make(&space, device).await
+        {
+            if owner_of(&space, device).is_none() {
+                // Somebody else was faster: this node's own care for its user's devices.
+                let (id, name) = (space.id().to_string(), space.name());
+                lines.push(DoneInSpaceDto { id, name, done: true, reason: None });
+                continue;
+            }
             let problem = refused(error, &space, node.identity().user, &change.wish(&owner));
             // What is wrong in itself is so everywhere, and nothing was done yet.
             if problem.status() == StatusCode::BAD_REQUEST {
@@ -172,9 +219,11 @@ async fn everywhere(
         lines.push(DoneInSpaceDto { id, name, done: reason.is_none(), reason });
     }
     match refusal {
+        // Of one's own something was done already, in the personal space.
+        _ if known.yours => Ok(lines),
         Some(problem) if lines.iter().all(|line| !line.done) => Err(problem),
         None if lines.is_empty() => {
-            Err(Problem::conflict(format!("{name:?} is in no space, so there is nothing to do")))
+            Err(Problem::conflict(format!("{:?} is in no space, so there is nothing to do", known.name)))
         }
         _ => Ok(lines),
     }

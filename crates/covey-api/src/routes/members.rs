@@ -6,7 +6,7 @@ use covey_node::{Identity, Member, Role, Space};
 use super::ApiState;
 use crate::{
     convert,
-    dto::{MemberDto, NewHistory, NewRole, RemovedDto, RotatedDto, SpaceHistoryDto},
+    dto::{MemberDto, NewHistory, NewMember, NewRole, RemovedDto, RotatedDto, SpaceHistoryDto},
     extract::{InJson, InPath},
     find::{Named, pick},
     problem::Problem,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A member by id, part of it, or name.
-fn find(space: &Space, wanted: &str) -> Result<Member, Problem> {
+pub(super) fn find(space: &Space, wanted: &str) -> Result<Member, Problem> {
     let named = |member: Member| Named {
         id: member.user.to_string(),
         names: vec![member.name.clone()],
@@ -35,6 +35,31 @@ pub(super) async fn list(
     let me = state.node.identity();
     let members = state.node.space(&name)?.members();
     Ok(Json(members.into_iter().map(|member| convert::member(member, &me)).collect()))
+}
+
+/// The role that somebody is to have, if it's said.
+pub(super) fn role(new: &NewMember, otherwise: Role) -> Result<Role, Problem> {
+    let parsed = new.role.as_deref().map_or(Ok(otherwise), str::parse);
+    parsed.map_err(|error: covey_node::ParseRoleError| Problem::invalid(error.to_string()))
+}
+
+/// Takes somebody of the parent into a child space.
+pub(super) async fn add(
+    State(state): State<ApiState>,
+    InPath(space): InPath<String>,
+    InJson(new): InJson<NewMember>,
+) -> Result<(StatusCode, Json<MemberDto>), Problem> {
+    let (role, space, me) = (role(&new, Role::Member)?, state.node.space(&space)?, state.node.identity());
+    let no_child = || {
+        Problem::conflict(format!("{:?} is not the child of a space: invite people by a code", space.name()))
+    };
+    let member = find(&space.parent().ok_or_else(no_child)?, &new.user)?;
+    space.add_member(member.user, role).await.map_err(|error| {
+        let wish = Wish { act: "adding people", whom: None, role: Some(role), takes_owner: false };
+        refused(error, &space, me.user, &wish)
+    })?;
+    let added = find(&space, &member.user.to_string())?;
+    Ok((StatusCode::CREATED, Json(convert::member(added, &me))))
 }
 
 pub(super) async fn one(

@@ -2,15 +2,18 @@
 
 mod audit;
 mod backup;
+mod delivery;
 mod devices;
 mod export;
 mod import;
+mod linking;
 mod members;
 mod node;
 mod page;
 mod records;
 mod sockets;
 mod spaces;
+mod sql;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -82,6 +85,10 @@ fn space_routes() -> Router<ApiState> {
             "/api/v1/spaces/{space}/collections/{collection}/records/{id}",
             get(records::one).patch(records::patch).delete(records::delete),
         )
+        .route("/api/v1/spaces/{space}/collections/{collection}/records/{id}/sync", get(delivery::one))
+        .route("/api/v1/spaces/{space}/collections/{collection}/sync", post(delivery::many))
+        .route("/api/v1/spaces/{space}/deliveries", get(delivery::all))
+        .route("/api/v1/spaces/{space}/sql", post(sql::sql))
         .route("/api/v1/spaces/{space}/collections/{collection}/import", post(import::import))
         .route("/api/v1/spaces/{space}/collections/{collection}/export", get(export::export))
 }
@@ -89,8 +96,10 @@ fn space_routes() -> Router<ApiState> {
 fn people_routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/devices", get(devices::list))
+        .route("/api/v1/devices/link", post(linking::link))
+        .route("/api/v1/devices/join", post(linking::join))
         .route("/api/v1/devices/{device}", get(devices::one).patch(devices::rename).delete(devices::revoke))
-        .route("/api/v1/spaces/{space}/members", get(members::list))
+        .route("/api/v1/spaces/{space}/members", get(members::list).post(members::add))
         .route(
             "/api/v1/spaces/{space}/members/{user}",
             get(members::one).patch(members::set_role).delete(members::remove),

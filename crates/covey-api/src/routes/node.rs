@@ -11,7 +11,9 @@ use crate::{
 };
 
 pub(super) async fn status(State(state): State<ApiState>) -> Result<Json<StatusDto>, Problem> {
-    Ok(Json(convert::status(state.node.status().await?)))
+    let mut status = convert::status(state.node.status().await?);
+    status.devices = super::devices::own(&state.node).await;
+    Ok(Json(status))
 }
 
 pub(super) async fn peers(State(state): State<ApiState>) -> Json<Vec<PeerDto>> {

@@ -242,13 +242,18 @@ mod tests {
     #[test]
     fn a_name_can_not_become_markup() {
         let space = SpaceDto {
+            personal: false,
             id: "x".into(),
             name: "<script>alert('hi')</script>".into(),
+            parent: None,
             role: None,
             members: 1,
             entries: 1,
             records: 0,
+            pending: 0,
             sync: Vec::new(),
+            removed: None,
+            forks: Vec::new(),
         };
         let html = space_item(&space);
         assert!(!html.contains("<script"));
@@ -267,13 +272,18 @@ mod tests {
             reason: Some("it refuses".into()),
         };
         let space = SpaceDto {
+            personal: false,
             id: "x".into(),
             name: "garden".into(),
+            parent: None,
             role: None,
             members: 1,
             entries: 1,
             records: 0,
+            pending: 0,
             sync: vec![refused],
+            removed: None,
+            forks: Vec::new(),
         };
         let html = space_item(&space);
         assert!(html.contains("you are no longer in it") && html.contains("none any more"), "{html}");

@@ -75,7 +75,7 @@ pub(super) async fn delete(
     }
 }
 
-fn no_record(collection: &str, id: &str) -> Problem {
+pub(super) fn no_record(collection: &str, id: &str) -> Problem {
     Problem::not_found(format!("there is no record {id:?} in {collection:?}"))
 }
 

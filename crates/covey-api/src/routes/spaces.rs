@@ -23,9 +23,21 @@ use crate::{
 /// they are in memory.
 const CHANGES_AT_ONCE: usize = 16;
 
-pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Vec<SpaceDto>>, Problem> {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Also the personal one.
+    #[serde(default)]
+    all: bool,
+}
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    InQuery(query): InQuery<ListQuery>,
+) -> Result<Json<Vec<SpaceDto>>, Problem> {
     let mut out = Vec::new();
-    for space in state.node.spaces() {
+    let personal = state.node.personal().filter(|_| query.all);
+    for space in state.node.spaces().into_iter().chain(personal) {
         out.push(convert::space(space.status().await?));
     }
     Ok(Json(out))
@@ -35,8 +47,24 @@ pub(super) async fn create(
     State(state): State<ApiState>,
     InJson(new): InJson<NewSpace>,
 ) -> Result<(StatusCode, Json<SpaceDto>), Problem> {
-    let space = state.node.create_space(&new.name).await?;
+    let space = match &new.parent {
+        Some(parent) => create_child(&state.node.space(parent)?, &new).await?,
+        None if new.members.is_empty() => state.node.create_space(&new.name).await?,
+        None => {
+            let why = "only the child of a space has members from the start: name its parent";
+            return Err(Problem::invalid(why));
+        }
+    };
     Ok((StatusCode::CREATED, Json(convert::space(space.status().await?))))
+}
+
+async fn create_child(parent: &Space, new: &NewSpace) -> Result<Space, Problem> {
+    let people = new.members.iter().map(|member| {
+        let user = super::members::find(parent, &member.user)?.user;
+        Ok((user, super::members::role(member, Role::Owner)?))
+    });
+    let people = people.collect::<Result<Vec<_>, Problem>>()?;
+    Ok(parent.create_child(&new.name, &people).await?)
 }
 
 pub(super) async fn show(

@@ -1,5 +1,7 @@
 //! The arguments of `covey member`, `covey device` and `covey audit`.
 
+use std::time::Duration;
+
 use clap::{Args as ClapArgs, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use covey_api::dto::{ACT_KINDS, HistoryDto};
 
@@ -41,6 +43,16 @@ pub(crate) enum Member {
         /// The space: its name, its id, or the first characters of its id
         space: String,
     },
+    /// Take somebody into a child space (admins); they must be in its parent, and need not be near
+    Add {
+        /// The child: its name, with or without its parent as in garden/secret, its id, or the first characters of it
+        space: String,
+        /// The person: their name, their id, or the first characters of it
+        user: String,
+        /// What they may do
+        #[arg(long, default_value = "member")]
+        role: MemberRole,
+    },
     /// Give somebody another role (admins, up to their own role; anybody a lower one for themself)
     Role {
         /// The space: its name, its id, or the first characters of its id
@@ -68,7 +80,10 @@ impl Member {
     /// The space that it is about.
     pub(crate) fn space(&self) -> &str {
         match self {
-            Self::List { space } | Self::Role { space, .. } | Self::Remove { space, .. } => space,
+            Self::List { space }
+            | Self::Add { space, .. }
+            | Self::Role { space, .. }
+            | Self::Remove { space, .. } => space,
         }
     }
 }
@@ -100,6 +115,26 @@ pub(crate) enum Device {
         device: String,
         /// The new name, as others see it
         name: String,
+    },
+    /// Add a further device to yours: print a code, a link and (on a terminal) a QR code
+    ///
+    /// Whoever uses the code becomes you, in all your spaces. On the new device, in a fresh home: covey up, then
+    /// covey device join CODE.
+    Link {
+        /// How long the code and the link are valid, such as 90s, 15m or 2h
+        #[arg(long, default_value = "15m", value_parser = crate::words::parse_duration)]
+        expires: Duration,
+    },
+    /// Make this device one of yours, by a code or link of `covey device link`
+    ///
+    /// The device gives up the person that its home was made with, and is in all spaces of yours by itself. Only a fresh
+    /// home can do that: one that is in no space.
+    Join {
+        /// The code COVEY-XXXX-XXXX, or the covey:// link (- reads it from stdin)
+        code: String,
+        /// How long to look for the linking device and wait for the records
+        #[arg(long, default_value = "60s", value_parser = crate::words::parse_duration)]
+        timeout: Duration,
     },
     /// Put a device out of every space where that is allowed: it was lost, stolen or sold
     ///

@@ -3,16 +3,18 @@
 use covey_api::dto::{DeviceDoneDto, DoneInSpaceDto, KnownDeviceDto, NewDeviceName};
 
 use crate::{
-    args::{Device, Yes},
+    args::{Args, Device, Yes},
     client::{Client, path},
-    commands::{consent, status::short},
+    commands::{consent, linking, status::short},
     diag::Failure,
     output::{Out, visible},
     words::{ago, count, listed},
 };
 
-pub(super) async fn run(client: &Client, command: &Device, out: &Out) -> Result<(), Failure> {
+pub(super) async fn run(client: &Client, command: &Device, args: &Args, out: &Out) -> Result<(), Failure> {
     match command {
+        Device::Link { expires } => linking::link(client, *expires, out).await,
+        Device::Join { code, timeout } => linking::join(client, code, *timeout, args, out).await,
         Device::List => list(client, out).await,
         Device::Rename { device, name } => rename(client, device, name, out).await,
         Device::Revoke { device, yes } => revoke(client, device, *yes, out).await,
@@ -55,7 +57,9 @@ async fn rename(client: &Client, device: &str, name: &str, out: &Out) -> Result<
     if out.is_json() {
         return out.document(&done);
     }
-    out.line(&format!("The device is called {} in {} now.", visible(&done.name), where_done(&done)))?;
+    let places = where_done(&done);
+    let places = if places.is_empty() { String::new() } else { format!(" in {places}") };
+    out.line(&format!("The device is called {}{places} now.", visible(&done.name)))?;
     say_where_not(&done, out)
 }
 
@@ -66,12 +70,22 @@ async fn revoke(client: &Client, device: &str, yes: Yes, out: &Out) -> Result<()
     if out.is_json() {
         out.document(&done)?;
     } else {
-        out.line(&format!("{} is out of {}.", visible(&done.name), where_done(&done)))?;
+        let places = where_done(&done);
+        let text = match (device.yours, places.is_empty()) {
+            (true, true) => format!("{} is revoked.", visible(&done.name)),
+            (true, false) => format!("{} is revoked, and out of {places}.", visible(&done.name)),
+            (false, _) => format!("{} is out of {places}.", visible(&done.name)),
+        };
+        out.line(&text)?;
         say_where_not(&done, out)?;
         out.hint("What it has got stays on it; nothing that is written from now on can be read by it.");
     }
     let left = done.spaces.iter().filter(|space| !space.done).count() as u64;
     if left == 0 {
+        return Ok(());
+    }
+    if device.yours {
+        out.hint("Where that could not be done now, your devices do it by themselves as soon as they can.");
         return Ok(());
     }
     // What was done was done; a script has to know that it wasn't all.
@@ -86,6 +100,9 @@ fn question(device: &KnownDeviceDto) -> String {
         (false, true) => format!("your device {name}"),
         (false, false) => format!("{user}'s device {name}"),
     };
+    if device.yours {
+        return format!("Put {which} ({}) out of all your spaces?", device.fingerprint);
+    }
     let spaces = listed(&space_names(device));
     format!("Put {which} ({}) out of {}?", device.fingerprint, visible(&spaces))
 }

@@ -18,21 +18,30 @@ pub(super) async fn invite(client: &Client, invite: &Invite, out: &Out) -> Resul
     if out.is_json() {
         return out.document(&made);
     }
-    out.line(&format!("\n    {}\n", out.paint(Tone::Strong, &made.code)))?;
     let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<8}"));
-    out.line(&format!("  {} {}", label("Valid"), validity(&made.expires_at)))?;
-    out.line(&format!("  {} one device, as {}", label("For"), made.role))?;
-    out.line(&format!("  {} {}", label("Link"), made.link))?;
+    let facts = [
+        format!("{} {}", label("Valid"), validity(&made.expires_at)),
+        format!("{} one device, as {}", label("For"), made.role),
+        format!("{} {}", label("Link"), made.link),
+    ];
+    show_code(&made, &facts, out)?;
+    out.hint(&format!(
+        "\nOn the other device, on this network: covey join {}\nFrom elsewhere: covey join LINK, with the link above.",
+        made.code
+    ));
+    Ok(())
+}
+
+/// Shows a code, what there is to know about it, and on a terminal its link as a QR code.
+pub(super) fn show_code(made: &InviteDto, facts: &[String], out: &Out) -> Result<(), Failure> {
+    out.line(&format!("\n    {}\n", out.paint(Tone::Strong, &made.code)))?;
+    facts.iter().try_for_each(|fact| out.line(&format!("  {fact}")))?;
     if out.is_terminal()
         && let Some(code) = qr(&made.link, out)
     {
         // The QR code is taller than some terminals: what is read aloud has to stand where the eye ends up.
         out.line(&format!("\n{code}\n\n    {}", out.paint(Tone::Strong, &made.code)))?;
     }
-    out.hint(&format!(
-        "\nOn the other device, on this network: covey join {}\nFrom elsewhere: covey join LINK, with the link above.",
-        made.code
-    ));
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! `covey member`, and what concerns the people of a space as a whole: leaving it, its key, its history.
 
 use covey_api::dto::{
-    DeviceDto, HistoryDto, MemberDto, NewHistory, NewRole, RemovedDto, RotatedDto, SpaceDto, SpaceHistoryDto,
+    DeviceDto, HistoryDto, MemberDto, NewHistory, NewMember, NewRole, RemovedDto, RotatedDto, SpaceDto,
+    SpaceHistoryDto,
 };
 use serde_json::json;
 
@@ -17,6 +18,7 @@ use crate::{
 pub(super) async fn run(client: &Client, command: &Member, out: &Out) -> Result<(), Failure> {
     match command {
         Member::List { space } => list(client, space, out).await,
+        Member::Add { space, user, role } => add(client, space, user, role.as_str(), out).await,
         Member::Role { space, user, role } => set_role(client, space, user, role.as_str(), out).await,
         Member::Remove { space, user, yes } => remove(client, space, user, *yes, out).await,
     }
@@ -41,6 +43,19 @@ async fn list(client: &Client, space: &str, out: &Out) -> Result<(), Failure> {
         ]
     };
     out.table(&["NAME", "", "ROLE", "DEVICES", "ID"], &members.iter().map(row).collect::<Vec<_>>())
+}
+
+async fn add(client: &Client, space: &str, user: &str, role: &str, out: &Out) -> Result<(), Failure> {
+    let wanted = NewMember { user: user.to_owned(), role: Some(role.to_owned()) };
+    let member: MemberDto = client.post(&path(&["spaces", space, "members"]), &wanted).await?;
+    if out.is_json() {
+        return out.document(&member);
+    }
+    let devices = listed(&names(&member.devices));
+    let (who, place) = (visible(&member.name), visible(space));
+    out.line(&format!("{who} is {} in {place} now, with {}.", member.role, visible(&devices)))?;
+    out.hint("They hear of it when one of the parent's devices is near.");
+    Ok(())
 }
 
 fn names(devices: &[DeviceDto]) -> Vec<&str> {

@@ -9,10 +9,13 @@ mod doctor;
 mod init;
 mod invite;
 mod join;
+mod linking;
 mod member;
 mod record;
 mod space;
+mod sql;
 pub(crate) mod status;
+mod sync;
 mod transfer;
 mod watch;
 
@@ -46,11 +49,12 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
             let done = member::run(&Client::new(args)?, command, out).await;
             done.map_err(|failure| failure.in_space(command.space()))
         }
-        Command::Device(command) => device::run(&Client::new(args)?, command, out).await,
+        Command::Device(command) => device::run(&Client::new(args)?, command, args, out).await,
         Command::Audit(audit) => audit::run(&Client::new(args)?, audit, out).await,
         Command::Invite(invite) => invite::invite(&Client::new(args)?, invite, out).await,
         Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
         Command::Record(command) => record(args, command, out).await,
+        Command::Sql(sql) => sql::run(&Client::new(args)?, sql, out).await,
         Command::Demo(demo) => crate::demo::run(args, demo, out).await,
         Command::Backup(order) => backup::backup(args, order, out).await,
         Command::Restore(order) => backup::restore(args, order, out).await,
@@ -64,8 +68,10 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
 async fn space(args: &Args, command: &Space, out: &Out) -> Result<(), Failure> {
     let client = Client::new(args)?;
     match command {
-        Space::Create { name } => space::create(&client, name, args, out).await,
-        Space::List => space::list(&client, out).await,
+        Space::Create { name, parent, member } => {
+            space::create(&client, (name, parent.as_deref(), member), args, out).await
+        }
+        Space::List { all } => space::list(&client, *all, out).await,
         Space::Show { space } => space::show(&client, space, out).await,
         Space::Leave { space, yes } => {
             let left = member::leave(&client, space, *yes, out).await;
@@ -84,6 +90,7 @@ async fn record(args: &Args, command: &Record, out: &Out) -> Result<(), Failure>
         }
         Record::Get { place, id } => record::get(&client, place, id, out).await,
         Record::Delete { place, id } => record::delete(&client, place, id, out).await,
+        Record::Status { place, id } => sync::run(&client, place, id, out).await,
         Record::List { place, filter, limit } => {
             record::list(&client, place, filter.as_deref(), *limit, out).await
         }

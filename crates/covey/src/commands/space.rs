@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use covey_api::dto::{CollectionDto, MemberDto, NewSpace, PeerDto, SpaceDto};
+use covey_api::dto::{CollectionDto, ForkDto, MemberDto, NewMember, NewSpace, PeerDto, SpaceDto};
 
 use crate::{
     args::Args,
@@ -13,13 +13,31 @@ use crate::{
     words::{count, grouped},
 };
 
-pub(super) async fn create(client: &Client, name: &str, args: &Args, out: &Out) -> Result<(), Failure> {
-    let space: SpaceDto = client.post("spaces", &NewSpace { name: name.to_owned() }).await?;
+pub(super) async fn create(
+    client: &Client,
+    (name, parent, members): (&str, Option<&str>, &[String]),
+    args: &Args,
+    out: &Out,
+) -> Result<(), Failure> {
+    let member = |user: &String| NewMember { user: user.clone(), role: None };
+    let members = members.iter().map(member).collect();
+    let new = NewSpace { name: name.to_owned(), parent: parent.map(str::to_owned), members };
+    let space: SpaceDto = client.post("spaces", &new).await?;
     if out.is_json() {
         return out.document(&space);
     }
-    out.line(&format!("The space {} is made.", visible(&space.name)))?;
+    let of = space.parent.as_ref().map(|parent| format!(", a child of {}", visible(&parent.name)));
+    out.line(&format!("The space {} is made{}.", visible(&space.name), of.unwrap_or_default()))?;
     out.line(&format!("  {} {}", out.paint(Tone::Soft, "Id"), space.id))?;
+    if let Some(parent) = &space.parent {
+        let add = format!("member add {} USER", space.id);
+        out.hint(&format!(
+            "Take in somebody who is in {}: {}",
+            visible(&parent.name),
+            settings::command_for(args, &add)
+        ));
+        return Ok(());
+    }
     let is_alone = !warn_of_namesakes(client, &space.name, &space.id, out).await;
     let invite =
         format!("invite {}", if is_alone { typed(&space.name, &space.id) } else { space.id.as_str().into() });
@@ -52,8 +70,8 @@ pub(super) async fn warn_of_namesakes(client: &Client, name: &str, id: &str, out
     true
 }
 
-pub(super) async fn list(client: &Client, out: &Out) -> Result<(), Failure> {
-    let spaces: Vec<SpaceDto> = client.get("spaces").await?;
+pub(super) async fn list(client: &Client, all: bool, out: &Out) -> Result<(), Failure> {
+    let spaces: Vec<SpaceDto> = client.get(if all { "spaces?all=true" } else { "spaces" }).await?;
     if out.is_json() {
         return out.document(&spaces);
     }
@@ -72,8 +90,14 @@ pub(super) async fn show(client: &Client, name: &str, out: &Out) -> Result<(), F
     out.line(&out.paint(Tone::Strong, &visible(&space.name)))?;
     let label = |text: &str| out.paint(Tone::Soft, &format!("{text:<12}"));
     out.line(&format!("  {} {}", label("Id"), space.id))?;
+    if let Some(parent) = &space.parent {
+        out.line(&format!("  {} {}", label("Child of"), visible(&parent.name)))?;
+    }
     let roleless = if super::status::is_out(&space) { "no longer in it" } else { "not known yet" };
     out.line(&format!("  {} {}", label("You are"), space.role.as_deref().unwrap_or(roleless)))?;
+    if let Some(removed) = &space.removed {
+        out.line(&format!("  {} {}, {}", label("Because"), super::status::how_out(&space), removed.at))?;
+    }
     let (records, entries) =
         (count(space.records, "record", "records"), count(space.entries, "entry", "entries"));
     out.line(&format!("  {} {records} in {entries}", label("Holds")))?;
@@ -100,7 +124,16 @@ fn show_sync(space: &SpaceDto, peers: &[PeerDto], out: &Out) -> Result<(), Failu
     space
         .sync
         .iter()
-        .try_for_each(|sync| out.line(&format!("  {}", super::status::sync_sentence(sync, peers))))
+        .try_for_each(|sync| out.line(&format!("  {}", super::status::sync_sentence(sync, peers))))?;
+    space.forks.iter().try_for_each(|fork| out.line(&format!("  {}", fork_sentence(fork))))
+}
+
+fn fork_sentence(fork: &ForkDto) -> String {
+    let name = visible(fork.name.as_deref().unwrap_or("A device"));
+    let (short, seq) = (super::status::short(&fork.peer_id), fork.seq);
+    format!(
+        "{name} ({short}) wrote two histories; its log doesn't count from entry {seq} on: see `covey doctor`"
+    )
 }
 
 fn member_row(member: &MemberDto) -> Vec<String> {

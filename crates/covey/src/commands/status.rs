@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use covey_api::dto::{PeerDto, SpaceDto, StatusDto, SyncDto};
+use covey_api::dto::{ClockDto, OwnDeviceDto, PeerDto, RemovalDto, SpaceDto, StatusDto, SyncDto};
 
 use crate::{
     client::Client,
     diag::Failure,
     output::{Out, Tone, visible},
-    words::{count, grouped, millis, span},
+    words::{ago, count, grouped, millis, span},
 };
 
 pub(super) async fn status(client: &Client, out: &Out) -> Result<(), Failure> {
@@ -17,10 +17,34 @@ pub(super) async fn status(client: &Client, out: &Out) -> Result<(), Failure> {
         return out.document(&status);
     }
     out.line(&node_lines(&status, out))?;
+    if status.revoked {
+        let text = "\nThis device was revoked by another one of yours: what is here can be read, and nothing changed.\n\
+                    If it was a stolen one that said so, `covey doctor` tells what to do.";
+        out.line(&out.paint(Tone::Look, text))?;
+    }
+    own_devices(&status.devices, out)?;
     out.line(&out.paint(Tone::Strong, "\nSpaces"))?;
     space_table(&status.spaces, &status.peers, out)?;
     out.line(&out.paint(Tone::Strong, "\nDevices"))?;
-    peer_table(&status.peers, out, short)
+    peer_table(&status.peers, out, short)?;
+    clock_lines(&status.clocks, out)
+}
+
+/// This user's devices, where there is more than this one.
+fn own_devices(devices: &[OwnDeviceDto], out: &Out) -> Result<(), Failure> {
+    if devices.len() < 2 {
+        return Ok(());
+    }
+    out.line(&out.paint(Tone::Strong, "\nYour devices"))?;
+    let row = |device: &OwnDeviceDto| {
+        let state = match (device.this, &device.last_seen) {
+            (true, _) => "this one".to_owned(),
+            (false, Some(seen)) => format!("{}, seen {}", device.state, ago(seen)),
+            (false, None) => device.state.clone(),
+        };
+        vec![device.name.clone(), state, device.fingerprint.clone()]
+    };
+    out.table(&["NAME", "STATE", "FINGERPRINT"], &devices.iter().map(row).collect::<Vec<_>>())
 }
 
 pub(super) async fn peers(client: &Client, out: &Out) -> Result<(), Failure> {
@@ -70,10 +94,14 @@ pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> 
     out.table(&["NAME", "YOU", "PEOPLE", "RECORDS", "ENTRIES", "SYNC", "ID"], &rows)?;
     for space in spaces {
         if is_out(space) {
-            let line =
-                format!("  {}: you are no longer in it; what came can still be read", visible(&space.name));
+            let line = format!("  {}: {}; what came can still be read", visible(&space.name), how_out(space));
             out.line(&out.paint(Tone::Look, &line))?;
             continue;
+        }
+        if space.pending > 0 && !space.sync.is_empty() {
+            let entries = count(space.pending, "entry written here is", "entries written here are");
+            let line = format!("  {}: {entries} on no other device yet", visible(&label(space, spaces)));
+            out.line(&out.paint(Tone::Look, &line))?;
         }
         for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
             let line = format!("  {}: {}", visible(&label(space, spaces)), sync_sentence(sync, peers));
@@ -88,10 +116,43 @@ pub(super) fn is_out(space: &SpaceDto) -> bool {
     space.role.is_none() && space.members > 0
 }
 
+/// How this user came to be out of a space, in words.
+pub(super) fn how_out(space: &SpaceDto) -> String {
+    match &space.removed {
+        Some(removed) if removed.own => "you have left it".to_owned(),
+        Some(RemovalDto { by: Some(by), .. }) => format!("you were removed by {}", visible(by)),
+        _ => "you are no longer in it".to_owned(),
+    }
+}
+
+/// The clocks that are too far from this node's; what to do about them, `covey doctor` tells.
+fn clock_lines(clocks: &[ClockDto], out: &Out) -> Result<(), Failure> {
+    for clock in clocks {
+        let name = clock.name.clone().unwrap_or_else(|| short(&clock.peer_id));
+        let way = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
+        let off = span(clock.ahead_ms.unsigned_abs() / 1000);
+        let line = format!(
+            "  The clock of {} is {off} {way} this one's: one of them is wrong; see covey doctor",
+            visible(&name)
+        );
+        out.line(&out.paint(Tone::Look, &line))?;
+    }
+    Ok(())
+}
+
 /// The name of a space, with the beginning of its id where another one has the same name.
 fn label(space: &SpaceDto, all: &[SpaceDto]) -> String {
     let namesakes = all.iter().filter(|other| other.name == space.name).count();
-    if namesakes < 2 { space.name.clone() } else { format!("{} ({})", space.name, short(&space.id)) }
+    let name = path_of(space);
+    if namesakes < 2 { name } else { format!("{name} ({})", short(&space.id)) }
+}
+
+/// The name of a space, with its parent's where it's a child: `garden/secret`.
+fn path_of(space: &SpaceDto) -> String {
+    match &space.parent {
+        Some(parent) => format!("{}/{}", parent.name, space.name),
+        None => space.name.clone(),
+    }
 }
 
 fn space_row(space: &SpaceDto) -> Vec<String> {
@@ -104,7 +165,7 @@ fn space_row(space: &SpaceDto) -> Vec<String> {
         (all, good) => format!("{good} of {}", count(all as u64, "device", "devices")),
     };
     vec![
-        space.name.clone(),
+        path_of(space),
         space.role.clone().unwrap_or_else(|| if is_out(space) { "out" } else { "?" }.to_owned()),
         grouped(space.members),
         grouped(space.records),

@@ -4,12 +4,18 @@
 
 #[cfg(unix)]
 mod backup;
+mod children;
+#[cfg(target_os = "linux")]
+mod clocks;
 mod commands;
 #[cfg(target_os = "linux")]
 mod disk;
+mod forks;
 mod http;
+mod linking;
 mod members;
 mod pair;
+mod reading;
 mod support;
 #[cfg(unix)]
 mod terminal;

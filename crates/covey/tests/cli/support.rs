@@ -111,9 +111,15 @@ impl Home {
     }
 
     pub(crate) fn up_with(&self, args: &[&str]) -> Node<'_> {
+        self.up_with_env(args, &[])
+    }
+
+    /// The same, with something more in its environment.
+    pub(crate) fn up_with_env(&self, args: &[&str], env: &[(&str, &str)]) -> Node<'_> {
         let args =
             [&["up", "--json", "--api", "127.0.0.1:0", "--name", "Ada", "--device", "laptop"], args].concat();
-        let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = self.command(&args);
+        let mut child = command.envs(env.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = Lines::new(child.stdout.take().unwrap());
         let ready = lines.next_json();
         assert_eq!(ready["event"], "ready");

@@ -278,7 +278,7 @@ fn what_can_not_be_taken_back_is_asked_about_and_only_a_yes_counts() {
     for answer in ["n", "", "yep"] {
         let mut revoke = Terminal::open(&home, &device, &[]);
         revoke.until("Put laptop, the device you are sitting at,");
-        revoke.until("out of garden? [y/N] ");
+        revoke.until("out of all your spaces? [y/N] ");
         revoke.types(answer);
         let (exit, shown) = revoke.ends();
         assert_eq!(exit, 1, "{shown}");
