@@ -65,6 +65,7 @@ pub(crate) const EDGES: &[Row] = &[
     outer("covey-api", &["covey-types", "covey-node"]),
     // The node only for `init`, `up` and `demo`; every other command is a client of the API.
     outer("covey", &["covey-types", "covey-api", "covey-node"]),
+    Row { name: "covey-fuzz", uses: Uses::Anything, pure: false },
     Row { name: "covey-sim", uses: Uses::Anything, pure: false },
     outer("covey-lab", &[]),
     Row { name: "covey-bench", uses: Uses::Anything, pure: false },

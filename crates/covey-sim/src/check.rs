@@ -1,10 +1,14 @@
 //! What must be true in the end.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod children;
 
-use covey_engine::{Engine, HoldReason, Rows, load::decode_stored, prepare};
-use covey_log::Entry;
-use covey_space::Role;
+use std::collections::{BTreeMap, VecDeque};
+
+use covey_engine::{
+    Engine, HoldReason, Rows, compact::first_kept, load::decode_stored, load_acts, load_for_peer, prepare,
+};
+use covey_log::{Entry, Evidence, Kind};
+use covey_space::{MembershipOp, Role, Standing};
 use covey_types::{EpochId, SpaceId};
 
 use crate::{disk::Rowset, machine::Machine, world::World};
@@ -15,27 +19,54 @@ use crate::{disk::Rowset, machine::Machine, world::World};
 /// The first thing that should have been true and was not.
 pub fn all(world: &mut World) -> Result<(), String> {
     let Some(space) = world.space else { return Err("there is no space".into()) };
-    let members = members(world, space);
+    // Whoever stands in somebody's log and never got the keys, since the line broke, knows of nothing and comes again.
+    let is_here = |i: &usize| {
+        let machine = &world.machines[*i];
+        !machine.liar && !machine.lost && (machine.came_in || machine.spaces().contains(&space))
+    };
+    let honest: Vec<usize> = (0..world.machines.len()).filter(is_here).collect();
+    let members = members(world, space, &honest);
     if members.is_empty() {
         // All honest people have left or were put out.
         return Ok(());
     }
-    same_everywhere(world, space, &members)
-        .map_err(|err| format!("{err}\n{}", held_everywhere(world, space)))?;
-    nothing_lost(world, space, &members)?;
-    as_if_written_by_one(world, space, members[0])?;
-    nobody_outside_reads(world, space, &members)
+    of_one(world, space, &members)?;
+    for child in world.children.clone() {
+        children::all(world, child, &members).map_err(|err| format!("in {}: {err}", world.called(child)))?;
+    }
+    Ok(())
 }
 
-/// The honest machines that are in the space. Somebody who was put out is not told, and believes to be in: so it's not
+/// Checks what must be true of one space and those of its members who are honest.
+fn of_one(world: &mut World, space: SpaceId, members: &[usize]) -> Result<(), String> {
+    same_everywhere(world, space, members)
+        .map_err(|err| format!("{err}\n{}", held_everywhere(world, space)))?;
+    nothing_lost(world, space, members)?;
+    nothing_left_to_do(world, space, members)?;
+    members.iter().try_for_each(|i| world.check_logs(*i, space))?;
+    as_if_written_by_one(world, space, members[0])?;
+    nobody_outside_reads(world, space, members)
+}
+
+/// Whatever a space needs has been done by somebody who may.
+fn nothing_left_to_do(world: &World, space: SpaceId, members: &[usize]) -> Result<(), String> {
+    for i in members {
+        let machine = &world.machines[*i];
+        let chores = machine.engine().chores(space, machine.device());
+        if !chores.is_empty() {
+            return Err(format!("m{i} has left undone what the space needs: {chores:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Those of some honest machines that are in a space. Somebody who was put out is not told, and believes to be in: so it's not
 /// for everybody to say, but for those whom most of those who believe to be in take for members.
-fn members(world: &World, space: SpaceId) -> Vec<usize> {
+fn members(world: &World, space: SpaceId, honest: &[usize]) -> Vec<usize> {
     let is_in = |judge: usize, whom: usize| {
         let device = world.machines[whom].device();
-        world.machines[judge].engine().space(space).is_ok_and(|state| state.membership.has_device(device))
+        world.machines[judge].standing(space, device) == Standing::Member
     };
-    let honest: Vec<usize> =
-        (0..world.machines.len()).filter(|i| !world.machines[*i].liar && !world.machines[*i].lost).collect();
     let believers: Vec<usize> = honest.iter().copied().filter(|i| is_in(*i, *i)).collect();
     let trust = |judge: &usize| {
         let by = believers.iter().filter(|other| is_in(**other, *judge)).count();
@@ -53,7 +84,7 @@ fn members(world: &World, space: SpaceId) -> Vec<usize> {
     if others.iter().filter(|other| is_in(**other, judge)).count() * 2 < others.len() {
         return Vec::new();
     }
-    honest.into_iter().filter(|i| is_in(judge, *i)).collect()
+    honest.iter().copied().filter(|i| is_in(judge, *i)).collect()
 }
 
 /// What a replica comes to, to be compared.
@@ -81,9 +112,8 @@ fn records(rows: &dyn Rows, engine: &Engine, space: SpaceId) -> BTreeMap<String,
     found
 }
 
-fn summary(machine: &Machine, space: SpaceId, liars: &BTreeSet<String>) -> Summary {
-    let heads =
-        machine.heads(space).0.into_iter().filter(|(log, _)| !liars.contains(&log.device.to_string()));
+fn summary(machine: &Machine, space: SpaceId) -> Summary {
+    let heads = machine.heads(space).0.into_iter();
     let heads = heads.map(|(log, head)| (log.to_string(), (head.seq, head.hash.to_string()))).collect();
     let engine = machine.engine.clone();
     let records = machine.disk.read(move |rows| {
@@ -100,16 +130,10 @@ fn summary(machine: &Machine, space: SpaceId, liars: &BTreeSet<String>) -> Summa
 }
 
 fn same_everywhere(world: &World, space: SpaceId, members: &[usize]) -> Result<(), String> {
-    let liars: BTreeSet<String> = world
-        .machines
-        .iter()
-        .filter(|machine| machine.liar)
-        .map(|machine| machine.device().to_string())
-        .collect();
     let reads_all = history_is_full(world, space, members[0]);
-    let first = summary(&world.machines[members[0]], space, &liars);
+    let first = summary(&world.machines[members[0]], space);
     for i in members {
-        let mut other = summary(&world.machines[*i], space, &liars);
+        let mut other = summary(&world.machines[*i], space);
         if !other.has_key {
             return Err(lacks_the_key(world, space, *i));
         }
@@ -161,10 +185,23 @@ fn nothing_lost(world: &World, space: SpaceId, members: &[usize]) -> Result<(), 
         let machine = &world.machines[*holder];
         let key = machine.engine().space(space).map_err(|err| err.to_string())?.key;
         for author in members {
-            for (log, head) in world.machines[*author].acked.clone() {
+            if world.unwritten(*author, space) > 0 {
+                return Err(format!("m{author} has not written again what doesn't count of its own log"));
+            }
+            for (of, log, head) in world.machines[*author].acked.clone() {
+                if of != space {
+                    continue;
+                }
+                if world.is_frozen(*author, space, log, head.seq) {
+                    continue; // it was written again
+                }
                 let found = machine.disk.read(move |rows| {
                     let logs = rows.logs(key).unwrap_or_default();
                     let row = logs.into_iter().find(|row| row.id == log)?;
+                    // What everybody has seen to be superseded may be dropped.
+                    if head.seq < first_kept(rows, row.key).ok()? && row.head.seq >= head.seq {
+                        return Some(head.hash);
+                    }
                     rows.hash_at(row.key, head.seq).ok().flatten()
                 });
                 if found != Some(head.hash) {
@@ -192,10 +229,27 @@ fn entries_of(machine: &Machine, space: SpaceId) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
+/// All entries that others would be given, in their order.
+fn as_for_peers(machine: &Machine, space: SpaceId) -> Result<Vec<Entry>, String> {
+    let key = machine.engine().space(space).map_err(|err| err.to_string())?.key;
+    let loaded = machine.disk.read(move |rows| {
+        let wants: Vec<_> = rows.logs(key)?.into_iter().map(|row| (row.id, 1)).collect();
+        load_for_peer(rows, key, &wants, usize::MAX)
+    });
+    loaded.map_err(|err| err.to_string())
+}
+
+/// What proves which logs have two histories.
+fn evidence_of(machine: &Machine, space: SpaceId) -> Result<Vec<Vec<u8>>, String> {
+    let key = machine.engine().space(space).map_err(|err| err.to_string())?.key;
+    let found = machine.disk.read(move |rows| rows.forks(key)).map_err(|err| err.to_string())?;
+    Ok(found.into_iter().map(|row| row.evidence).collect())
+}
+
 /// A replica that gets all entries at once, in the order of time, comes to the same as those that lived through it: so
 /// what doesn't count was taken back, and what does was not lost on the way.
 fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Result<(), String> {
-    let entries = entries_of(&world.machines[member], space)?;
+    let entries = as_for_peers(&world.machines[member], space)?;
     let wall = world.wall_ms(member);
     let (secrets, keys, name) = {
         let machine = &world.machines[member];
@@ -203,6 +257,7 @@ fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Res
         let state = engine.space(space).map_err(|err| err.to_string())?;
         (machine.secrets.clone(), state.info.keys.clone(), state.name().to_owned())
     };
+    let evidence = evidence_of(&world.machines[member], space)?;
     let (mut rows, mut engine) = (Rowset::default(), Engine::default());
     let failed = |what: &str, err: String| format!("a replica made afresh, {what}: {err}");
     engine
@@ -217,6 +272,14 @@ fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Res
             engine
                 .ingest(&mut rows, &secrets, space, prepared, wall)
                 .map_err(|err| failed("storing", err.to_string()))?;
+        }
+        // What is void is needed to judge what its authors' readers wrote; it's believed of those who may have logs.
+        for bytes in &evidence {
+            let evidence =
+                Evidence::verified(space, bytes).map_err(|err| failed("forks", err.to_string()))?;
+            engine
+                .take_evidence(&mut rows, &secrets, space, evidence, wall)
+                .map_err(|err| failed("forks", err.to_string()))?;
         }
         let key = engine.space(space).map_err(|err| err.to_string())?.key;
         let logs = rows.logs(key).map_err(|err| err.to_string())?;
@@ -265,13 +328,79 @@ fn nobody_outside_reads(world: &mut World, space: SpaceId, members: &[usize]) ->
         if members.contains(&i) || machine.liar || machine.lost || !admin_left {
             continue;
         }
+        // Whoever let it in rightfully may be lost with all that told of it, or have been set back to before.
+        let heard_of = inside.engine().space(space).is_ok_and(|s| s.membership.was_device(machine.device()));
+        if !heard_of
+            && machine
+                .inviters
+                .iter()
+                .any(|inviter| world.machines[*inviter].lost || world.machines[*inviter].copied)
+        {
+            continue;
+        }
         let engine = machine.engine();
         let Ok(state) = engine.space(space) else { continue };
         if current.is_some_and(|epoch| state.info.keys.key(epoch).is_some()) {
             return Err(format!("m{i} is out of the space and holds its current key"));
         }
     }
+    nothing_after_the_removal(world, space, members[0])?;
     forged_nowhere(world, space, members)
+}
+
+/// Where the epochs of a space were begun.
+fn beginnings(machine: &Machine, space: SpaceId) -> Result<Vec<(EpochId, Entry)>, String> {
+    let (key, keys) = {
+        let engine = machine.engine();
+        let state = engine.space(space).map_err(|err| err.to_string())?;
+        (state.key, state.info.keys.clone())
+    };
+    let acts = machine.disk.read(move |rows| load_acts(rows, key, &keys)).map_err(|err| err.to_string())?;
+    let begins = |(entry, acts): (Entry, Vec<MembershipOp>)| {
+        let epochs: Vec<_> = acts.iter().filter_map(MembershipOp::begins).collect();
+        epochs.into_iter().map(move |epoch| (epoch, entry.clone())).collect::<Vec<_>>()
+    };
+    Ok(acts.into_iter().flat_map(begins).collect())
+}
+
+/// Whoever was put out by somebody else has nothing that they can read and that was written by somebody who knew of it.
+///
+/// There's one exception: of epochs that were begun by people who didn't know of each other one may be current though
+/// somebody outside has its key, if somebody has that of each; until an admin begins another.
+fn nothing_after_the_removal(world: &World, space: SpaceId, member: usize) -> Result<(), String> {
+    let begun = beginnings(&world.machines[member], space)?;
+    for (i, machine) in world.machines.iter().enumerate() {
+        let device = machine.device();
+        if i == member || machine.lost || machine.liar {
+            continue;
+        }
+        let Ok(keys) = machine.engine().space(space).map(|state| state.info.keys.clone()) else { continue };
+        let inside = world.machines[member].engine();
+        let judge = inside.space(space).map_err(|err| err.to_string())?;
+        if !judge.is_out(device) {
+            continue;
+        }
+        // A part of a checkpoint says once more what was said under its key before.
+        let is_news =
+            |entry: &&Entry| !entry.header.kind.is_membership() && entry.header.kind != Kind::CHECKPOINT_PART;
+        let reach = judge.membership.farewell(device);
+        let is_concurrent = |epoch: EpochId| {
+            begun.iter().filter(|(begun, _)| *begun == epoch).any(|(_, by)| {
+                let (log, seq, deps) = (by.header.log, by.header.seq, &by.header.deps);
+                reach.get(&log).is_none_or(|last| seq > *last)
+                    && judge.membership.knew_of_removal(deps, device) == Some(false)
+            })
+        };
+        for entry in entries_of(machine, space)?.iter().filter(is_news) {
+            let knew = judge.membership.knew_of_removal(&entry.header.deps, device) == Some(true);
+            let epoch = entry.header.epoch;
+            if knew && keys.key(epoch).is_some() && !is_concurrent(epoch) {
+                let (log, seq) = (entry.header.log, entry.header.seq);
+                return Err(format!("m{i} was put out and reads entry {seq} of {log}, written by who knew"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// No record holds what was forged.

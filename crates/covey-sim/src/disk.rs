@@ -1,17 +1,23 @@
 //! What a machine keeps.
 //!
 //! The model promises what the store promises, in a few maps that share what they have in common: a transaction is
-//! all or nothing, and what is committed is *volatile* until it is synced. A crash takes the volatile half away.
+//! all or nothing, and what is committed is *volatile* until it is synced. A crash tears at what is below that promise: of what was
+//! written since the last sync the disk has any sectors, and recovery keeps the transactions up to the first torn one. So
+//! a machine may come back with what nobody was told of, or with nothing of it. The real store is torn in the same way,
+//! sector by sector, by covey-store's own test `power`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use covey_engine::{AnyRows, Engine, EngineError, Rows, RowsMut};
 use covey_store::{
-    CollectionKey, HeldRow, LogKey, LogRow, NewEntry, RecordRow, SpaceKey, SpaceRow, Store, StoreError,
-    StoredEntry, Unlock, WriteError,
+    CollectionKey, ForkRow, HeldRow, LogKey, LogRow, NewEnd, NewEntry, RecordRow, SpaceKey, SpaceRow, Store,
+    StoreError, StoredEntry, Unlock, WriteError,
 };
 use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId};
 use rpds::RedBlackTreeMapSync as Map;
+
+/// Sectors that a transaction of the model takes, each of which a crash may lose.
+const SECTORS: u32 = 3;
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -24,6 +30,8 @@ pub struct Rowset {
     entries: Map<(i64, u64), Arc<StoredEntry>>,
     membership: Map<i64, (SpaceKey, LogKey, u64)>,
     held: Map<(i64, u64), HeldRow>,
+    forks: Map<(i64, LogId), ForkRow>,
+    set_aside: Map<(i64, u64), Arc<StoredEntry>>,
     collections: Map<i64, (SpaceKey, String)>,
     records: Map<(i64, String), Arc<RecordRow>>,
     position: u64,
@@ -39,6 +47,8 @@ impl Default for Rowset {
             entries: Map::new_sync(),
             membership: Map::new_sync(),
             held: Map::new_sync(),
+            forks: Map::new_sync(),
+            set_aside: Map::new_sync(),
             collections: Map::new_sync(),
             records: Map::new_sync(),
             position: 0,
@@ -55,6 +65,17 @@ impl Rowset {
     fn key(&mut self) -> i64 {
         self.next += 1;
         self.next
+    }
+
+    fn insert_entry(&mut self, log: LogKey, entry: &NewEntry<'_>) {
+        let stored = StoredEntry {
+            seq: entry.seq,
+            hash: entry.hash,
+            header: entry.header.to_vec(),
+            signature: *entry.signature,
+            body: entry.body.to_vec(),
+        };
+        self.entries.insert_mut((log.number(), entry.seq), Arc::new(stored));
     }
 }
 
@@ -125,6 +146,16 @@ impl Rows for Rowset {
         Ok(held)
     }
 
+    fn forks(&self, space: SpaceKey) -> Stored<Vec<ForkRow>> {
+        let of_space = self.forks.iter().filter(|((of, _), _)| *of == space.number());
+        Ok(of_space.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn set_aside(&self, log: LogKey, from: u64, max_count: usize) -> Stored<Vec<StoredEntry>> {
+        let found = self.set_aside.range((log.number(), from)..=(log.number(), u64::MAX)).take(max_count);
+        Ok(found.map(|(_, entry)| (**entry).clone()).collect())
+    }
+
     fn collection(&self, space: SpaceKey, name: &str) -> Stored<Option<CollectionKey>> {
         let found = self.collections.iter().find(|(_, (of, known))| *of == space && known == name);
         Ok(found.map(|(number, _)| CollectionKey::new(*number)))
@@ -137,6 +168,14 @@ impl Rows for Rowset {
 }
 
 impl RowsMut for Rowset {
+    fn part(&mut self, part: &mut dyn FnMut(&mut dyn RowsMut) -> bool) -> Stored<()> {
+        let before = self.clone();
+        if !part(self) {
+            *self = before;
+        }
+        Ok(())
+    }
+
     fn set_meta(&mut self, key: &str, value: &[u8]) -> Stored<()> {
         self.meta.insert_mut(key.to_owned(), value.to_vec());
         Ok(())
@@ -176,17 +215,53 @@ impl RowsMut for Rowset {
         if entry.seq != row.head.seq + 1 || entry.prev != row.head.hash {
             return Err(StoreError::NotNext { log, head: row.head, seq: entry.seq, prev: entry.prev });
         }
-        let stored = StoredEntry {
-            seq: entry.seq,
-            hash: entry.hash,
-            header: entry.header.to_vec(),
-            signature: *entry.signature,
-            body: entry.body.to_vec(),
-        };
-        self.entries.insert_mut((number, entry.seq), Arc::new(stored));
+        if self.hash_at(log, entry.seq)?.is_some_and(|here| here != entry.hash) {
+            return Err(StoreError::NotNext { log, head: row.head, seq: entry.seq, prev: entry.prev });
+        }
+        self.insert_entry(log, &entry);
         let head = Head { seq: entry.seq, hash: entry.hash };
         self.logs.insert_mut(number, (space, LogRow { head, hlc: entry.hlc, ..row }));
         Ok(())
+    }
+
+    fn append_apart(&mut self, log: LogKey, entry: NewEntry<'_>) -> Stored<bool> {
+        let head = self.head(log)?;
+        let here = self.hash_at(log, entry.seq)?;
+        if entry.seq <= head.seq || here.is_some_and(|here| here != entry.hash) {
+            return Err(StoreError::NotNext { log, head, seq: entry.seq, prev: entry.prev });
+        }
+        self.insert_entry(log, &entry);
+        Ok(here.is_none())
+    }
+
+    fn enter_log(&mut self, log: LogKey, entry: NewEntry<'_>) -> Stored<()> {
+        self.append_apart(log, entry)?;
+        let number = log.number();
+        let (space, row) =
+            self.logs.get(&number).copied().ok_or_else(|| missing("append an entry", "log", log))?;
+        let head = Head { seq: entry.seq, hash: entry.hash };
+        self.logs.insert_mut(number, (space, LogRow { head, hlc: entry.hlc, ..row }));
+        Ok(())
+    }
+
+    fn drop_entries(
+        &mut self,
+        log: LogKey,
+        from: u64,
+        upto: u64,
+        max_count: usize,
+        _max_bytes: usize,
+    ) -> Stored<Option<u64>> {
+        let number = log.number();
+        let places = self.entries.range((number, from)..=(number, upto)).map(|((_, seq), _)| *seq);
+        let places: Vec<u64> = places.take(max_count).collect();
+        for seq in &places {
+            self.held.remove_mut(&(number, *seq));
+            if !self.membership.values().any(|noted| (noted.1, noted.2) == (log, *seq)) {
+                self.entries.remove_mut(&(number, *seq));
+            }
+        }
+        Ok(places.last().map(|last| last + 1))
     }
 
     fn add_membership(&mut self, space: SpaceKey, hash: EntryHash, log: LogKey, seq: u64) -> Stored<()> {
@@ -209,6 +284,49 @@ impl RowsMut for Rowset {
     fn release(&mut self, log: LogKey, seq: u64) -> Stored<bool> {
         let number = log.number();
         Ok(self.held.remove_mut(&(number, seq)))
+    }
+
+    fn put_fork(&mut self, space: SpaceKey, fork: &ForkRow) -> Stored<()> {
+        self.forks.insert_mut((space.number(), fork.id), fork.clone());
+        Ok(())
+    }
+
+    fn truncate(&mut self, log: LogKey, end: NewEnd) -> Stored<()> {
+        let number = log.number();
+        let (space, row) = self
+            .logs
+            .get(&number)
+            .copied()
+            .ok_or_else(|| missing("set the tail of a log aside", "log", log))?;
+        if end.from == 0 {
+            return Ok(());
+        }
+        self.copy_aside(log, end.from, u64::MAX)?;
+        let places = self.entries.range((number, end.from)..=(number, u64::MAX)).map(|((_, seq), _)| *seq);
+        for seq in places.collect::<Vec<_>>() {
+            self.entries.remove_mut(&(number, seq));
+            self.held.remove_mut(&(number, seq));
+        }
+        let kept = self.membership.iter().filter(|(_, (_, of, seq))| *of != log || *seq < end.from);
+        self.membership = kept.map(|(key, noted)| (*key, *noted)).collect();
+        // Entries may have been stored apart from the rest, further on.
+        if end.from <= row.head.seq {
+            let head = Head { seq: end.from - 1, hash: end.hash };
+            self.logs.insert_mut(number, (space, LogRow { head, hlc: end.hlc, ..row }));
+        }
+        Ok(())
+    }
+
+    fn copy_aside(&mut self, log: LogKey, from: u64, upto: u64) -> Stored<()> {
+        let number = log.number();
+        let found: Vec<_> = self.entries.range((number, from)..=(number, upto)).collect();
+        let found: Vec<_> = found.into_iter().map(|(place, entry)| (*place, Arc::clone(entry))).collect();
+        for (place, entry) in found {
+            if self.set_aside.get(&place).is_none() {
+                self.set_aside.insert_mut(place, entry);
+            }
+        }
+        Ok(())
     }
 
     fn ensure_collection(&mut self, space: SpaceKey, name: &str) -> Stored<CollectionKey> {
@@ -269,6 +387,8 @@ pub enum Disk {
         durable: Box<Rowset>,
         /// What is committed.
         volatile: Box<Rowset>,
+        /// What was committed after each transaction since the last sync: of these a crash may leave some.
+        unsynced: Vec<Rowset>,
     },
     /// The real store, in a folder that goes with it. Its commits are durable when they return.
     Real {
@@ -303,7 +423,7 @@ impl Disk {
             let home = tempfile::tempdir().expect("a temporary folder can be made");
             return Self::Real { store: Some(open_store(&home)), home };
         }
-        Self::Model { durable: Box::default(), volatile: Box::default() }
+        Self::Model { durable: Box::default(), volatile: Box::default(), unsynced: Vec::new() }
     }
 
     /// Runs one transaction, all or nothing. When it fails, the memory is read afresh.
@@ -319,11 +439,14 @@ impl Disk {
         job: impl FnOnce(&mut AnyRows<'_>, &mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
         match self {
-            Self::Model { volatile, .. } => {
+            Self::Model { volatile, unsynced, .. } => {
                 let mut next = volatile.clone();
                 let result = job(&mut AnyRows(&mut *next), &mut lock(engine));
                 match &result {
-                    Ok(_) => *volatile = next,
+                    Ok(_) => {
+                        *volatile = next;
+                        unsynced.push((**volatile).clone());
+                    }
                     Err(_) => lock(engine).reload(&**volatile).expect("the model's rows fit each other"),
                 }
                 result
@@ -367,15 +490,25 @@ impl Disk {
 
     /// Makes what was committed durable.
     pub fn sync(&mut self) {
-        if let Self::Model { durable, volatile } = self {
+        if let Self::Model { durable, volatile, unsynced } = self {
             durable.clone_from(volatile);
+            unsynced.clear();
         }
     }
 
-    /// The power goes: what was not durable is gone.
-    pub fn crash(&mut self) {
+    /// The power goes. Of what was written and not synced the disk has some sectors, whole or not at all; a transaction
+    /// counts if all of its own are there and it follows one that counts, since whoever recovers stops at the first that
+    /// doesn't add up.
+    pub fn crash(&mut self, rng: &mut fastrand::Rng) {
         match self {
-            Self::Model { durable, volatile } => volatile.clone_from(durable),
+            Self::Model { durable, volatile, unsynced } => {
+                let mut is_whole = |_: &Rowset| (0..SECTORS).all(|_| rng.u8(0..4) > 0);
+                if let Some(recovered) = std::mem::take(unsynced).into_iter().take_while(&mut is_whole).last()
+                {
+                    **durable = recovered;
+                }
+                volatile.clone_from(durable);
+            }
             Self::Real { store, .. } => drop(store.take()),
         }
     }
@@ -407,7 +540,8 @@ impl Disk {
 
     /// Goes back to a backup.
     pub fn restore(&mut self, backup: &Rowset) {
-        if let Self::Model { durable, volatile } = self {
+        if let Self::Model { durable, volatile, unsynced } = self {
+            unsynced.clear();
             **durable = backup.clone();
             **volatile = backup.clone();
         }

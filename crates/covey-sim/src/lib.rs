@@ -9,13 +9,24 @@
 //! |---|---|
 //! | [`disk`] | what a machine keeps: a model of the store with a volatile and a durable half, or the real store |
 //! | [`machine`] | one device: the engine, its disk, and its end of each session |
+//! | `children` | spaces within the space: who makes them, who comes into them, who goes |
+//! | `flood` | liars who send without end, and the bounds that hold all the same |
+//! | `forks` | logs with two histories: who makes them, and what nodes do about it |
+//! | `pairing` | codes, and the real machines of both who use one |
 //! | [`world`] | virtual time, links, and what happens when |
 //! | [`story`] | what people do, drawn from the seed |
 //! | [`check`] | what must be true in the end |
+//! | [`crowd`] | no story, but a measurement: many who all write at once |
 
 pub mod check;
+mod children;
+mod compaction;
+pub mod crowd;
 pub mod disk;
+mod flood;
+mod forks;
 pub mod machine;
+mod pairing;
 pub mod story;
 pub mod world;
 
@@ -28,6 +39,8 @@ pub struct Run {
     pub log: Vec<String>,
     /// Entries that all members hold in the end.
     pub entries: u64,
+    /// Logs of which somebody has dropped what was superseded.
+    pub compacted: u64,
     /// Virtual milliseconds from the last trouble until everybody agreed.
     pub settled_ms: u64,
     /// What should have been true and was not.
@@ -66,5 +79,6 @@ pub fn run(seed: u64, options: Options) -> Run {
     let mut world = world::World::new(seed, options);
     let failure = story::play(&mut world).err();
     let (entries, settled_ms) = (world.entries(), world.settled_ms());
-    Run { seed, log: world.into_log(), entries, settled_ms, failure }
+    let compacted = world.compacted();
+    Run { seed, log: world.into_log(), entries, compacted, settled_ms, failure }
 }

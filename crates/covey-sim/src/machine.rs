@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use covey_engine::{Engine, Profile, Secrets, SpaceState, planted::Defect};
+use covey_engine::{Engine, Ingested, Profile, Secrets, SpaceState, acts::Acted, planted::Defect};
 use covey_log::Entry;
-use covey_space::keyring::TagSession;
+use covey_pair::Invitations;
+use covey_space::{Standing, keyring::TagSession};
 use covey_sync::{Hello, Offer, Rejection, Session};
 use covey_types::{DeviceId, Head, Heads, LogId, SpaceId};
 
@@ -33,10 +34,31 @@ pub(crate) struct Pending {
     pub(crate) space: SpaceId,
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) membership_changed: bool,
+    /// Child spaces of which a notice has told, or that were founded here, and whether they are new.
+    pub(crate) entered: BTreeMap<SpaceId, bool>,
     /// To whom, in which session, and what is acknowledged.
     pub(crate) answer: Option<Answer>,
     /// Whether somebody waits for the word that it's kept.
     pub(crate) own: bool,
+}
+
+impl Pending {
+    /// What came of something that nobody waits for.
+    pub(crate) fn of(space: SpaceId, outcome: &Ingested) -> Self {
+        Self {
+            space,
+            entries: Vec::new(),
+            membership_changed: outcome.membership_changed,
+            entered: outcome.entered.clone(),
+            answer: None,
+            own: false,
+        }
+    }
+
+    /// An act of this device's own, and what came of it.
+    pub(crate) fn acted(space: SpaceId, (entry, outcome): Acted) -> Self {
+        Self { entries: vec![entry], own: true, ..Self::of(space, &outcome) }
+    }
 }
 
 /// What a peer is told of what it sent.
@@ -64,10 +86,21 @@ pub(crate) struct Machine {
     pub(crate) pending: Vec<Pending>,
     pub(crate) sync_due: bool,
     /// What somebody was told is kept.
-    pub(crate) acked: Vec<(LogId, Head)>,
+    pub(crate) acked: Vec<(SpaceId, LogId, Head)>,
+    /// Machines that have let it in.
+    pub(crate) inviters: BTreeSet<usize>,
+    /// It was given the keys of the space and kept them; not so if its welcome was lost, or it went back to before.
+    pub(crate) came_in: bool,
     pub(crate) backup: Option<Rowset>,
+    /// Its open codes: gone with the power.
+    pub(crate) invitations: Invitations,
     /// It forges entries.
     pub(crate) liar: bool,
+    /// It was set back by copying files.
+    pub(crate) copied: bool,
+    /// Logs of which it just became known that they have two histories, and how far those reach that are shorter now.
+    pub(crate) frozen: BTreeSet<(SpaceId, LogId)>,
+    pub(crate) shortened: BTreeMap<(SpaceId, LogId), Head>,
     /// It's lost, with its disk, and never comes back.
     pub(crate) lost: bool,
     pub(crate) defect: Option<Defect>,
@@ -96,8 +129,14 @@ impl Machine {
             pending: Vec::new(),
             sync_due: false,
             acked: Vec::new(),
+            inviters: BTreeSet::new(),
+            came_in: index == 0,
             backup: None,
+            invitations: Invitations::new(),
             liar: false,
+            copied: false,
+            frozen: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             lost: false,
             defect: None,
             met: BTreeMap::new(),
@@ -138,23 +177,13 @@ impl Machine {
         self.engine().spaces.values().map(offer).collect()
     }
 
-    /// Whether a peer is in a space, was, or neither that we know.
+    /// Whether a peer is in a space, and where that is a child in its parent too; was; or neither that we know.
     pub(crate) fn standing(&self, space: SpaceId, peer: DeviceId) -> Standing {
-        let engine = self.engine();
-        let Ok(state) = engine.space(space) else { return Standing::Unknown };
-        match () {
-            () if !state.membership.is_founded() => Standing::Unknown,
-            () if state.membership.has_device(peer) => Standing::Member,
-            () if state.membership.was_device(peer) => Standing::PutOut,
-            () => Standing::Unknown,
-        }
+        self.engine().standing(space, peer)
     }
-}
 
-/// What a peer is in a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Member,
-    PutOut,
-    Unknown,
+    /// The spaces that are known here.
+    pub(crate) fn spaces(&self) -> Vec<SpaceId> {
+        self.engine().spaces.keys().copied().collect()
+    }
 }

@@ -11,7 +11,11 @@ use std::{
 };
 
 use clap::Parser;
-use covey_sim::{Options, Run, run};
+use covey_sim::{
+    Options, Run,
+    crowd::{self, Crowd},
+    run,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Clusters under virtual time, with everything going wrong.
@@ -32,10 +36,32 @@ struct Args {
     /// Have machines get lost for good, with what only they had.
     #[arg(long)]
     losses: bool,
+    /// In place of stories: so many people who all write at once. Prints what came of it as JSON.
+    #[arg(long, value_name = "PEERS", conflicts_with_all = ["seeds", "seed"])]
+    crowd: Option<usize>,
+    /// What each of the crowd writes, entries.
+    #[arg(long, default_value_t = 100, requires = "crowd")]
+    entries: usize,
+    /// With how many others each of the crowd is linked; an even number.
+    #[arg(long, default_value_t = 8, requires = "crowd")]
+    links: usize,
+}
+
+/// Plays a crowd, and prints what came of it.
+fn gather(seed: u64, crowd: Crowd) -> anyhow::Result<()> {
+    let found = crowd::play(seed, crowd).map_err(anyhow::Error::msg)?;
+    let crowd::Found { entries, converged_ms, mean_bytes, most_bytes, flooding_bytes, least_bytes } = found;
+    println!(
+        r#"{{"entries":{entries},"converged_ms":{converged_ms},"mean_bytes":{mean_bytes},"most_bytes":{most_bytes},"flooding_bytes":{flooding_bytes},"least_bytes":{least_bytes}}}"#
+    );
+    Ok(())
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(peers) = args.crowd {
+        return gather(args.first, Crowd { peers, entries: args.entries, links: args.links });
+    }
     let options = Options { real_store: args.real_store, losses: args.losses, planted: None };
     if let Some(seed) = args.seed {
         let run = run(seed, options);

@@ -5,17 +5,17 @@
 //! in, put out and given other roles, often by several at once who don't hear of each other. In the end everything
 //! works again, and everybody must come to the same.
 
-use covey_engine::EngineError;
+use covey_engine::{Deeds, EngineError, Ingested, compact::ABSENT_AFTER_MS};
 use covey_log::{BodyContext, Draft, Entry, Kind, seal};
 use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::{
-    Device, Role,
+    Role,
     ops::{HistoryPolicy, SetSpace},
 };
 use covey_sync::Input;
 use covey_types::{Head, LogId, SpaceId, UserId};
 
-use crate::{check, machine::Pending, world::World};
+use crate::{check, children, machine::Pending, pairing, world::World};
 
 /// Machines at the beginning, at most.
 const MACHINES: usize = 5;
@@ -34,6 +34,9 @@ const SKEWS: [i64; 6] = [0, -3_600_000, 120_000, 400_000, 3_600_000, 36_000_000]
 
 /// After so long every clock has caught up with every other.
 const ALL_SKEWS_MS: u64 = 40_000_000;
+
+/// Rounds of compaction in a row: a checkpoint, everybody's word on it, that all have agreed, and the dropping.
+const COMPACTIONS: usize = 4;
 
 /// Plays a story and checks its end.
 ///
@@ -65,11 +68,17 @@ fn begin(world: &mut World) -> Result<(), String> {
         world.machines[liar].liar = true;
         world.note(format!("m{liar} is a liar"));
     }
+    if world.rng.u8(0..6) == 0 {
+        let stranger = world.add_machine(None);
+        world.machines[stranger].liar = true;
+        world.note(format!("m{stranger} is a stranger who floods"));
+    }
     let (space, entry) = world
         .transact(0, |rows, engine, secrets, wall| engine.found_space(rows, secrets, "garden", wall))
         .map_err(|err| format!("founding the space: {err}"))?;
     world.space = Some(space);
-    world.pend(0, Pending { space, entries: vec![entry], membership_changed: true, answer: None, own: true });
+    let pending = Pending::acted(space, (entry, Ingested::default()));
+    world.pend(0, Pending { membership_changed: true, ..pending });
     if world.rng.u8(0..5) == 0 {
         let set = SetSpace { name: None, history: Some(HistoryPolicy::FromJoining) };
         let _ = world
@@ -77,7 +86,12 @@ fn begin(world: &mut World) -> Result<(), String> {
     }
     for joiner in 1..machines {
         world.run_until(world.now + 30);
-        admit(world, 0, joiner);
+        pairing::invite(world, 0, joiner);
+    }
+    if world.rng.bool() {
+        world.run_until(world.now + 200);
+        let founder = any(world);
+        children::found(world, founder);
     }
     Ok(())
 }
@@ -90,7 +104,11 @@ fn any(world: &mut World) -> usize {
 fn step(world: &mut World) {
     let (machine, other) = (any(world), any(world));
     let up = world.machines[machine].up;
-    match world.rng.u8(0..100) {
+    match world.rng.u8(0..112) {
+        // A stranger has nothing else to do.
+        0..45 if up && world.machines[machine].liar && world.machines[machine].spaces().is_empty() => {
+            world.flood(machine);
+        }
         0..45 if up => write(world, machine),
         45..52 => {
             let works = world.rng.bool();
@@ -117,14 +135,15 @@ fn step(world: &mut World) {
             world.note(format!("the clock of m{machine} is off by {skew} ms"));
         }
         75..80 if up => {
-            let joiner = if world.machines.len() < MOST_MACHINES && world.rng.bool() {
+            // A further device of somebody is let in by one of theirs, and by nobody else.
+            let (inviter, joiner) = if world.machines.len() < MOST_MACHINES && world.rng.bool() {
                 let of = (world.rng.u8(0..3) == 0).then_some(other);
-                world.add_machine(of)
+                (of.unwrap_or(machine), world.add_machine(of))
             } else {
-                other
+                (machine, other)
             };
-            if joiner != machine && world.reachable(machine, joiner) {
-                admit(world, machine, joiner);
+            if joiner != inviter && world.reachable(inviter, joiner) {
+                pairing::invite(world, inviter, joiner);
             }
         }
         80..84 if up => put_out(world, machine, other),
@@ -132,13 +151,38 @@ fn step(world: &mut World) {
         88..90 if up => remove_device(world, machine, other),
         90..92 if up => leave(world, machine),
         92..94 if up => rotate(world, machine),
-        94..98 if up && world.machines[machine].liar => forge(world, machine),
+        94..98 if up && world.machines[machine].liar => match world.rng.u8(0..5) {
+            // Where signatures aren't checked, that must show.
+            _ if world.options.planted == Some(crate::Planted::SkipsSignatures) => forge(world, machine),
+            0 => forge(world, machine),
+            1 => world.babble(machine),
+            2 | 3 => world.flood(machine),
+            _ => world.equivocate(machine),
+        },
+        94..96 => world.set_one_way(machine, other),
+        96..98 => compact(world),
         98 if up && machine > 0 && world.options.losses => {
             world.crash(machine);
             world.machines[machine].lost = true;
             world.note(format!("m{machine} is lost for good"));
         }
+        99 if up && !world.options.real_store => {
+            world.set_back(machine);
+            write(world, machine);
+        }
+        100.. if up => children::step(world, machine, other),
         _ => {}
+    }
+}
+
+/// Everybody compacts, hears what the others said of it, and compacts again.
+fn compact(world: &mut World) {
+    world.note("everybody compacts");
+    for _ in 0..COMPACTIONS {
+        for machine in 0..world.machines.len() {
+            world.compact(machine);
+        }
+        world.run_until(world.now + STEP_MS);
     }
 }
 
@@ -154,7 +198,7 @@ fn split(world: &mut World) {
     }
 }
 
-fn said(world: &mut World, machine: usize, what: &str, result: &Result<(), EngineError>) {
+pub(crate) fn said(world: &mut World, machine: usize, what: &str, result: &Result<(), EngineError>) {
     let line = match result {
         Ok(()) => format!("m{machine} {what}"),
         Err(err) => format!("m{machine} would have {what}, but {err}"),
@@ -167,19 +211,20 @@ fn said(world: &mut World, machine: usize, what: &str, result: &Result<(), Engin
 
 /// Writes something to one of few records, so that people get in each other's way.
 fn write(world: &mut World, machine: usize) {
-    let Some(space) = world.space else { return };
+    let Some(space) = world.one_of_its_spaces(machine) else { return };
     let bursts = if world.rng.u8(0..20) == 0 { 30 } else { 1 };
     for _ in 0..bursts {
         let id = format!("record {}", world.rng.u8(0..12));
         let (choice, value) = (world.rng.u8(0..10), world.rng.u32(0..1000));
-        let result = world.act(machine, move |rows, engine, secrets, wall| {
+        let result = world.act_in(machine, space, move |rows, engine, secrets, wall| {
             let entry = engine.append_records(rows, secrets, space, wall, |rows, engine, log| {
                 body(rows, engine, space, log, &id, choice, value)
             })?;
             Ok((entry, covey_engine::Ingested::default()))
         });
         if result.is_err() || bursts == 1 {
-            said(world, machine, "writes", &result);
+            let what = format!("writes in {}", world.called(space));
+            said(world, machine, &what, &result);
         }
     }
 }
@@ -220,59 +265,19 @@ fn body(
     Ok(body.finish())
 }
 
-fn user(world: &World, machine: usize) -> UserId {
+pub(crate) fn user(world: &World, machine: usize) -> UserId {
     world.machines[machine].secrets.user.id()
-}
-
-/// Lets a machine in, as pairing does once both sides have proved to know the code: the joiner stands in the inviter's
-/// log, durably, before it is given the keys.
-fn admit(world: &mut World, inviter: usize, joiner: usize) {
-    let Some(space) = world.space else { return };
-    let role = [Role::Member, Role::Member, Role::Admin, Role::Guest, Role::Owner][world.rng.usize(0..5)];
-    let certified: Device = world.machines[joiner].secrets.certified();
-    let name = world.machines[joiner].secrets.profile.user_name.clone();
-    let result = world.act(inviter, move |rows, engine, secrets, wall| {
-        engine.admit(rows, secrets, space, &name, role, &certified, wall)
-    });
-    said(world, inviter, &format!("lets m{joiner} in as {role}"), &result);
-    if result.is_err() {
-        return;
-    }
-    world.machines[inviter].disk.sync();
-    let welcome = {
-        let engine = world.machines[inviter].engine();
-        engine.space(space).ok().and_then(|state| {
-            let epoch = state.membership.current_epoch()?;
-            Some((state.name().to_owned(), state.info.keys.for_joining(epoch)))
-        })
-    };
-    let Some((name, keys)) = welcome else { return };
-    let from = world.machines[inviter].device();
-    let entered = world.transact(joiner, move |rows, engine, secrets, wall| {
-        engine.enter_space(rows, space, &name, keys, from)?;
-        engine.release(rows, secrets, space, covey_engine::HoldReason::Key, wall)
-    });
-    match entered {
-        Ok(outcome) => {
-            let membership_changed = outcome.membership_changed;
-            let pending =
-                Pending { space, entries: Vec::new(), membership_changed, answer: None, own: false };
-            world.pend(joiner, pending);
-            world.machines[joiner].disk.sync();
-            // A space that is new here is offered in the sessions that there are.
-            for peer in world.machines[joiner].conns.keys().copied().collect::<Vec<_>>() {
-                world.offer(joiner, peer);
-                world.offer(peer, joiner);
-            }
-        }
-        Err(err) => world.fail(format!("entering the space: {err}")),
-    }
 }
 
 fn put_out(world: &mut World, machine: usize, other: usize) {
     let (Some(space), whom) = (world.space, user(world, other)) else { return };
-    let result = world.act(machine, move |rows, engine, secrets, wall| {
-        engine.remove_member(rows, secrets, space, whom, wall)
+    let result = world.act_all(machine, move |rows, engine, secrets, wall| {
+        let leaves = whom == secrets.user.id();
+        let mut deeds =
+            if leaves { engine.leave_children(rows, secrets, space, wall)? } else { Deeds::new() };
+        deeds.push((space, engine.remove_member(rows, secrets, space, whom, wall)?));
+        deeds.extend(engine.tend_children(rows, secrets, space, wall)?);
+        Ok(deeds)
     });
     said(world, machine, &format!("puts the user of m{other} out"), &result);
 }
@@ -283,8 +288,10 @@ fn leave(world: &mut World, machine: usize) {
 
 fn remove_device(world: &mut World, machine: usize, other: usize) {
     let (Some(space), device) = (world.space, world.machines[other].device()) else { return };
-    let result = world.act(machine, move |rows, engine, secrets, wall| {
-        engine.remove_device(rows, secrets, space, device, wall)
+    let result = world.act_all(machine, move |rows, engine, secrets, wall| {
+        let mut deeds = vec![(space, engine.remove_device(rows, secrets, space, device, wall)?)];
+        deeds.extend(engine.tend_children(rows, secrets, space, wall)?);
+        Ok(deeds)
     });
     said(world, machine, &format!("puts the device m{other} out"), &result);
 }
@@ -307,7 +314,7 @@ fn rotate(world: &mut World, machine: usize) {
 
 /// Sends everybody it is connected to an entry in somebody else's name.
 fn forge(world: &mut World, machine: usize) {
-    let Some(space) = world.space else { return };
+    let Some(space) = world.one_of_its_spaces(machine) else { return };
     let victims: Vec<(LogId, Head)> = world.machines[machine]
         .heads(space)
         .0
@@ -361,6 +368,7 @@ fn end(world: &mut World) -> Result<(), String> {
     let began = world.now;
     world.run_until_quiet(SETTLE_MS);
     world.settled_ms = world.now - began;
+    world.verdict()?;
     // Clocks that were ahead are overtaken by the time.
     for machine in 0..world.machines.len() {
         world.machines[machine].skew_ms = 0;
@@ -370,6 +378,14 @@ fn end(world: &mut World) -> Result<(), String> {
         world.release_held();
         world.run_until_quiet(SETTLE_MS);
     }
+    if world.rng.bool() {
+        // After a month nobody waits for those who were put out.
+        world.run_until(world.now + 2 * ABSENT_AFTER_MS);
+    }
+    compact(world);
+    world.run_until_quiet(SETTLE_MS);
+    compact(world);
+    world.run_until_quiet(SETTLE_MS);
     world.verdict()?;
     if !world.is_quiet() {
         return Err(format!("the machines have not come to rest after {SETTLE_MS} ms"));

@@ -1,0 +1,152 @@
+//! Liars who flood: authors who don't exist, spaces without end, frames that mean nothing, and entries that are
+//! sound and far too many. Whoever is flooded may hang up; nobody's memory grows, and the honest come to the same in time.
+
+use std::sync::Arc;
+
+use covey_engine::{MAX_UNKNOWN_LOGS, Profile, Secrets};
+use covey_log::{BodyContext, Draft, Entry, Kind, seal};
+use covey_records::{BodyWriter, Op, RecordId};
+use covey_sync::{Input, Offer};
+use covey_types::{
+    EntryHash, Head, Hlc, Incarnation, LogId, SpaceId,
+    keys::random_bytes,
+    limits::{MAX_LOGS_PER_DEVICE, MAX_SYNC_FRAME_BYTES},
+};
+
+use crate::world::World;
+
+/// Authors that are made up at once: more than a space keeps the logs of.
+const AUTHORS: u64 = MAX_UNKNOWN_LOGS as u64 + 16;
+
+/// Spaces that are offered and don't exist; as many as one may offer.
+const SPACES: usize = 1000;
+
+/// Frames of nothing, sent one after the other to each peer.
+const FRAMES: usize = 100;
+
+/// Sound entries, written in one go.
+const ENTRIES: u32 = 150;
+
+/// Bytes of entries that may be under way to one end of a session, or wait there: the window, and what a sender may
+/// run over it by.
+const MOST_UNDER_WAY: u64 = (8 << 20) + 2 * MAX_SYNC_FRAME_BYTES as u64;
+
+impl World {
+    /// A liar floods everybody it is connected to.
+    pub(crate) fn flood(&mut self, machine: usize) {
+        let space = self.one_of_its_spaces(machine).filter(|space| {
+            let engine = self.machines[machine].engine();
+            engine.space(*space).is_ok_and(|state| state.current_key().is_some())
+        });
+        match (self.rng.u8(0..4), space) {
+            (0, Some(space)) => self.make_authors_up(machine, space),
+            (1, Some(space)) => self.write_much(machine, space),
+            (2, _) => self.offer_spaces(machine),
+            _ => {
+                self.note(format!("m{machine} sends nonsense without end"));
+                for _ in 0..FRAMES {
+                    self.babble_once(machine);
+                }
+            }
+        }
+    }
+
+    fn tell_all(&mut self, machine: usize, input: &mut dyn FnMut() -> Input) {
+        for peer in self.machines[machine].conns.keys().copied().collect::<Vec<_>>() {
+            self.tell_session(machine, peer, input());
+        }
+    }
+
+    /// Entries of devices of which nobody has heard, who may have been taken in by somebody who is away.
+    fn make_authors_up(&mut self, machine: usize, space: SpaceId) {
+        self.note(format!("m{machine} makes {AUTHORS} authors up"));
+        let wall = self.wall_ms(machine);
+        let forged: Vec<Arc<Entry>> = {
+            let engine = self.machines[machine].engine();
+            let Some(key) = engine.space(space).ok().and_then(|state| state.current_key().cloned()) else {
+                return;
+            };
+            let forge = |i: u64| {
+                let profile = Profile { user_name: "nobody".into(), device_name: "none".into() };
+                let secrets = Secrets::generate(profile).ok()?;
+                let log = LogId { device: secrets.device.id(), incarnation: Incarnation(i) };
+                let place = BodyContext { space, log, seq: 1, kind: Kind::RECORDS };
+                let draft = Draft {
+                    space,
+                    log,
+                    head: Head::EMPTY,
+                    hlc: Hlc::new(wall, 0),
+                    kind: Kind::RECORDS,
+                    epoch: key.id(),
+                    deps: vec![EntryHash(random_bytes())],
+                };
+                Some(Arc::new(Entry::sign(&secrets.device, draft, seal(&key, place, b""))))
+            };
+            (0..AUTHORS).filter_map(forge).collect()
+        };
+        for entry in forged {
+            self.tell_all(machine, &mut || Input::Appended { space, entry: Arc::clone(&entry) });
+        }
+    }
+
+    /// Offers spaces that don't exist, again and again.
+    fn offer_spaces(&mut self, machine: usize) {
+        self.note(format!("m{machine} offers {SPACES} spaces that don't exist"));
+        for _ in 0..8 {
+            self.tell_all(machine, &mut || {
+                let offer = |_| Offer {
+                    space: SpaceId(random_bytes()),
+                    mine: random_bytes(),
+                    theirs: random_bytes(),
+                };
+                Input::Offer((0..SPACES).map(offer).collect())
+            });
+        }
+    }
+
+    /// Writes more than anybody could read, soundly.
+    fn write_much(&mut self, machine: usize, space: SpaceId) {
+        self.note(format!("m{machine} writes {ENTRIES} entries at once"));
+        for i in 0..ENTRIES {
+            let written = self.act_in(machine, space, move |rows, engine, secrets, wall| {
+                let entry = engine.append_records(rows, secrets, space, wall, |_, _, _| {
+                    let mut body = BodyWriter::new();
+                    let (id, value) = (format!("record {}", i % 12), i.to_string());
+                    let id = RecordId::parse(&id)?;
+                    body.push(&Op::Put { collection: "plants", id, fields: vec![("flood", &value)] })?;
+                    Ok(body.finish())
+                })?;
+                Ok((entry, covey_engine::Ingested::default()))
+            });
+            if written.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether what is under way in a session is within its bounds.
+    pub(crate) fn check_bounds(&mut self, machine: usize, peer: usize) {
+        let Some(conn) = self.machines[machine].conns.get(&peer) else { return };
+        let (sent, taken) = conn.session.under_way();
+        if sent > MOST_UNDER_WAY || taken > MOST_UNDER_WAY {
+            self.fail(format!(
+                "{sent} bytes are under way from m{machine} to m{peer}, and {taken} wait: more than {MOST_UNDER_WAY}"
+            ));
+        }
+    }
+
+    /// Whether what a machine keeps of a space is bounded by who is in that, whatever was sent to it.
+    pub(crate) fn check_logs(&self, machine: usize, space: SpaceId) -> Result<(), String> {
+        let it = &self.machines[machine];
+        let (logs, known) = {
+            let logs = it.heads(space).0.len();
+            let engine = it.engine();
+            let Ok(state) = engine.space(space) else { return Ok(()) };
+            let known =
+                self.machines.iter().filter(|other| state.membership.was_device(other.device())).count();
+            (logs, known)
+        };
+        let most = known * MAX_LOGS_PER_DEVICE + MAX_UNKNOWN_LOGS;
+        if logs > most { Err(format!("m{machine} keeps {logs} logs, more than {most}")) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,4 @@
+//! `checkpoint_part` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::records::checkpoint_part(bytes));

@@ -1,0 +1,4 @@
+//! `entry_header` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::entries::entry_header(bytes));

@@ -1,0 +1,4 @@
+//! `evidence_merge` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::forks::evidence_merge(bytes));

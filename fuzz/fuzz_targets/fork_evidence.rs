@@ -1,0 +1,4 @@
+//! `fork_evidence` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::forks::fork_evidence(bytes));

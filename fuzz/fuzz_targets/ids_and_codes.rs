@@ -1,0 +1,4 @@
+//! `ids_and_codes` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::texts::ids_and_codes(bytes));

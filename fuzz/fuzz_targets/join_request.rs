@@ -1,0 +1,4 @@
+//! `join_request` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::acts::join_request(bytes));

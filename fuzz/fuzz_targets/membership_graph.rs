@@ -1,0 +1,4 @@
+//! `membership_graph` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::graph::membership_graph(bytes));

@@ -1,0 +1,4 @@
+//! `sync_frames` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::session::sync_frames(bytes));

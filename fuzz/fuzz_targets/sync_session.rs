@@ -1,0 +1,4 @@
+//! `sync_session` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::session::sync_session(bytes));
