@@ -11,7 +11,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 LOCKED := $(if $(filter true,$(CI)),--locked)
 COVEY := $(or $(CARGO_TARGET_DIR),target)/release/covey
 
-.PHONY: help run demo build test bench lint format clippy tidy deny setup-build setup-test setup-lint
+.PHONY: help run demo build test bench fixtures lint format clippy tidy deny setup-build setup-test setup-lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,14 @@ test: setup-test ## run the tests
 	@scripts/test.sh $(ARGS)
 
 bench: build ## measure, print a table, write target/bench/report.json
+	@cargo build --release $(LOCKED) --manifest-path bench/rivals/Cargo.toml \
+		--target-dir $(or $(CARGO_TARGET_DIR),target)
+	@cargo build --release $(LOCKED) --package covey-sim
 	@exec cargo run --release $(LOCKED) --package covey-bench -- $(ARGS)
+
+fixtures: ## make the fixtures of all formats and the seeds of the fuzz targets anew
+	@cargo run --quiet $(LOCKED) --package covey-fuzz -- fixtures
+	@cargo run --quiet $(LOCKED) --package covey-fuzz -- seeds
 
 lint: setup-lint format clippy tidy deny ## check format, clippy, the repository's rules, licences
 

@@ -35,6 +35,8 @@ has_certificates() { [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/
 # The tests signal processes with the program: the shell's own `kill` is no use to them.
 has_procps() { type -P kill >/dev/null && have sysctl; }
 
+has_faketime() { [ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ]; }
+
 missing_packages() {
     { compiles_c && have make; } || echo build-essential
     have pkg-config || echo pkg-config
@@ -43,6 +45,8 @@ missing_packages() {
     have curl || echo curl
     has_certificates || echo ca-certificates
     if [ "$purpose" = test ]; then has_procps || echo procps; fi
+    # A test shows one process another time. Without the library it skips; elsewhere than here it has another path.
+    if [ "$purpose" = test ] && [ "$(uname -m)" = x86_64 ] && have apt-get; then has_faketime || echo faketime; fi
     # Tests in network namespaces need root. Without it they skip, and need no tools.
     if [ "$purpose" = test ] && [ "$(id -u)" = 0 ]; then
         have ip || echo iproute2

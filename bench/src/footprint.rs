@@ -38,9 +38,10 @@ pub(crate) struct StartUpArgs {
 
 /// What the child tells.
 #[derive(Debug, Serialize, Deserialize)]
-struct StartUp {
+pub(crate) struct StartUp {
     first_ms: f64,
-    starts_ms: Vec<f64>,
+    /// All starts but the first.
+    pub(crate) starts_ms: Vec<f64>,
     at_once_mib: f64,
     rested_mib: f64,
 }

@@ -12,22 +12,36 @@
 //! | `bulk` | a million records imported, and synced to another process |
 //! | `latency` | one record, from put to visible |
 //! | `wire` | bytes per record |
+//! | `commit` | one record put and committed, with a disk's flush and without |
+//! | `singles` | a million records, each an entry of its own, synced |
+//! | `returning` | ten changes to a million records, after an absence |
+//! | `open` | a home with a log of ten million entries, opened |
+//! | `crowd` | a hundred people who all write at once, in the simulator |
+//! | `rivals` | the same records with other libraries |
 //! | `footprint` | `covey up`: memory, start, size |
+//! | `compaction` | the same records overwritten millions of times |
 //! | `raw`, `sqlcipher` | the limits: a bare stream, a bare database |
 //! | `nodes`, `remote`, `process` | nodes in this process, in others, and the real `covey` |
 //! | `report`, `samples` | what was found |
 
 mod bulk;
+mod commit;
+mod compaction;
+mod crowd;
 mod discovery;
 mod footprint;
 mod join;
 mod latency;
 mod nodes;
+mod open;
 mod process;
 mod raw;
 mod remote;
 mod report;
+mod returning;
+mod rivals;
 mod samples;
+mod singles;
 mod small;
 mod sqlcipher;
 mod wire;
@@ -94,7 +108,7 @@ impl Setting {
 
 type Benchmark = fn(&Setting) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 15] = [
     ("raw", raw::run),
     ("discovery", discovery::run),
     ("join", join::run),
@@ -103,6 +117,13 @@ const BENCHMARKS: [(&str, Benchmark); 8] = [
     ("wire", wire::run),
     ("footprint", footprint::run),
     ("bulk", bulk::run),
+    ("compaction", compaction::run),
+    ("commit", commit::run),
+    ("returning", returning::run),
+    ("singles", singles::run),
+    ("open", open::run),
+    ("crowd", crowd::run),
+    ("rivals", rivals::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,9 +1,14 @@
 //! Nodes in this process, on loopback, and the records that all benchmarks write.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use covey_node::{MdnsConfig, Node, NodeConfig, Profile, Role, Space, Watch};
+use covey_node::{Event, MdnsConfig, Node, NodeConfig, PeerState, Profile, Role, Space, Watch};
+use covey_store::{LogRow, Reader, SpaceRow, StoreError};
+use tokio::sync::broadcast::Receiver;
 
 /// The collection that is written.
 pub(crate) const COLLECTION: &str = "plants";
@@ -19,6 +24,14 @@ pub(crate) fn document(n: usize) -> String {
     format!(r#"{{"name":"{} {}","bed":{}}}"#, KINDS[(noise % 8) as usize], noise >> 40, noise % 1000)
 }
 
+/// A record of four fields, the same that the rivals are given.
+pub(crate) fn wide_document(n: usize) -> String {
+    let noise = scramble(n as u64);
+    let (name, bed, done) = (noise >> 40, noise % 1000, noise & 1 == 1);
+    let note = noise & 0xffff_ffff;
+    format!(r#"{{"name":"plant {name}","bed":{bed},"note":"note {note:08x}","done":{done}}}"#)
+}
+
 /// The finaliser of SplitMix64: a permutation that looks random.
 fn scramble(n: u64) -> u64 {
     let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,8 +39,22 @@ fn scramble(n: u64) -> u64 {
     n ^ n >> 31
 }
 
+/// Sixteen characters that don't follow from those of the number before.
+pub(crate) fn noise(n: usize) -> String {
+    format!("{:016x}", scramble(n as u64))
+}
+
 /// Such rows as an import has: new records, whose ids the node makes.
 pub(crate) fn rows(from: usize, count: usize) -> Vec<(Option<String>, String)> {
+    rows_of(document, from, count)
+}
+
+/// The same with documents of another kind.
+pub(crate) fn rows_of(
+    document: fn(usize) -> String,
+    from: usize,
+    count: usize,
+) -> Vec<(Option<String>, String)> {
     (from..from + count).map(|n| (None, document(n))).collect()
 }
 
@@ -98,7 +125,51 @@ pub(crate) async fn see(watch: &mut Watch, changes: usize) -> Result<()> {
     tokio::time::timeout(PATIENCE, all).await.with_context(|| format!("{changes} changes were not seen"))?
 }
 
+/// The log in which a node wrote most, and its space: the others are those of its personal space.
+pub(crate) fn longest_log(reader: &Reader<'_>) -> Result<(SpaceRow, LogRow), StoreError> {
+    let mut found = None;
+    for space in reader.spaces()? {
+        for log in reader.logs(space.key)? {
+            if found.as_ref().is_none_or(|(_, longest): &(SpaceRow, LogRow)| longest.head.seq < log.head.seq)
+            {
+                found = Some((space.clone(), log));
+            }
+        }
+    }
+    found.ok_or(StoreError::Missing {
+        doing: "look for the records that were written",
+        what: "log",
+        key: "any".into(),
+    })
+}
+
 /// How many records there are.
 pub(crate) async fn records(space: &Space) -> Result<u64> {
     Ok(space.collections().await?.into_iter().map(|(_, records)| records).sum())
+}
+
+/// When the first connection came up.
+pub(crate) async fn connection(node: &Node, events: &mut Receiver<Event>) -> Result<Instant> {
+    // It may have come before anybody listened.
+    if node.peers().await.iter().any(|peer| peer.state == PeerState::Connected) {
+        return Ok(Instant::now());
+    }
+    let wait = async {
+        loop {
+            if let Event::PeerConnected(_) = events.recv().await? {
+                return anyhow::Ok(Instant::now());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.context("the nodes did not connect")?
+}
+
+/// From the first connection of a node that was just opened to the last of the changes made while it was away.
+pub(crate) async fn see_return(node: &Node, changes: usize) -> Result<Duration> {
+    let mut events = node.events();
+    let space = node.space("garden")?;
+    let mut watch = space.watch(Some(COLLECTION.into()), None);
+    let (connected, seen) = tokio::join!(connection(node, &mut events), see(&mut watch, changes));
+    seen?;
+    Ok(connected?.elapsed())
 }

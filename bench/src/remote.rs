@@ -39,6 +39,9 @@ pub(crate) struct NodeArgs {
     /// The IPv4 address it listens on
     #[arg(long)]
     address: String,
+    /// Measures from its first connection to the last of so many changes
+    #[arg(long, default_value_t = 0)]
+    expect: usize,
 }
 
 /// What a node is told.
@@ -50,8 +53,14 @@ enum Request {
     Invite,
     /// Get in.
     Join { link: String },
-    /// Write many records.
-    Import { records: usize },
+    /// Write many records, of four fields or two.
+    Import { records: usize, wide: bool },
+    /// Write records one at a time, many calls under way at once.
+    PutMany { records: usize },
+    /// Change a field of the first records.
+    Change { records: usize },
+    /// Tell how the return went that was asked for at the start.
+    Returned,
     /// Write records one at a time, with a pause after each.
     Put { records: usize, pause: Duration },
     /// Wait until there are so many records, and nobody misses any.
@@ -82,8 +91,20 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Starts a node by this command, which is this program or leads to it (`ip netns exec`).
-    pub(crate) fn start(mut command: Command, home: &Path, name: &str, address: &str) -> Result<Self> {
-        command.args(["node", "--name", name, "--address", address, "--home"]).arg(home);
+    pub(crate) fn start(command: Command, home: &Path, name: &str, address: &str) -> Result<Self> {
+        Self::start_again(command, home, name, address, 0)
+    }
+
+    /// Starts a node that was away while so many changes were made; see [`Remote::returned`].
+    pub(crate) fn start_again(
+        mut command: Command,
+        home: &Path,
+        name: &str,
+        address: &str,
+        changes: usize,
+    ) -> Result<Self> {
+        command.args(["node", "--expect", &changes.to_string()]);
+        command.args(["--name", name, "--address", address, "--home"]).arg(home);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let requests = child.stdin.take();
         let replies = BufReader::new(child.stdout.take().context("no standard output")?).lines();
@@ -116,7 +137,27 @@ impl Remote {
 
     /// Writes many records as an import does.
     pub(crate) fn import(&mut self, records: usize) -> Result<Took> {
-        self.ask(&Request::Import { records })
+        self.ask(&Request::Import { records, wide: false })
+    }
+
+    /// Writes many records of four fields each.
+    pub(crate) fn import_wide(&mut self, records: usize) -> Result<Took> {
+        self.ask(&Request::Import { records, wide: true })
+    }
+
+    /// Writes records one at a time, each an entry of its own, with many calls under way.
+    pub(crate) fn put_many(&mut self, records: usize) -> Result<Took> {
+        self.ask(&Request::PutMany { records })
+    }
+
+    /// Changes a field of so many records.
+    pub(crate) fn change(&mut self, records: usize) -> Result<Took> {
+        self.ask(&Request::Change { records })
+    }
+
+    /// How long it took from the connection until the changes were there for which it was started again.
+    pub(crate) fn returned(&mut self) -> Result<Took> {
+        self.ask(&Request::Returned)
     }
 
     /// Writes records one at a time.
@@ -165,10 +206,14 @@ pub(crate) fn myself() -> Result<PathBuf> {
 pub(crate) fn serve(args: &NodeArgs) -> Result<()> {
     let runtime = runtime()?;
     let node = runtime.block_on(Node::open(nodes::config(&args.home, &args.name, &args.address)))?;
+    let returned = match args.expect {
+        0 => None,
+        changes => Some(runtime.block_on(nodes::see_return(&node, changes))?),
+    };
     for line in std::io::stdin().lines() {
         let request: Request = serde_json::from_str(&line?)?;
         let stop = matches!(request, Request::Stop);
-        let reply = runtime.block_on(answer(&node, request)).map_err(|err| format!("{err:#}"));
+        let reply = runtime.block_on(answer(&node, request, returned)).map_err(|err| format!("{err:#}"));
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", serde_json::to_string(&reply)?)?;
         out.flush()?;
@@ -180,7 +225,7 @@ pub(crate) fn serve(args: &NodeArgs) -> Result<()> {
     Ok(())
 }
 
-async fn answer(node: &Node, request: Request) -> Result<serde_json::Value> {
+async fn answer(node: &Node, request: Request, returned: Option<Duration>) -> Result<serde_json::Value> {
     let started = Instant::now();
     let took =
         |records: u64| serde_json::to_value(Took { seconds: started.elapsed().as_secs_f64(), records });
@@ -191,7 +236,16 @@ async fn answer(node: &Node, request: Request) -> Result<serde_json::Value> {
             serde_json::to_value(invitation.link)?
         }
         Request::Join { link } => took(node.join(&link, PATIENCE).await?.records)?,
-        Request::Import { records } => took(import(&node.space("garden")?, records).await?)?,
+        Request::Import { records, wide } => {
+            let document = if wide { nodes::wide_document } else { document };
+            took(import(&node.space("garden")?, document, records).await?)?
+        }
+        Request::PutMany { records } => took(put_many(&node.space("garden")?, records).await?)?,
+        Request::Change { records } => took(change(&node.space("garden")?, records).await?)?,
+        Request::Returned => {
+            let seconds = returned.context("it wasn't started to return")?.as_secs_f64();
+            serde_json::to_value(Took { seconds, records: 0 })?
+        }
         Request::Put { records, pause } => {
             let plants = node.space("garden")?.collection(COLLECTION)?;
             for n in 0..records {
@@ -210,11 +264,39 @@ async fn answer(node: &Node, request: Request) -> Result<serde_json::Value> {
     })
 }
 
-async fn import(space: &Space, count: usize) -> Result<u64> {
+/// Calls under way at once: as many as an application with many users has.
+const PUTS_AT_ONCE: usize = 256;
+
+async fn put_many(space: &Space, count: usize) -> Result<u64> {
+    let plants = space.collection(COLLECTION)?;
+    let mut puts = tokio::task::JoinSet::new();
+    for n in 0..count {
+        if puts.len() >= PUTS_AT_ONCE
+            && let Some(put) = puts.join_next().await
+        {
+            put??;
+        }
+        let plants = plants.clone();
+        puts.spawn(async move { plants.put(None, &document(n)).await });
+    }
+    while let Some(put) = puts.join_next().await {
+        put??;
+    }
+    Ok(count as u64)
+}
+
+async fn change(space: &Space, count: usize) -> Result<u64> {
+    let plants = space.collection(COLLECTION)?;
+    let first = plants.query(None, None, count).await?;
+    let rows = first.into_iter().map(|(id, _)| (Some(id), r#"{"bed":-1}"#.to_owned())).collect();
+    Ok(plants.put_many(rows).await?.records)
+}
+
+async fn import(space: &Space, document: fn(usize) -> String, count: usize) -> Result<u64> {
     let plants = space.collection(COLLECTION)?;
     let mut done = 0;
     for first in (0..count).step_by(ROWS_PER_CALL) {
-        let rows = nodes::rows(first, ROWS_PER_CALL.min(count - first));
+        let rows = nodes::rows_of(document, first, ROWS_PER_CALL.min(count - first));
         done += plants.put_many(rows).await?.records;
     }
     Ok(done)

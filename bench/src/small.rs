@@ -5,13 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use covey_node::{Event, Node, PeerState};
-use tokio::sync::broadcast::Receiver;
+use anyhow::Result;
 
 use crate::{
     Setting,
-    nodes::{self, COLLECTION, PATIENCE, Pair, document, see},
+    nodes::{self, COLLECTION, Pair, document, see},
     report::Figure,
     runtime,
     samples::Samples,
@@ -100,25 +98,9 @@ async fn absence(pair: &mut Pair, setting: &Setting, round: usize) -> Result<(f6
     let arrived = nodes::records(&pair.shared).await? - before;
     let mut watch = pair.shared.watch(Some(COLLECTION.into()), Some(since));
     let missing = RECORDS - usize::try_from(arrived)?;
-    let (connected, seen) = tokio::join!(connection(&pair.bob, &mut events), see(&mut watch, missing));
+    let (connected, seen) = tokio::join!(nodes::connection(&pair.bob, &mut events), see(&mut watch, missing));
     let (connected, end) = (connected?, Instant::now());
     seen?;
     let ms = |from: Instant| end.duration_since(from).as_secs_f64() * 1000.0;
     Ok((ms(started), ms(connected)))
-}
-
-/// When the first connection came up.
-async fn connection(node: &Node, events: &mut Receiver<Event>) -> Result<Instant> {
-    // It may have come before anybody listened.
-    if node.peers().await.iter().any(|peer| peer.state == PeerState::Connected) {
-        return Ok(Instant::now());
-    }
-    let wait = async {
-        loop {
-            if let Event::PeerConnected(_) = events.recv().await? {
-                return anyhow::Ok(Instant::now());
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.context("the nodes did not connect")?
 }

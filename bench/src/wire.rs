@@ -17,6 +17,7 @@ use covey_types::Signature;
 
 use crate::{
     Setting,
+    nodes::longest_log,
     process::Traffic,
     remote::{Remote, myself},
     report::Figure,
@@ -161,8 +162,7 @@ impl Stream {
     fn of(home: &Path, single: usize, bulk: usize) -> Result<Self> {
         let store = Store::open(home, Unlock::KeyFile)?;
         let packed = store.read_blocking(|reader| {
-            let space = reader.spaces()?.remove(0);
-            let log = reader.logs(space.key)?.remove(0);
+            let (space, log) = longest_log(reader)?;
             let mut context = delta::Context::new(space.id, log.id);
             let mut packed = Vec::new();
             for row in reader.entries(log.key, 1, usize::MAX, usize::MAX)? {
