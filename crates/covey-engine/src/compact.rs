@@ -36,15 +36,12 @@ use covey_store::{LogKey, StoreError};
 use covey_types::{DeviceId, Head, LogId, limits::MAX_LOGS_PER_SPACE, wire};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::histories::own_agreement;
 pub use self::{
-    agreement::Seen,
+    agreement::{Agreement, Claim, Seen, read_seen},
     carry_out::Compacted,
     plan::{Learned, Limits, Planner, Step},
     roll::Waiting,
-};
-pub(crate) use self::{
-    agreement::{Agreement, Claim},
-    histories::own_agreement,
 };
 use crate::{Rows, RowsMut, load::corrupt};
 

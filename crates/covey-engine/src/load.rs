@@ -8,7 +8,7 @@ use std::{
 use covey_log::{Entry, Evidence, ForkLine};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
 use covey_store::{ForkRow, LogKey, LogRow, SpaceKey, StoreError, StoredEntry};
-use covey_types::{Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
+use covey_types::{DeviceId, Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
 
 use crate::{
     Rows,
@@ -146,6 +146,50 @@ pub fn load_acts(
         Ok((entry, acts))
     };
     reader.membership(key)?.into_iter().map(read).collect()
+}
+
+/// The entries with which devices went on in another log than their first: the oldest of each that is kept.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] for an entry that can't be read.
+pub fn load_new_logs(reader: &(impl Rows + ?Sized), space: SpaceKey) -> Result<Vec<Entry>, StoreError> {
+    let mut of_device: BTreeMap<DeviceId, Vec<LogKey>> = BTreeMap::new();
+    for row in reader.logs(space)? {
+        of_device.entry(row.id.device).or_default().push(row.key);
+    }
+    let mut begun = Vec::new();
+    for logs in of_device.into_values().filter(|logs| logs.len() > 1) {
+        let mut first: Vec<Entry> = Vec::new();
+        for log in logs {
+            first.extend(reader.entries(log, 1, 1, 1)?.first().map(decode_stored).transpose()?);
+        }
+        first.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+        begun.extend(first.into_iter().skip(1));
+    }
+    Ok(begun)
+}
+
+/// The newest entry of each log that is held until its time comes, and how many of that log are.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] for an entry that can't be read.
+pub fn load_from_future(
+    reader: &(impl Rows + ?Sized),
+    space: SpaceKey,
+) -> Result<Vec<(Entry, u64)>, StoreError> {
+    let mut newest: BTreeMap<LogKey, (u64, u64)> = BTreeMap::new();
+    for row in reader.held(space)?.into_iter().filter(|row| row.reason == HoldReason::Future as u32) {
+        let (seq, count) = newest.entry(row.log).or_default();
+        *seq = row.seq.max(*seq);
+        *count += 1;
+    }
+    let mut found = Vec::new();
+    for (log, (seq, count)) in newest {
+        if let Some(stored) = reader.entry(log, seq)? {
+            found.push((decode_stored(&stored)?, count));
+        }
+    }
+    Ok(found)
 }
 
 /// How far the logs are to be sent to a device that was put out, so that it learns of it: see

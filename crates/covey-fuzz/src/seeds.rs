@@ -55,6 +55,8 @@ pub fn of(target: &str) -> Seeds {
         "membership_graph" => scripts(160),
         "pairing" => vec![named("whole", whole_pairing())],
         #[cfg(feature = "edges")]
+        "checkpoint_agreement" => vec![named("of-two", crate::targets::compaction::agreed())],
+        #[cfg(feature = "edges")]
         "backup_seal" => wide::backups(),
         #[cfg(feature = "edges")]
         "mdns_answer" => wide::answers(),

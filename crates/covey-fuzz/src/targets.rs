@@ -2,6 +2,8 @@
 
 pub mod acts;
 #[cfg(feature = "edges")]
+pub mod compaction;
+#[cfg(feature = "edges")]
 pub mod edges;
 pub mod entries;
 pub mod forks;
@@ -53,6 +55,8 @@ targets! {
     session::sync_session,
     graph::membership_graph,
     pairing::pairing,
+    #[cfg(feature = "edges")]
+    compaction::checkpoint_agreement,
     #[cfg(feature = "edges")]
     edges::backup_seal,
     #[cfg(feature = "edges")]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use covey_engine::{load_acts, load_void_acts};
+use covey_engine::{load_acts, load_from_future, load_new_logs, load_void_acts};
 use covey_log::{Entry, ForkProof};
 use covey_space::{Device, Membership, MembershipOp, Role, ops::HistoryPolicy};
 use covey_types::{DeviceId, EntryHash, EpochId, Hlc, LogId, UserId};
@@ -90,6 +90,14 @@ pub enum Deed {
         /// The hashes of the two entries.
         hashes: [EntryHash; 2],
     },
+    /// Went on in another log than its first: its home had been restored, set back or copied. The log's oldest entry that
+    /// is kept shows it.
+    NewLog,
+    /// Dated entries so far ahead of this device's clock that they wait for their time. The newest of them shows it.
+    Ahead {
+        /// How many of that log wait.
+        entries: u64,
+    },
     /// Something of a later version.
     Unknown {
         /// Its number.
@@ -136,9 +144,9 @@ impl Space {
         let read = move |reader: &covey_store::Reader<'_>| {
             let mut entries = load_acts(reader, key, &keys)?;
             entries.extend(load_void_acts(reader, key, id, &keys)?);
-            Ok(entries)
+            Ok((entries, load_new_logs(reader, key)?, load_from_future(reader, key)?))
         };
-        let entries = self.node.0.store.read(read).await?;
+        let (entries, new_logs, from_future) = self.node.0.store.read(read).await?;
         let proofs = self.fork_proofs().await?;
         let engine = self.node.engine();
         let membership = &engine.space(self.id())?.membership;
@@ -149,6 +157,10 @@ impl Space {
         let mut acts: Vec<Act> =
             entries.iter().flat_map(|(entry, ops)| acts_of(entry, ops, &names, stands(entry))).collect();
         acts.extend(proofs.iter().map(|evidence| fork(evidence.proof(), &names)));
+        acts.extend(new_logs.iter().map(|entry| shown_by(entry, Deed::NewLog, &names)));
+        let ahead =
+            |(entry, entries): &(Entry, u64)| shown_by(entry, Deed::Ahead { entries: *entries }, &names);
+        acts.extend(from_future.iter().map(ahead));
         acts.sort_by_key(|act| (act.hlc, act.log, act.seq, act.part));
         Ok(acts)
     }
@@ -176,21 +188,25 @@ fn fork(proof: &ForkProof, names: &Names<'_>) -> Act {
     }
 }
 
+/// What an entry shows of its author that it doesn't say.
+fn shown_by(entry: &Entry, deed: Deed, names: &Names<'_>) -> Act {
+    Act {
+        hlc: entry.header.hlc,
+        who: names.device(entry.header.log.device),
+        deed,
+        whom: None,
+        stands: true,
+        log: entry.header.log,
+        seq: entry.header.seq,
+        part: 0,
+        hash: entry.hash,
+    }
+}
+
 fn acts_of(entry: &Entry, ops: &[MembershipOp], names: &Names<'_>, stands: bool) -> Vec<Act> {
-    let log = entry.header.log;
     let act = |(part, op)| {
         let (deed, whom) = names.deed(op);
-        Act {
-            hlc: entry.header.hlc,
-            who: names.device(log.device),
-            deed,
-            whom,
-            stands,
-            log,
-            seq: entry.header.seq,
-            part,
-            hash: entry.hash,
-        }
+        Act { whom, stands, part, ..shown_by(entry, deed, names) }
     };
     ops.iter().enumerate().map(act).collect()
 }

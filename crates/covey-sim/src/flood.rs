@@ -1,5 +1,6 @@
-//! Liars who flood: authors who don't exist, spaces without end, frames that mean nothing, and entries that are
-//! sound and far too many. Whoever is flooded may hang up; nobody's memory grows, and the honest come to the same in time.
+//! Liars who flood: authors who don't exist, spaces without end, heads of what nobody has, frames that mean nothing,
+//! and entries that are sound and far too many. Whoever is flooded may hang up; nobody's memory grows, and the honest
+//! come to the same in time.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use covey_log::{BodyContext, Draft, Entry, Kind, seal};
 use covey_records::{BodyWriter, Op, RecordId};
 use covey_sync::{Input, Offer};
 use covey_types::{
-    EntryHash, Head, Hlc, Incarnation, LogId, SpaceId,
+    DeviceId, EntryHash, Head, Hlc, Incarnation, LogId, SpaceId,
     keys::random_bytes,
     limits::{MAX_LOGS_PER_DEVICE, MAX_SYNC_FRAME_BYTES},
 };
@@ -20,6 +21,9 @@ const AUTHORS: u64 = MAX_UNKNOWN_LOGS as u64 + 16;
 
 /// Spaces that are offered and don't exist; as many as one may offer.
 const SPACES: usize = 1000;
+
+/// Times that a liar tells everybody of heads that aren't there.
+const CLAIMS: u64 = 8;
 
 /// Frames of nothing, sent one after the other to each peer.
 const FRAMES: usize = 100;
@@ -38,10 +42,11 @@ impl World {
             let engine = self.machines[machine].engine();
             engine.space(*space).is_ok_and(|state| state.current_key().is_some())
         });
-        match (self.rng.u8(0..4), space) {
+        match (self.rng.u8(0..5), space) {
             (0, Some(space)) => self.make_authors_up(machine, space),
             (1, Some(space)) => self.write_much(machine, space),
-            (2, _) => self.offer_spaces(machine),
+            (2, Some(space)) => self.claim_heads(machine, space),
+            (3, _) => self.offer_spaces(machine),
             _ => {
                 self.note(format!("m{machine} sends nonsense without end"));
                 for _ in 0..FRAMES {
@@ -86,6 +91,24 @@ impl World {
         };
         for entry in forged {
             self.tell_all(machine, &mut || Input::Appended { space, entry: Arc::clone(&entry) });
+        }
+    }
+
+    /// Says of every log that it reaches further, each time elsewhere, and of logs that don't exist; and has nothing of it.
+    fn claim_heads(&mut self, machine: usize, space: SpaceId) {
+        self.note(format!("m{machine} claims to have more of every log than there is"));
+        let known: Vec<(LogId, Head)> = self.machines[machine].heads(space).0.into_iter().collect();
+        let made_up = |incarnation| {
+            let log = LogId { device: DeviceId(random_bytes()), incarnation };
+            (log, Head { seq: 1 << 30, hash: EntryHash(random_bytes()) })
+        };
+        for round in 1..=CLAIMS {
+            let further = |(log, head): &(LogId, Head)| {
+                (*log, Head { seq: head.seq + 1000 * round, hash: EntryHash(random_bytes()) })
+            };
+            let heads: Vec<_> =
+                known.iter().map(further).chain((0..AUTHORS).map(|n| made_up(Incarnation(n)))).collect();
+            self.tell_all(machine, &mut || Input::Heads { space, heads: heads.clone() });
         }
     }
 

@@ -52,6 +52,8 @@ fn add_fields(dto: &mut ActDto, deed: Deed) {
         | Deed::RemoveDevice
         | Deed::ShareKey { .. }
         | Deed::Notice
+        | Deed::NewLog
+        | Deed::Ahead { .. }
         | Deed::Unknown { .. } => {}
     }
 }
@@ -72,6 +74,8 @@ fn kind(deed: &Deed) -> &'static str {
         Deed::Unknown { .. } => 11,
         Deed::Notice => 12,
         Deed::Fork { .. } => 13,
+        Deed::NewLog => 14,
+        Deed::Ahead { .. } => 15,
     };
     ACT_KINDS[place]
 }
@@ -117,6 +121,9 @@ fn words(act: &Act) -> String {
         }
         Deed::SetSpace { name, history } => set_space(name.as_deref(), *history),
         Deed::Notice => "sent somebody a sealed notice".to_owned(),
+        Deed::NewLog => "went on in a new log: its home had been restored, set back or copied".to_owned(),
+        Deed::Ahead { entries: 1 } => "dated an entry in the future: it waits for its time".to_owned(),
+        Deed::Ahead { entries } => format!("dated {entries} entries in the future: they wait for their time"),
         Deed::Unknown { kind } => format!("did what this version of Covey does not know (act {kind})"),
     }
 }

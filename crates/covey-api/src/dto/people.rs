@@ -229,7 +229,7 @@ pub struct PersonDto {
 }
 
 /// The names of the kinds of acts, as in [`ActDto::what`].
-pub const ACT_KINDS: [&str; 14] = [
+pub const ACT_KINDS: [&str; 16] = [
     "found",
     "add_member",
     "add_device",
@@ -244,6 +244,8 @@ pub const ACT_KINDS: [&str; 14] = [
     "unknown",
     "notice",
     "fork",
+    "new_log",
+    "ahead",
 ];
 
 /// One act in the membership of a space: a line of `GET spaces/{space}/audit`.

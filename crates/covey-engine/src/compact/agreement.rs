@@ -37,19 +37,19 @@ pub struct Seen {
 ///
 /// # Errors
 /// Why it can't be read.
-pub(super) fn read_seen(body: &[u8]) -> Result<Vec<Seen>, String> {
+pub fn read_seen(body: &[u8]) -> Result<Vec<Seen>, String> {
     wire::decode("a word on checkpoints", body, MAX_SEEN_BYTES).map_err(|err| err.to_string())
 }
 
 /// A checkpoint that all have found true who had to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Agreement {
+pub struct Agreement {
     /// The entry that says so.
-    pub(crate) at: Head,
+    pub at: Head,
     /// The entry that begins the checkpoint.
-    pub(crate) begin: Head,
+    pub begin: Head,
     /// Its last entry.
-    pub(crate) last: Head,
+    pub last: Head,
 }
 
 /// An entry as it was signed: header, signature, body.
@@ -66,13 +66,14 @@ struct Wire {
 
 /// What an entry of kind [`Kind::AGREED`] claims. All signatures in it are right.
 #[derive(Debug)]
-pub(crate) struct Claim {
-    pub(crate) agreement: Agreement,
+pub struct Claim {
+    /// What is said to be agreed to.
+    pub agreement: Agreement,
+    /// Whose words are in it.
+    pub said_by: BTreeSet<DeviceId>,
     author: DeviceId,
     /// The membership that the checkpoint's author knew.
     deps: Vec<EntryHash>,
-    /// Whose words are in it.
-    said_by: BTreeSet<DeviceId>,
 }
 
 impl Claim {
@@ -80,7 +81,7 @@ impl Claim {
     ///
     /// # Errors
     /// Why it's none.
-    pub(crate) fn read(entry: &Entry) -> Result<Self, String> {
+    pub fn read(entry: &Entry) -> Result<Self, String> {
         let log = entry.header.log;
         if entry.header.kind != Kind::AGREED || entry.body.len() > MAX_AGREED_BYTES {
             return Err("it is no agreement on a checkpoint".into());
@@ -106,12 +107,26 @@ impl Claim {
         Ok(Self { agreement, author: log.device, deps: begin.header.deps, said_by })
     }
 
+    /// The body of an entry that says that all agree to the checkpoint from `begin` to `last`: their words on it, as they were
+    /// signed.
+    pub fn body<'a>(begin: &Entry, last: Head, words: impl IntoIterator<Item = &'a Entry>) -> Vec<u8> {
+        encode(begin, last, words.into_iter().map(signed).collect())
+    }
+
     /// Whether all have given their word who had to: those who might limit somebody, by the membership that the
     /// checkpoint's author knew. `None` if that isn't here.
     pub(crate) fn holds(&self, membership: &Membership) -> Option<bool> {
         let needed = membership.limiters_at(&self.deps)?;
         Some(needed.iter().all(|device| *device == self.author || self.said_by.contains(device)))
     }
+}
+
+fn signed(entry: &Entry) -> Signed {
+    (entry.header_bytes.to_vec(), entry.signature, entry.body.to_vec())
+}
+
+fn encode(begin: &Entry, last: Head, words: Vec<Signed>) -> Vec<u8> {
+    wire::encode(&Wire { begin: (begin.header_bytes.to_vec(), begin.signature), last, words })
 }
 
 /// Who says this of a checkpoint.
@@ -149,7 +164,7 @@ impl Collected {
         log: LogKey,
         entry: &Entry,
     ) -> Result<(), EngineError> {
-        let signed = (entry.header_bytes.to_vec(), entry.signature, entry.body.to_vec());
+        let signed = signed(entry);
         let size = |(header, _, body): &Signed| header.len() + body.len() + 128;
         let total: usize = self.words.values().map(size).sum();
         if total + size(&signed) <= MAX_AGREED_BYTES && self.words.len() < MAX_WORDS {
@@ -168,8 +183,7 @@ impl Collected {
         for device in needed.iter().filter(|device| **device != seen.log.device) {
             words.push(self.words.get(device).filter(|word| says(word))?.clone());
         }
-        let begin = (begin.header_bytes.to_vec(), begin.signature);
-        let body = wire::encode(&Wire { begin, last, words });
+        let body = encode(begin, last, words);
         (body.len() <= MAX_AGREED_BYTES).then_some(body)
     }
 }

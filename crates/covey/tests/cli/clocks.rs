@@ -66,6 +66,10 @@ fn a_process_two_years_ahead_stays_usable_and_both_say_whose_clock_is_off() {
         assert!(check["remedy"].as_str().is_some_and(|text| text.contains("clock")), "{check}");
     }
     assert!(!has(&ada, "from-the-future"));
+    let act: Value =
+        serde_json::from_str(&ada.ok(&["audit", "garden", "--what", "ahead", "--json"])).unwrap();
+    assert_eq!((&act["who"]["device"], &act["what"]), (&json!("phone"), &json!("ahead")), "{act}");
+    assert!(ada.ok(&["audit", "garden"]).contains("dated an entry in the future: it waits for its time"));
     assert_eq!(ada.json(&["record", "get", "garden", "plants", "from-ada"]), json!({"n": 1}));
     put(&ada, "still-works");
     until(&bob, &["status"], |status| status["spaces"][0]["records"] == 4);

@@ -58,9 +58,12 @@ fn who_copied_a_home_is_told_so_everywhere_and_loses_nothing() {
     assert_eq!((&act["seq"], act["proof"].as_array().map(Vec::len)), (&fork["seq"], Some(2)), "{act}");
     assert!(bob.ok(&["audit", "garden"]).contains("two histories"));
 
-    // The copy knows, and has written its own again.
+    // The copy knows, and has written its own again, in a new log, which is told as well.
     let own = until(&copied, &["space", "show", "garden"], |space| space["sync"][0]["state"] == "in_sync");
     assert_eq!(own["records"], 1);
+    let act = bob.ok(&["audit", "garden", "--what", "new_log", "--json"]);
+    let act: Value = serde_json::from_str(act.lines().next().unwrap()).unwrap();
+    assert_eq!((&act["who"]["peer_id"], &act["stands"]), (&peer, &json!(true)), "{act}");
     let doctor = copied.json_whatever(&["doctor"]);
     let told = check(&doctor, "own-log").unwrap_or_else(|| panic!("{doctor}"));
     assert!(told["detail"].as_str().unwrap().contains("was written again"), "{told}");

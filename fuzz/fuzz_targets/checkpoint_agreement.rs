@@ -1,0 +1,4 @@
+//! `checkpoint_agreement` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::compaction::checkpoint_agreement(bytes));
