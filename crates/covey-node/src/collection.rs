@@ -102,7 +102,8 @@ impl Collection {
                 && under_way.len() < APPENDS_IN_FLIGHT
                 && let Some((records, plain)) = bodies.next()
             {
-                let mut append = Box::pin(self.append(move |_, _, _| Ok(plain)));
+                self.node().0.news.turn(self.space.id()).await;
+                let mut append = Box::pin(self.append_now(move |_, _, _| Ok(plain)));
                 // Asked once, it stands in the store's queue: in the order of the rows, the last of which wins.
                 let early = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
                 under_way.push_back((records, append, early));
@@ -133,6 +134,21 @@ impl Collection {
         + Send
         + 'static,
     ) -> Result<Arc<Entry>, NodeError> {
+        self.node().0.news.turn(self.space.id()).await;
+        self.append_now(body).await
+    }
+
+    /// As [`Collection::append`], for whoever waited for their turn: polled once, it stands in the store's queue.
+    async fn append_now(
+        &self,
+        body: impl FnOnce(
+            &mut covey_store::Tx<'_>,
+            &mut covey_engine::Engine,
+            covey_types::LogId,
+        ) -> Result<Vec<u8>, EngineError>
+        + Send
+        + 'static,
+    ) -> Result<Arc<Entry>, NodeError> {
         let node = self.node();
         node.require_going_on(self.space.id())?;
         let (secrets, space, now) = (node.secrets(), self.space.id(), node.now_ms());
@@ -141,6 +157,7 @@ impl Collection {
             let entry = writer
                 .write(move |tx, engine| Ok(engine.append_records(tx, &secrets, space, now, body)?))
                 .await?;
+            writer.0.news.wrote(space, entry.body.len());
             writer.published(space, std::slice::from_ref(&entry));
             Ok(entry)
         };
