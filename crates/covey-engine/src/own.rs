@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_space::{MembershipOp, Role, ops};
-use covey_types::{LogId, SpaceId, limits::MAX_MEMBERSHIP_BODY_BYTES};
+use covey_types::{DeviceId, LogId, SpaceId, limits::MAX_MEMBERSHIP_BODY_BYTES};
 
-use crate::{Engine, EngineError, Ingested, RowsMut, Secrets, apply::Writer, ingest::Place, logs::append};
+use crate::{
+    Engine, EngineError, Ingested, RowsMut, Secrets, SpaceState, apply::Writer, ingest::Place, logs::append,
+};
 
 impl Engine {
     /// Appends an entry of operations on records. `body` makes the plain body; it sees the rows as they are now.
@@ -58,19 +60,27 @@ impl Engine {
         wall_ms: u64,
         acts: &[MembershipOp],
     ) -> Result<(Arc<Entry>, Ingested), EngineError> {
-        let state = self.space(id)?;
-        let device = secrets.device.id();
-        state.require_role(device, Role::Guest)?;
-        self.require_inside(id, device)?;
-        state
-            .membership
-            .check(device, acts)
-            .map_err(|reason| EngineError::Membership { space: state.name().to_owned(), reason })?;
+        let state = self.require_may(id, secrets.device.id(), acts)?;
         // Membership entries are read by all members whatever the epoch: an older key serves where the newest is missing.
         let key = state.current_key().or_else(|| state.info.keys.newest()).cloned();
         let key = key.ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })?;
         let what = (Kind::MEMBERSHIP, Writer::Here);
         self.append(rows, secrets, id, what, &key, &ops::encode(acts), wall_ms)
+    }
+
+    /// Refuses acts that a device may not do now.
+    pub(crate) fn require_may(
+        &self,
+        id: SpaceId,
+        device: DeviceId,
+        acts: &[MembershipOp],
+    ) -> Result<&SpaceState, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(device, Role::Guest)?;
+        self.require_inside(id, device)?;
+        let refused = |reason| EngineError::Membership { space: state.name().to_owned(), reason };
+        state.membership.check(device, acts).map_err(refused)?;
+        Ok(state)
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that an entry is made of")]

@@ -7,12 +7,13 @@ use std::{
     task::Poll,
 };
 
-use covey_engine::{EngineError, load_record};
+use covey_engine::{Engine, EngineError, load_record};
 use covey_log::Entry;
 use covey_records::{BodyWriter, Filter, Op, RecordId, json};
 use covey_store::{Page, PageSize};
 use covey_types::{Hlc, limits::MAX_RECORD_BYTES};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::{Node, NodeError, Space};
 
@@ -82,6 +83,36 @@ impl Collection {
         let plain = body.finish();
         let entry = self.append(move |_, _, _| Ok(plain)).await?;
         Ok(Put { id, hlc: entry.header.hlc })
+    }
+
+    /// Writes what `news` finds to be said of a record, if anything, when it sees the document that is there: in one change.
+    pub(crate) async fn put_if(
+        &self,
+        id: String,
+        news: impl FnOnce(&Engine, Option<String>) -> Result<Option<Zeroizing<String>>, NodeError>
+        + Send
+        + 'static,
+    ) -> Result<(), NodeError> {
+        let (node, space) = (self.node().clone(), self.space.id());
+        node.require_going_on(space)?;
+        let (secrets, now, name) = (node.secrets(), node.now_ms(), Arc::clone(&self.name));
+        let writer = node.clone();
+        let write = async move {
+            let written = writer.write(move |tx, engine| {
+                let collection = tx.collection(engine.space(space)?.key, &name)?;
+                let there = collection.map(|collection| tx.record(collection, &id)).transpose()?.flatten();
+                let Some(doc) = news(engine, there.and_then(|row| row.doc))? else { return Ok(None) };
+                let mut body = BodyWriter::new();
+                push_put(&mut body, &name, &id, &doc)?;
+                let plain = body.finish();
+                Ok(Some(engine.append_records(tx, &secrets, space, now, move |_, _, _| Ok(plain))?))
+            });
+            if let Some(entry) = written.await? {
+                writer.published(space, &[entry]);
+            }
+            Ok(())
+        };
+        node.to_its_end(write).await
     }
 
     /// Writes many records, in as few entries as fit, in the order of the rows. Each entry is all or nothing. Those before
