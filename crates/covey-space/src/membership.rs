@@ -199,6 +199,11 @@ impl Membership {
         limits.flat_map(|limit| &limit.cuts).map(|(log, head)| (*log, *head)).collect()
     }
 
+    /// The cuts of the limits that stand on a log's author, by others: up to which entry each of them had seen the log.
+    pub fn cuts_of(&self, log: LogId) -> impl Iterator<Item = Head> + '_ {
+        self.now().limits.iter().filter_map(move |limit| self.acts.seen_by_another(*limit, log))
+    }
+
     /// Says which cuts name another entry than the log has here: whoever set them saw another history of it. What of such
     /// a log counts in spite of the limit is only what they are known to have built upon. Whether that is news.
     pub fn contradict(&mut self, cuts: impl IntoIterator<Item = (LogId, Head)>) -> bool {

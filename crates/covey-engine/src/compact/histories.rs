@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use covey_log::{ChainError, Entry, Evidence, Kind};
 use covey_store::{ForkRow, LogRow, StoreError};
-use covey_types::{EntryHash, LogId, SpaceId};
+use covey_types::{EntryHash, Head, LogId, SpaceId};
 
 use super::{Claim, LogState};
 use crate::{
     Engine, EngineError, Ingested, LookBack, Rows, RowsMut, Secrets,
+    ends::has,
     load::{decode_stored, load_evidence},
     logs::LogCursor,
 };
@@ -39,26 +40,30 @@ impl Engine {
     /// Where a log with two histories ends here for now: its first place that goes, and the hash before it if that's known.
     /// If what is here is the history that all have agreed to, it stays up to there. If not, or if it can't be told yet, the log
     /// goes back to where it surely is, and comes again from others.
+    /// The same with the history up to `cut`, which somebody has seen who put the author out.
     pub(crate) fn end_of(
         rows: &impl Rows,
         row: &LogRow,
         evidence: &Evidence,
+        cut: Option<Head>,
     ) -> Result<(u64, Option<EntryHash>), EngineError> {
-        if let Some(agreed) = evidence.agreed()
-            && row.head.seq >= agreed.header.seq
-            && rows.hash_at(row.key, agreed.header.seq)? == Some(agreed.hash)
+        let agreed = evidence.agreed().map(|agreed| has(rows, row, agreed.head())).transpose()?;
+        if let Some(cut) = cut
+            && agreed != Some(false)
+            && has(rows, row, cut)?
         {
+            return Ok((cut.seq + 1, None));
+        }
+        if agreed == Some(true) {
             return Ok((evidence.from(), None));
         }
-        let proof = evidence.proof();
-        let before = (proof.from() == proof.seq()).then_some(proof.halves()[0].header.prev);
         let state = LogState::load(rows, row.key)?;
         let reached = state.agreed.filter(|agreed| agreed.at.seq <= row.head.seq);
         // The entry that begins the checkpoint of the base is known to be the right one.
         let entered = if state.base > 0 { state.base + 2 } else { 0 };
         let sure = reached.map_or(entered, |agreed| entered.max(agreed.at.seq + 1));
         let from = evidence.parts().max(sure);
-        Ok((from, before.filter(|_| from == evidence.parts())))
+        Ok((from, evidence.before(from)))
     }
 
     /// Whether two histories came of a log that is to count up to an agreement. Which of them that is of isn't known before it
@@ -103,7 +108,7 @@ impl Engine {
         let evidence = load_evidence(rows, key, id)?.into_iter().find(|known| known.log() == log);
         let row = rows.logs(key)?.into_iter().find(|row| row.id == log);
         let (Some(evidence), Some(row)) = (evidence, row) else { return Ok(()) };
-        let end = Self::end_of(rows, &row, &evidence)?;
+        let end = Self::end_of(rows, &row, &evidence, None)?;
         let voids = self.leave_behind(rows, id, &row, end, outcome)?;
         if voids.is_empty() {
             return Ok(());
