@@ -63,7 +63,7 @@ impl Engine {
                 outcome.rejected.insert(log, false);
                 continue;
             }
-            if !logs.has_room_for(log) {
+            if !logs.has_room_for(rows, log)? {
                 tracing::warn!(%log, "its device has more logs than it may have");
                 outcome.rejected.insert(log, true);
                 continue;
