@@ -82,7 +82,7 @@ impl Engine {
                 continue;
             }
             let awaits = self.space(id)?.awaits(log, cursor.head.seq);
-            if self.is_of_another_history(rows, secrets, (id, cursor), &entry, &mut outcome)?
+            if self.is_of_another_history(rows, (id, cursor), &entry, &mut outcome)?
                 || self.give_way(rows, secrets, (id, cursor), &entry, wall_ms, &mut outcome)?
             {
                 logs = LogCursors::load(rows, self.space(id)?.key)?;
@@ -151,7 +151,7 @@ impl Engine {
             }
             if awaits == Some(entry.header.seq) {
                 // It's the history that counts: what stands in it isn't void.
-                self.rebuild_graph(rows, secrets, id, &mut outcome)?;
+                outcome.due.fold = true;
             }
             outcome.stored.push(entry);
         }

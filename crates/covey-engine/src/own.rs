@@ -9,7 +9,12 @@ use covey_types::{
     limits::{MAX_LOGS_PER_DEVICE, MAX_MEMBERSHIP_BODY_BYTES},
 };
 
-use crate::{Engine, EngineError, Ingested, Rows, RowsMut, Secrets, apply::Writer, ingest::Place, logs::{append, is_begun}};
+use crate::{
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets,
+    apply::Writer,
+    ingest::Place,
+    logs::{append, is_begun},
+};
 
 impl Engine {
     /// Appends an entry of operations on records. `body` makes the plain body; it sees the rows as they are now.
@@ -80,7 +85,9 @@ impl Engine {
     fn require_room_for(&self, rows: &impl Rows, id: SpaceId, log: LogId) -> Result<(), EngineError> {
         let state = self.space(id)?;
         let mut begun = 0;
-        for row in rows.logs(state.key)?.into_iter().filter(|row| row.id.device == log.device && row.id != log) {
+        for row in
+            rows.logs(state.key)?.into_iter().filter(|row| row.id.device == log.device && row.id != log)
+        {
             begun += usize::from(is_begun(rows, row.key, row.head)?);
         }
         if begun < MAX_LOGS_PER_DEVICE {

@@ -161,8 +161,7 @@ fn who_joins_later_gets_the_history_that_the_cut_names_and_a_restart_changes_not
     late.with(move |tx, engine, _| engine.enter_space(tx, space, "garden", keys, from));
     // The device, or somebody who believes it, is there first.
     let beginning = lacking(&it.bob, &late);
-    let common =
-        beginning.iter().filter(|entry| entry.header.log != it.log || entry.header.seq < it.parts);
+    let common = beginning.iter().filter(|entry| entry.header.log != it.log || entry.header.seq < it.parts);
     late.take(&common.collect::<Vec<_>>());
     late.take(&forged.iter().collect::<Vec<_>>());
     late.learn(std::slice::from_ref(&proof));

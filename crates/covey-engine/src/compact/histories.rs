@@ -71,7 +71,6 @@ impl Engine {
     pub(crate) fn is_of_another_history(
         &mut self,
         rows: &mut impl RowsMut,
-        secrets: &Secrets,
         (id, cursor): (SpaceId, &LogCursor),
         entry: &Entry,
         outcome: &mut Ingested,
@@ -89,7 +88,7 @@ impl Engine {
         };
         if differs {
             outcome.rejected.insert(log, false);
-            self.turn_back(rows, secrets, id, log, outcome)?;
+            self.turn_back(rows, id, log, outcome)?;
         }
         Ok(differs)
     }
@@ -99,7 +98,6 @@ impl Engine {
     pub(crate) fn turn_back(
         &mut self,
         rows: &mut impl RowsMut,
-        secrets: &Secrets,
         id: SpaceId,
         log: LogId,
         outcome: &mut Ingested,
@@ -118,7 +116,8 @@ impl Engine {
         rows.put_fork(key, &ForkRow { id: log, seq: line.from, evidence: evidence.encode() })?;
         self.space_mut(id)?.frozen.insert(log, line);
         outcome.frozen.insert(log);
-        self.rebuild_graph(rows, secrets, id, outcome)
+        outcome.due.fold = true;
+        Ok(())
     }
 
     /// Sets a log aside from a place on: all have agreed to another history of it.
@@ -140,7 +139,8 @@ impl Engine {
         if log.device == secrets.device.id() && self.own_log_forked(rows, id, log, from, wall_ms)? {
             outcome.came_back.insert(log, (LookBack::Forked, from));
         }
-        if voids.is_empty() { Ok(()) } else { self.rebuild_graph(rows, secrets, id, outcome) }
+        outcome.due.fold |= !voids.is_empty();
+        Ok(())
     }
 
     /// The hash of the entry that agrees to the history up to which a forked log counts.
