@@ -442,3 +442,31 @@ fn a_device_that_forks_a_thousand_logs_costs_as_many_proofs_as_it_may_have_logs(
     it.bob.take(&[&it.ada[1].put("c", "2", 20)]);
     assert_eq!(it.bob.evidence().len(), MAX_LOGS_PER_DEVICE + 1);
 }
+
+#[test]
+fn what_builds_upon_void_acts_is_heard_though_its_author_was_let_in_by_them_through_two_hands() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = garden(dir.path());
+    let (space, carols) = (it.bob.space, it.carol.secrets.user.id());
+    let promotion = it.ada[0].act(move |tx, engine, secrets| {
+        engine.set_role(tx, secrets, space, carols, Role::Admin, NOW_MS + 1)
+    });
+    it.carol.take(&[&promotion]);
+    let dan = Replica::named(dir.path(), "dan", space);
+    let (certified, device) = (dan.secrets.certified(), dan.secrets.device.id());
+    let admission = it.carol.act(move |tx, engine, secrets| {
+        engine.admit(tx, secrets, space, "dan", Role::Member, &certified, NOW_MS + 2)
+    });
+    let (key, deps) = it.carol.with(move |_, engine, _| {
+        let state = engine.space(space)?;
+        Ok((state.info.keys.newest().unwrap().clone(), state.membership.frontier()))
+    });
+    let log = LogId { device, incarnation: Incarnation(1) };
+    let act = [MembershipOp::RenameUser("daniel".into())];
+    let builds = written(&dan.secrets, space, log, Head::EMPTY, (&key, &deps), &act);
+    // Bob has none of it but what goes with the proofs, and then what Dan has written.
+    let ada = another_for(&it.ada[0].secrets, &promotion).with([promotion]);
+    it.bob.learn(&[ada, another_for(&it.carol.secrets, &admission).with([admission])]);
+    assert_eq!(it.bob.take(&[&builds]).stored.len(), 1);
+    assert!(it.bob.summary().1.contains(&("daniel".to_owned(), Role::Member)), "{:?}", it.bob.summary().1);
+}

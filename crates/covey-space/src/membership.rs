@@ -175,6 +175,11 @@ impl Membership {
         Ok(())
     }
 
+    /// Lets those have logs here whom another fold of the same space knows: they may have built upon what let them in.
+    pub fn hear_also(&mut self, other: &Self) {
+        self.ever_in_vain.extend(other.ever.iter().chain(&other.ever_in_vain));
+    }
+
     /// Whether something without effect is in the past that an entry names.
     fn rests_on_void(&self, deps: &[EntryHash]) -> bool {
         let graph = &self.acts.graph;
