@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_space::{MembershipOp, Role, ops};
-use covey_types::{DeviceId, LogId, SpaceId, limits::MAX_MEMBERSHIP_BODY_BYTES};
+use covey_types::{
+    DeviceId, Head, LogId, SpaceId,
+    limits::{MAX_LOGS_PER_DEVICE, MAX_MEMBERSHIP_BODY_BYTES},
+};
 
 use crate::{
-    Engine, EngineError, Ingested, RowsMut, Secrets, SpaceState, apply::Writer, ingest::Place, logs::append,
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState,
+    apply::Writer,
+    ingest::Place,
+    logs::{append, is_begun},
 };
 
 impl Engine {
@@ -83,6 +89,21 @@ impl Engine {
         Ok(state)
     }
 
+    /// Refuses to begin a log that others would not take: what was acknowledged in it would never leave this device.
+    fn require_room_for(&self, rows: &impl Rows, id: SpaceId, log: LogId) -> Result<(), EngineError> {
+        let state = self.space(id)?;
+        let mut begun = 0;
+        for row in
+            rows.logs(state.key)?.into_iter().filter(|row| row.id.device == log.device && row.id != log)
+        {
+            begun += usize::from(is_begun(rows, row.key, row.head)?);
+        }
+        if begun < MAX_LOGS_PER_DEVICE {
+            return Ok(());
+        }
+        Err(EngineError::TooManyLogs { space: state.name().to_owned(), max: MAX_LOGS_PER_DEVICE })
+    }
+
     #[expect(clippy::too_many_arguments, reason = "everything that an entry is made of")]
     pub(crate) fn append(
         &mut self,
@@ -99,6 +120,9 @@ impl Engine {
         let log = state.own_log(device);
         let log_key = rows.ensure_log(state.key, log)?;
         let head = rows.head(log_key)?;
+        if head == Head::EMPTY {
+            self.require_room_for(rows, id, log)?;
+        }
         let deps = state.membership.deps_for(device);
         let hlc = self.clock.tick(wall_ms);
         let draft = Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps };

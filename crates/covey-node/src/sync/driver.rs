@@ -338,7 +338,7 @@ impl Driver {
                 inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
                 let heads = node.heads(space).await.ok()?;
                 inbox.send(Message::Input(Input::Heads { space, heads })).await.ok()?;
-                let lines = node.engine().space(space).ok()?.frozen().copied().collect();
+                let lines = node.engine().space(space).ok()?.frozen().collect();
                 inbox.send(Message::Input(Input::Frozen { space, lines, heads: Vec::new() })).await.ok()?;
                 // Who became a member meanwhile was not heard either.
                 inbox.send(Message::Membership(space)).await.ok()
