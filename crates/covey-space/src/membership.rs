@@ -411,6 +411,11 @@ impl Membership {
         self.ever.contains(&device)
     }
 
+    /// Whether a device was named by void entries and by no others: nobody has put it out, nor is it in the space.
+    pub fn was_named_in_vain(&self, device: DeviceId) -> bool {
+        self.ever_in_vain.contains(&device) && !self.ever.contains(&device)
+    }
+
     /// Devices that were in the space and are no more.
     pub fn gone(&self) -> impl Iterator<Item = DeviceId> + '_ {
         self.ever.iter().copied().filter(|device| !self.has_device(*device))
@@ -429,6 +434,11 @@ impl Membership {
     /// The user of a device that is, or was, in the space.
     pub fn user_of(&self, device: DeviceId) -> Option<UserId> {
         self.now().state.owner_of(device)
+    }
+
+    /// As whose a device was named by an entry that may have fallen; of several people the one with the lowest id.
+    pub fn named_as(&self, device: DeviceId) -> Option<UserId> {
+        self.acts.named_as(device)
     }
 
     /// What a user is called who is, or was, in the space.
