@@ -62,3 +62,37 @@ fn an_owner_who_is_one_again_since_all_others_went_too_is_given_the_key_by_those
         assert!(standing(one, space).1);
     }
 }
+
+#[test]
+fn a_key_that_somebody_outside_comes_to_by_an_epoch_that_fell_is_changed() {
+    let (people, space) = garden(&["ada", "bob"]);
+    let [ada, bob] = &people[..] else { unreachable!() };
+    let admin = bob.user();
+    ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, admin, Role::Admin, NOW_MS));
+    bob.hear(ada, space);
+    // Ada takes that back, while Bob, who doesn't know, begins an epoch and lets Eve in with it.
+    ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, admin, Role::Member, NOW_MS));
+    bob.with(move |tx, engine, secrets| engine.rotate_key(tx, secrets, space, NOW_MS));
+    let eve = Replica::new("eve");
+    bob.let_in(space, &eve, Role::Member);
+    ada.hear(bob, space);
+    let current =
+        || ada.with(move |_, engine, _| Ok(engine.space(space)?.membership.current_epoch().unwrap()));
+    let eve_has =
+        |epoch| eve.with(move |_, engine, _| Ok(engine.space(space)?.info.keys.key(epoch).is_some()));
+    assert!(eve_has(current()), "the epoch before bob's is current, and his leads to it");
+    let device = eve.secrets.device.id();
+    let is_in = ada.with(move |_, engine, _| Ok(engine.space(space)?.membership.has_device(device)));
+    assert!(!is_in);
+    assert_eq!(ada.tend(space).len(), 1);
+    eve.hear(ada, space);
+    assert!(!eve_has(current()));
+    assert_eq!(
+        ada.tend(space).len(),
+        1,
+        "those who are in get that of bob's epoch: he may have written under it"
+    );
+    assert!(ada.tend(space).is_empty(), "and that is all");
+    bob.hear(ada, space);
+    assert_eq!(standing(bob, space), (Some(Role::Member), true));
+}

@@ -571,8 +571,7 @@ impl Membership {
 
     /// Whether the current epoch's key is known to a device that isn't in the space (any more).
     pub fn needs_rotation(&self) -> bool {
-        self.current_epoch()
-            .is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.acts.graph, &self.now().state))
+        self.current_epoch().is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.acts.graph, self.now()))
     }
 
     /// Whether an entry that stands has sealed the current epoch's key to a device.
