@@ -47,8 +47,9 @@ impl SpaceState {
         let Some(role) = self.membership.role_of(device) else { return Chores::default() };
         // A key that was given and doesn't open helps nobody: whoever made it was mistaken, or worse.
         let useless = self.current_key().is_none() && self.membership.was_given_key(device);
-        if useless || self.membership.needs_rotation() {
-            return Chores { rotate: role >= Role::Admin, ..Chores::default() };
+        // Who may not begin an epoch shares the keys that there are: an admin who would have to may be the one who lacks them.
+        if role >= Role::Admin && (useless || self.membership.needs_rotation()) {
+            return Chores { rotate: true, ..Chores::default() };
         }
         let mut share = if role >= Role::Member { self.membership.without_key() } else { Vec::new() };
         share.retain(|(_, epoch)| self.info.keys.key(*epoch).is_some());

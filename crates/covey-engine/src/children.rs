@@ -132,9 +132,9 @@ impl Engine {
         if state.current_key().is_some() && self.may_notify(state, device) {
             chores.adopt = child.newcomers(device);
         }
-        // An owner whom nobody left may put out must not have the key all the same.
-        let has_key =
-            |of: &DeviceId| child.standing(*of) == Standing::PutOut && state.membership.was_given_key(*of);
+        // An owner whom nobody left may put out must not have the key all the same; nor a device that is put out of nothing,
+        // since what let it into the parent doesn't count: it stays here, and may be let in there again.
+        let has_key = |of: &DeviceId| child.is_to_lose_the_key(*of) && state.membership.was_given_key(*of);
         chores.rotate |= state.membership.role_of(device) >= Some(Role::Admin) && outside.iter().any(has_key);
         chores
     }

@@ -157,9 +157,11 @@ impl Engine {
         theirs.len() + self.spaces.len() < MAX_SPACES && unproved < MAX_UNPROVED
     }
 
-    /// Whose device it is, or was, in a space.
+    /// Whose device it is, or was, in a space; or as whose it was let in, though that fell: others have followed what it told
+    /// before they heard of that, so it must not depend on what is heard first.
     fn person(&self, space: SpaceId, device: DeviceId) -> Option<UserId> {
-        self.space(space).ok()?.membership.user_of(device)
+        let membership = &self.space(space).ok()?.membership;
+        membership.user_of(device).or_else(|| membership.named_as(device))
     }
 
     /// Remembers a notice that was passed over for want of room.

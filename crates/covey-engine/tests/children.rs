@@ -333,3 +333,64 @@ fn whoever_goes_back_to_before_they_founded_a_child_finds_it_again() {
     let has_key = old.with(move |_, engine, _| Ok(engine.space(child)?.current_key().is_some()));
     assert!(has_key);
 }
+
+#[test]
+fn a_notice_of_somebody_whose_letting_in_fell_is_followed_whichever_of_both_is_heard_first() {
+    let (people, space) = garden(&["ada", "bob", "dan"]);
+    let [ada, bob, dan] = &people[..] else { unreachable!() };
+    let admin = bob.user();
+    ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, admin, Role::Admin, NOW_MS));
+    bob.hear(ada, space);
+    // Ada takes that back, while Bob, who doesn't know, lets Cem in; who makes a child with the others.
+    ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, admin, Role::Guest, NOW_MS));
+    let cem = Replica::new("cem");
+    bob.let_in(space, &cem, Role::Member);
+    let taken_in = [(ada.user(), Role::Owner), (dan.user(), Role::Owner)];
+    let child = cem.with(move |tx, engine, secrets| {
+        Ok(engine.found_child(tx, secrets, space, ("shed", &taken_in), NOW_MS)?.0)
+    });
+    let told = dan.hear(&cem, space);
+    assert_eq!(told.entered.into_keys().collect::<Vec<_>>(), [child], "dan hasn't heard from ada");
+    dan.hear(ada, space);
+    let told = ada.hear(&cem, space);
+    let device = cem.secrets.device.id();
+    let is_in = ada.with(move |_, engine, _| Ok(engine.space(space)?.membership.has_device(device)));
+    assert!(!is_in, "what bob did fell");
+    assert_eq!(told.entered.into_keys().collect::<Vec<_>>(), [child], "they come to the same");
+    dan.hear(&cem, child);
+    ada.hear(dan, child);
+    let has_key = ada.with(move |_, engine, _| Ok(engine.space(child)?.current_key().is_some()));
+    assert!(has_key);
+}
+
+#[test]
+fn a_device_that_nothing_let_into_the_parent_after_all_keeps_no_current_key_of_the_child() {
+    let (people, space) = garden(&["ada", "bob"]);
+    let [ada, bob] = &people[..] else { unreachable!() };
+    let owner = ada.user();
+    let child = bob.with(move |tx, engine, secrets| {
+        Ok(engine.found_child(tx, secrets, space, ("shed", &[(owner, Role::Owner)]), NOW_MS)?.0)
+    });
+    ada.hear(bob, space);
+    ada.hear(bob, child);
+    // Another history of Ada's log in the parent begins where she lets a phone of hers in.
+    let other = ada.forge(space, vec![MembershipOp::ShareKeys(Vec::new())]);
+    let phone = phone_of(ada, space);
+    assert!(!ada.tend(child).is_empty());
+    bob.hear(ada, space);
+    bob.hear(ada, child);
+    let device = phone.secrets.device.id();
+    let state = || {
+        bob.with(move |_, engine, _| {
+            let given = engine.space(child)?.membership.was_given_key(device);
+            Ok((engine.standing(child, device), given))
+        })
+    };
+    assert_eq!(state(), (Standing::Member, true));
+    assert!(bob.tend(child).is_empty());
+    assert!(!bob.tell(space, other).forked.is_empty(), "bob sees both histories");
+    assert_eq!(state(), (Standing::Unknown, true));
+    assert_eq!(bob.tend(child).len(), 1);
+    assert_eq!(state(), (Standing::Unknown, false), "it's put out of nothing, and can't read on");
+    assert!(bob.tend(child).is_empty(), "nothing is left to do");
+}

@@ -95,6 +95,13 @@ impl<'a> Child<'a> {
         self.own.devices().map(|(device, _)| device).filter(|device| !self.is_inside(*device)).collect()
     }
 
+    /// Whether nobody may go on writing under a key that this device has: the parent has put it out, or what had let it in
+    /// has turned out not to count.
+    pub fn is_to_lose_the_key(&self, device: DeviceId) -> bool {
+        self.standing(device) == Standing::PutOut
+            || self.parent.is_some_and(|parent| parent.was_named_in_vain(device))
+    }
+
     /// The first whom the parent has put out and a device may put out of the child.
     pub fn expulsion(&self, by: DeviceId) -> Option<Expulsion> {
         let parent = self.parent?;

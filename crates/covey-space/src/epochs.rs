@@ -37,6 +37,9 @@ impl Epoch {
     }
 }
 
+/// Epochs whose keys lead to that of one.
+type Openers = BTreeMap<EpochId, Vec<EpochId>>;
+
 /// The epochs of a space.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Epochs(BTreeMap<EpochId, Epoch>);
@@ -113,15 +116,41 @@ impl Epochs {
         given.any(|by| !fallen.contains(by) && epoch.could_be_given_by(*by, graph))
     }
 
-    /// Whether everybody who was sealed this epoch's key, by whatever entry, is in the space.
-    pub(crate) fn is_safe(&self, epoch: EpochId, graph: &Graph, state: &State) -> bool {
-        let Some(epoch) = self.0.get(&epoch) else { return true };
-        let is_outside = |device: &DeviceId| state.role_of_device(*device).is_none();
-        let mut outside = epoch.given.iter().filter(|(device, _)| is_outside(device));
-        !outside.any(|(_, given)| given.iter().any(|by| epoch.could_be_given_by(*by, graph)))
+    /// Whether everybody who was sealed this epoch's key, or one that leads to it, by whatever entry, is in the space.
+    pub(crate) fn is_safe(&self, epoch: EpochId, graph: &Graph, now: &View) -> bool {
+        self.is_safe_from(epoch, &self.openers(graph, &now.fallen), graph, &now.state)
     }
 
-    /// The epochs that no other one follows. Those whose key nobody outside was ever sealed come first; then by hash.
+    fn is_safe_from(&self, id: EpochId, openers: &Openers, graph: &Graph, state: &State) -> bool {
+        let is_outside = |device: &DeviceId| state.role_of_device(*device).is_none();
+        let (mut open, mut seen) = (vec![id], BTreeSet::from([id]));
+        while let Some(id) = open.pop() {
+            let Some(epoch) = self.0.get(&id) else { continue };
+            let mut outside = epoch.given.iter().filter(|(device, _)| is_outside(device));
+            if outside.any(|(_, given)| given.iter().any(|by| epoch.could_be_given_by(*by, graph))) {
+                return false;
+            }
+            open.extend(openers.get(&id).into_iter().flatten().copied().filter(|by| seen.insert(*by)));
+        }
+        true
+    }
+
+    /// With which epochs' keys that of each is sealed, of those that were begun by nothing but entries that fell or are void: the
+    /// keys were given all the same. What another one leads to isn't the newest.
+    fn openers(&self, graph: &Graph, fallen: &Vertices) -> Openers {
+        let mut openers = Openers::new();
+        let fell = |epoch: &Epoch| epoch.begun.iter().all(|by| fallen.contains(by));
+        for (id, epoch) in self.0.iter().filter(|(_, epoch)| fell(epoch)) {
+            for (old, by) in &epoch.wraps {
+                if self.0.get(old).is_some_and(|old| old.could_be_given_by(*by, graph)) {
+                    openers.entry(*old).or_default().push(*id);
+                }
+            }
+        }
+        openers
+    }
+
+    /// The epochs that no other one follows. Those whose key nobody outside was ever given come first; then by hash.
     pub(crate) fn newest(&self, graph: &Graph, now: &View) -> Vec<EpochId> {
         let first = |epoch: &Epoch| {
             let standing = epoch.begun.iter().copied().filter(|vertex| !now.fallen.contains(vertex));
@@ -133,10 +162,13 @@ impl Epochs {
         let mut by_age: Vec<Vertex> = standing.iter().map(|(_, vertex)| *vertex).collect();
         by_age.sort_by_key(|vertex| std::cmp::Reverse(graph.past(*vertex).len()));
         let is_newest = |vertex: Vertex| !by_age.iter().any(|other| graph.is_before(vertex, *other));
+        let openers = self.openers(graph, &now.fallen);
         let mut newest: Vec<(bool, EntryHash, EpochId)> = standing
             .iter()
             .filter(|(_, vertex)| is_newest(*vertex))
-            .map(|(id, vertex)| (!self.is_safe(*id, graph, &now.state), graph.hash(*vertex), *id))
+            .map(|(id, vertex)| {
+                (!self.is_safe_from(*id, &openers, graph, &now.state), graph.hash(*vertex), *id)
+            })
             .collect();
         newest.sort_unstable();
         newest.into_iter().map(|(.., id)| id).collect()

@@ -421,6 +421,11 @@ impl Membership {
         self.ever.contains(&device)
     }
 
+    /// Whether a device was named by void entries and by no others: nobody has put it out, nor is it in the space.
+    pub fn was_named_in_vain(&self, device: DeviceId) -> bool {
+        self.ever_in_vain.contains(&device) && !self.ever.contains(&device)
+    }
+
     /// Devices that were in the space and are no more.
     pub fn gone(&self) -> impl Iterator<Item = DeviceId> + '_ {
         self.ever.iter().copied().filter(|device| !self.has_device(*device))
@@ -439,6 +444,11 @@ impl Membership {
     /// The user of a device that is, or was, in the space.
     pub fn user_of(&self, device: DeviceId) -> Option<UserId> {
         self.now().state.owner_of(device)
+    }
+
+    /// As whose a device was named by an entry that may have fallen; of several people the one with the lowest id.
+    pub fn named_as(&self, device: DeviceId) -> Option<UserId> {
+        self.acts.named_as(device)
     }
 
     /// What a user is called who is, or was, in the space.
@@ -532,6 +542,12 @@ impl Membership {
         Some(self.removed_at(device).iter().filter(|v| by_another(v)).any(|v| graph.is_in(*v, &knew)))
     }
 
+    /// Whether an author who named `deps` as their past took a device to be in the space; `None` if they aren't all here.
+    pub fn took_for_member(&self, deps: &[EntryHash], device: DeviceId) -> Option<bool> {
+        let heads = self.acts.graph.find_all(deps)?;
+        Some(self.acts.view(&heads).state.role_of_device(device).is_some())
+    }
+
     /// Entries of the graph that have no effect, because others acted at the same moment, or because their author forked
     /// the log before them.
     pub fn fallen(&self) -> Vec<EntryHash> {
@@ -571,8 +587,7 @@ impl Membership {
 
     /// Whether the current epoch's key is known to a device that isn't in the space (any more).
     pub fn needs_rotation(&self) -> bool {
-        self.current_epoch()
-            .is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.acts.graph, &self.now().state))
+        self.current_epoch().is_some_and(|epoch| !self.epochs.is_safe(epoch, &self.acts.graph, self.now()))
     }
 
     /// Whether an entry that stands has sealed the current epoch's key to a device.

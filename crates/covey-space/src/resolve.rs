@@ -163,6 +163,11 @@ impl Acts {
         vertex
     }
 
+    /// The first of those as whose device this one was ever named.
+    pub(crate) fn named_as(&self, device: DeviceId) -> Option<UserId> {
+        self.devices_of.iter().find(|(_, devices)| devices.contains(&device)).map(|(user, _)| *user)
+    }
+
     /// Devices whose rights an entry touches, if it stands or falls.
     pub(crate) fn touched_by(&self, vertex: Vertex) -> BTreeSet<DeviceId> {
         let outcome = &self.judged(vertex).outcome;
