@@ -291,7 +291,7 @@ impl Engine {
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
         let evidence = load_evidence(rows, self.space(id)?.key, id)?;
-        self.learn_from_voids(rows, secrets, id, &evidence)?;
+        outcome.keys_came |= self.learn_from_voids(rows, secrets, id, &evidence)?;
         let state = self.space(id)?;
         let voids = open_voids(&evidence, &state.info.keys);
         let sealed_voids = voids.iter().any(|(_, acts)| acts.is_none());
@@ -318,14 +318,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes in the keys that void entries give: people may have written under them.
+    /// Takes in the keys that void entries give: people may have written under them. Whether there were any.
     fn learn_from_voids(
         &mut self,
         rows: &mut impl RowsMut,
         secrets: &Secrets,
         id: SpaceId,
         evidence: &[Evidence],
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let device = secrets.device.id();
         let state = self.space_mut(id)?;
         let mut learned = false;
@@ -333,7 +333,10 @@ impl Engine {
             let offered = ops::offered_keys(&entry.body);
             learned |= !state.keys_to_learn().learn_from(id, device, &secrets.kem, &offered).is_empty();
         }
-        if learned { Ok(rows.set_space_info(state.key, &wire::encode(&state.info))?) } else { Ok(()) }
+        if learned {
+            rows.set_space_info(state.key, &wire::encode(&state.info))?;
+        }
+        Ok(learned)
     }
 
     /// The membership entries in the logs that can be read, with where they stand and whether they are in the graph. Those
