@@ -7,7 +7,7 @@ use common::{NOW_MS, Replica, further, garden};
 use covey_engine::{HoldReason, load::decode_stored};
 use covey_log::{Entry, Evidence, ForkProof};
 use covey_records::{BodyWriter, Op, RecordId};
-use covey_space::MembershipOp;
+use covey_space::{MembershipOp, Role};
 use covey_types::{EpochId, SpaceId};
 
 /// Writes a record.
@@ -93,4 +93,37 @@ fn an_act_under_the_key_of_a_void_one_makes_that_count_for_all_or_for_nobody() {
     assert_eq!(waiting(carol, space), Vec::<u64>::new());
     assert_eq!(epoch(carol, space), epoch(bob, space));
     assert_eq!(epoch(carol, space), built_upon.0.header.epoch, "Bob has built upon the epoch");
+}
+
+/// Carol puts Bob out and goes on acting, while Ada makes Carol a guest, and herself: so Carol's act falls, and Bob is the
+/// only one left who may write.
+#[test]
+fn who_was_put_out_in_vain_is_given_the_key_of_it_though_only_guests_have_it() {
+    let (people, space) = garden(&["ada", "bob", "carol"]);
+    let [ada, bob, carol] = people.as_slice() else { panic!("three came") };
+    for owner in [bob.user(), carol.user()] {
+        ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, owner, Role::Owner, NOW_MS));
+    }
+    [bob, carol].iter().for_each(|one| drop(one.hear(ada, space)));
+    let (out, first, then) = (bob.user(), carol.user(), ada.user());
+    let phone = further(carol).certified();
+    carol.with(move |tx, engine, secrets| {
+        engine.remove_member(tx, secrets, space, out, NOW_MS)?;
+        engine.add_device(tx, secrets, space, &phone, NOW_MS)
+    });
+    for limited in [first, then] {
+        ada.with(move |tx, engine, secrets| {
+            engine.set_role(tx, secrets, space, limited, Role::Guest, NOW_MS)
+        });
+    }
+    ada.hear(carol, space);
+    bob.hear(ada, space);
+    assert_eq!(waiting(bob, space).len(), 1, "Carol acted under a key that Bob wasn't meant to have");
+    assert_eq!(ada.tend(space).len(), 1);
+    bob.hear(ada, space);
+    assert_eq!(waiting(bob, space), Vec::<u64>::new());
+    let writes = |one: &Replica| {
+        one.with(move |_, engine, secrets| Ok(engine.space(space)?.membership.role_of(secrets.device.id())))
+    };
+    assert_eq!((writes(ada), writes(bob)), (Some(Role::Guest), Some(Role::Owner)));
 }
