@@ -313,7 +313,7 @@ impl Engine {
         self.append_acts(rows, secrets, id, wall_ms, &[MembershipOp::SetSpace(set)])
     }
 
-    /// Renames a device.
+    /// Renames a device; `None` if it's called so already.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -325,11 +325,17 @@ impl Engine {
         device: DeviceId,
         name: &str,
         wall_ms: u64,
-    ) -> Result<Acted, EngineError> {
+    ) -> Result<Option<Acted>, EngineError> {
         if !ops::is_display_name(name) {
             let rule = "1 to 64 printable characters without blanks at the ends";
             return Err(EngineError::Invalid(format!("{name:?} can't be the name of a device: {rule}")));
         }
-        self.append_acts(rows, secrets, id, wall_ms, &[MembershipOp::RenameDevice(device, name.to_owned())])
+        let acts = [MembershipOp::RenameDevice(device, name.to_owned())];
+        if self.space(id)?.membership.device_name(device) == Some(name) {
+            // Whoever may not rename it is told so all the same.
+            self.require_may(id, secrets.device.id(), &acts)?;
+            return Ok(None);
+        }
+        self.append_acts(rows, secrets, id, wall_ms, &acts).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use covey_store::{
     CollectionKey, ForkRow, HeldRow, LogKey, LogRow, NewEnd, NewEntry, Reader, RecordRow, SpaceKey, SpaceRow,
     StoreError, StoredEntry, Tx,
 };
-use covey_types::{EntryHash, Head, LogId, SpaceId};
+use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -139,6 +139,10 @@ backend! {
         fn put_fork(space: SpaceKey, fork: &ForkRow) -> ();
         /// Ends a log before a place, and sets aside what stands from there on.
         fn truncate(log: LogKey, end: NewEnd) -> ();
+        /// Keeps an entry aside, in place of what is kept there of its place.
+        fn put_aside(log: LogKey, entry: NewEntry<'_>) -> ();
+        /// Takes what is set aside right behind a log's end back into it, up to this entry of this time.
+        fn bring_back(log: LogKey, end: Head, hlc: Hlc) -> ();
         /// Sets copies of entries of a log aside, unless something of their places is.
         fn copy_aside(log: LogKey, from: u64, upto: u64) -> ();
         /// The key of a collection, which is made if it isn't there yet.

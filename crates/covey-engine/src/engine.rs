@@ -43,6 +43,9 @@ pub(crate) struct Due {
     pub(crate) judge: bool,
     /// Something without effect was built upon, and may count now.
     pub(crate) fold: bool,
+    /// Forked logs of which something came that may lead to where they end; and whether more of them is to be asked for if
+    /// it doesn't.
+    pub(crate) ends: BTreeMap<LogId, bool>,
 }
 
 /// What became of ingested entries.
@@ -78,7 +81,7 @@ pub struct Ingested {
     pub frozen: BTreeSet<LogId>,
     /// Logs of which it just became known that they don't count from some place on, or from an earlier one, and which.
     pub forked: BTreeMap<LogId, u64>,
-    /// Logs that are shorter than they were, and how far they reach now.
+    /// Logs that end elsewhere than they did, or of which more counts than is here, and how far they reach now.
     pub shortened: BTreeMap<LogId, Head>,
     /// Records that are to be merged afresh.
     pub(crate) touched: BTreeSet<Target>,
@@ -114,6 +117,7 @@ impl Engine {
             newest = newest.max(newest_believed(rows, row.key)?);
             let mut state = SpaceState::new(row.key, row.id, info, loaded.membership);
             (state.frozen, state.sealed_voids) = (loaded.frozen, loaded.sealed_voids);
+            state.ends = state.ends_by_cuts();
             let cuts = contradicted(rows, &state)?;
             state.membership.contradict(cuts);
             engine.spaces.insert(row.id, state);

@@ -78,6 +78,17 @@ pub enum EngineError {
         /// Which space.
         space: String,
     },
+    /// This device has begun as many logs in the space as others take of one device.
+    #[error(
+        "this device has begun {max} logs in {space:?}, each time its home was copied, restored or set back, and others take no \
+         more of one device: link a new device to go on with, and remove this one"
+    )]
+    TooManyLogs {
+        /// In which space.
+        space: String,
+        /// How many there may be.
+        max: usize,
+    },
     /// Somebody who isn't in a space can't be in its child.
     #[error("{space:?} is a child of {parent:?}: only people who are in that one can be taken in")]
     NotInParent {

@@ -29,7 +29,10 @@ pub(crate) fn fold(id: SpaceId, acts: &[Act], voids: &[Void]) -> Membership {
     let all = voids.iter().map(|(entry, _)| entry.hash).collect();
     let whole = fold_but(id, acts, voids, &all);
     let witnesses = acts.iter().map(|(entry, _)| entry).filter(|entry| whole.knows_all(&[entry.hash]));
-    fold_but(id, acts, voids, &built_upon(witnesses, voids))
+    let mut folded = fold_but(id, acts, voids, &built_upon(witnesses, voids));
+    // Through however many hands somebody was let in by void acts: what builds upon these may stand in their own log.
+    folded.hear_also(&whole);
+    folded
 }
 
 /// Takes in membership entries, each as soon as all that it names is there, until nothing more fits. Void ones that are

@@ -16,6 +16,7 @@ use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId, limits::MAX_LOGS_PER_DEV
 use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, Rows, RowsMut, Secrets, SpaceState,
     compact::{LogState, own_agreement},
+    ends::acts_between,
     fold::{Act, fold},
     ingest::NEVER_PLACED,
     judge::{held, note_targets},
@@ -41,7 +42,9 @@ pub(crate) struct Part {
 
 /// Cuts that name another entry than the log has here.
 pub(crate) fn contradicted(rows: &impl Rows, state: &SpaceState) -> Result<Vec<(LogId, Head)>, StoreError> {
-    let cuts = state.membership.cuts();
+    let mut cuts = state.membership.cuts();
+    // Of a forked log that is known already: the history of one cut counts, and where any author's history parts from it.
+    cuts.retain(|(log, head)| state.frozen.get(log).is_none_or(|line| head.seq < line.parts));
     if cuts.is_empty() {
         return Ok(Vec::new());
     }
@@ -167,12 +170,15 @@ impl Engine {
             merged = merged.with_agreed(own_agreement(rows, row)?);
         }
         let (parts, from) = (merged.parts(), merged.from());
+        let cut = self.space(id)?.end_by_cut(&merged.line());
         if before.is_none_or(|line| (parts, from) != (line.parts, line.from)) {
-            tracing::warn!(space = %id, %log, parts, from, "its author wrote two histories: it doesn't count from there on");
-            outcome.forked.insert(log, from);
+            let counts_not_from = cut.map_or(from, |cut| cut.seq + 1);
+            tracing::warn!(space = %id, %log, parts, counts_not_from, "its author wrote two histories");
+            outcome.forked.insert(log, counts_not_from);
             if let Some(row) = row {
-                let end = Self::end_of(rows, &row, &merged)?;
-                let voids = self.leave_behind(rows, id, &row, end, outcome)?;
+                let end = Self::end_of(rows, &row, &merged, cut)?;
+                let mut voids = self.leave_behind(rows, id, &row, end, outcome)?;
+                voids.extend(acts_between(rows, row.key, (from, end.0))?);
                 self.note_own(rows, secrets, id, &row, end.0)?;
                 had_acts = !voids.is_empty();
                 merged = merged.with(voids);
@@ -189,11 +195,11 @@ impl Engine {
         rows.put_fork(key, &ForkRow { id: log, seq: line.from, evidence: merged.encode() })?;
         self.space_mut(id)?.frozen.insert(log, line);
         outcome.frozen.insert(log);
+        self.space_mut(id)?.ends = self.space(id)?.ends_by_cuts();
         let voids_changed =
             before.map_or_else(|| merged.voids().next().is_some(), |before| before.voids != line.voids);
-        if had_acts || voids_changed {
-            self.rebuild_graph(rows, secrets, id, outcome)?;
-        }
+        // Once for all that comes together: it reads the whole space.
+        outcome.due.fold |= had_acts || voids_changed;
         Ok(())
     }
 
@@ -359,7 +365,8 @@ impl Engine {
                 for stored in &chunk {
                     let entry = decode_stored(stored)?;
                     let waits = held.contains_key(&(log.key, stored.seq));
-                    if waits || !entry.header.kind.is_membership() || !entry.is_understood() {
+                    let is_void = state.is_void_at(&entry.header.log, entry.header.seq);
+                    if waits || is_void || !entry.header.kind.is_membership() || !entry.is_understood() {
                         continue;
                     }
                     let Some(Ok(plain)) = open_body(&entry, &state.info.keys) else { continue };

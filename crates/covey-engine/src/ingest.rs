@@ -63,7 +63,7 @@ impl Engine {
                 outcome.rejected.insert(log, false);
                 continue;
             }
-            if !logs.has_room_for(log) {
+            if !logs.has_room_for(rows, log)? {
                 tracing::warn!(%log, "its device has more logs than it may have");
                 outcome.rejected.insert(log, true);
                 continue;
@@ -73,8 +73,16 @@ impl Engine {
                 continue;
             }
             let cursor = logs.cursor(rows, log)?;
+            if self.space(id)?.is_void_at(&log, entry.header.seq) {
+                if entry.header.seq > cursor.head.seq {
+                    self.keep_aside(rows, secrets, (id, cursor.key), &entry, &mut outcome)?;
+                } else if rows.hash_at(cursor.key, entry.header.seq)? == Some(entry.hash) {
+                    outcome.durable.insert(log, cursor.head);
+                }
+                continue;
+            }
             let awaits = self.space(id)?.awaits(log, cursor.head.seq);
-            if self.is_of_another_history(rows, secrets, (id, cursor), &entry, &mut outcome)?
+            if self.is_of_another_history(rows, (id, cursor), &entry, &mut outcome)?
                 || self.give_way(rows, secrets, (id, cursor), &entry, wall_ms, &mut outcome)?
             {
                 logs = LogCursors::load(rows, self.space(id)?.key)?;
@@ -136,9 +144,14 @@ impl Engine {
             let place = Place { space: id, log: cursor.key, entry: &entry };
             outcome.durable.insert(log, entry.head());
             self.take(rows, secrets, place, plain, wall_ms, &mut outcome)?;
+            let state = self.space(id)?;
+            if state.ends.contains_key(&log) && state.is_void_at(&log, entry.header.seq + 1) {
+                // It has come to the fork, behind which it ends with a cut.
+                outcome.due.ends.insert(log, true);
+            }
             if awaits == Some(entry.header.seq) {
                 // It's the history that counts: what stands in it isn't void.
-                self.rebuild_graph(rows, secrets, id, &mut outcome)?;
+                outcome.due.fold = true;
             }
             outcome.stored.push(entry);
         }
@@ -353,6 +366,9 @@ impl Engine {
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
         let header = &place.entry.header;
+        if self.space(place.space)?.is_void_at(&header.log, header.seq) {
+            return Ok(()); // it's in the graph as such
+        }
         let acts = match ops::decode(plain) {
             Ok(acts) => acts,
             Err(err) => {
@@ -438,6 +454,7 @@ impl Engine {
             if std::mem::take(&mut outcome.due.fold) || opens_voids {
                 self.rebuild_graph(rows, secrets, id, outcome)?;
             }
+            self.settle_ends(rows, secrets, id, wall_ms, outcome)?;
             self.look_at_cuts(rows, id, outcome)?;
             if std::mem::take(&mut outcome.acts_wait) {
                 self.space_mut(id)?.keys_to_learn(); // Once: what is learned from here on must stay, or there'd be no end.
@@ -447,10 +464,12 @@ impl Engine {
                 self.release_held(rows, secrets, id, HoldReason::Past, wall_ms, outcome)?;
             }
             // Of what was held each entry is let go once.
-            if !outcome.due.fold {
+            if !outcome.due.fold && self.ends_are_settled(id)? {
                 break;
             }
         }
+        // What was held may have put somebody out.
+        self.look_at_cuts(rows, id, outcome)?;
         if outcome.due.judge {
             self.judge_again(rows, id, outcome)?;
             outcome.due.judge = false;

@@ -11,6 +11,7 @@
 //! | [`space`] | one space in memory |
 //! | [`prepare`] | signatures checked and bodies opened, before the writer is needed |
 //! | [`forks`] | logs with two histories: frozen, rolled back |
+//! | `ends` | up to where they count all the same, since somebody put their author out |
 //! | `search` | where two histories of a log part |
 //! | `rewrite` | what this device wrote into a history that doesn't count, written again |
 //! | `ingest` | entries of others: stored, held, applied |
@@ -35,6 +36,7 @@ pub mod backend;
 pub mod children;
 pub mod compact;
 mod devices;
+mod ends;
 pub mod engine;
 pub mod error;
 pub mod fold;

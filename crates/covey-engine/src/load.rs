@@ -130,7 +130,8 @@ pub fn load_void_acts(
     Ok(voids.into_iter().filter_map(|(entry, acts)| Some(((*entry).clone(), acts?))).collect())
 }
 
-/// The entries of a space's graph of membership and the acts in each, every one after those in its past.
+/// The entries of a space's graph of membership and the acts in each, every one after those in its past. Those past the
+/// place where their author forked the log aren't among them, though they may stand in it: see [`load_void_acts`].
 ///
 /// # Errors
 /// The backend's; [`StoreError::Corrupt`] for an entry that can't be read.
@@ -145,7 +146,10 @@ pub fn load_acts(
         let acts = ops::decode(&plain).map_err(|err| corrupt("read a membership entry", &err))?;
         Ok((entry, acts))
     };
-    reader.membership(key)?.into_iter().map(read).collect()
+    let ends: BTreeMap<LogId, u64> = reader.forks(key)?.into_iter().map(|row| (row.id, row.seq)).collect();
+    let mut acts = reader.membership(key)?.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    acts.retain(|(entry, _)| ends.get(&entry.header.log).is_none_or(|end| entry.header.seq < *end));
+    Ok(acts)
 }
 
 /// The entries with which devices went on in another log than their first: the oldest of each that is kept.

@@ -29,6 +29,11 @@ pub(crate) fn row_of(entry: &Entry) -> NewEntry<'_> {
     }
 }
 
+/// Whether something of a log is here, or was: there's more of it than somebody's word.
+pub(crate) fn is_begun(rows: &impl Rows, log: LogKey, head: Head) -> Result<bool, StoreError> {
+    Ok(head.seq > 0 || !rows.entries(log, 1, 1, 1)?.is_empty() || !rows.set_aside(log, 1, 1)?.is_empty())
+}
+
 /// How far each log of a space reaches.
 #[derive(Debug)]
 pub(crate) struct LogCursors {
@@ -69,13 +74,28 @@ impl LogCursors {
         fits
     }
 
-    /// Whether a log is here already, or may be begun.
-    pub(crate) fn has_room_for(&self, log: LogId) -> bool {
+    /// Whether a log is here already, or may be begun. Logs that others have only told of take no room: else anybody could use
+    /// up the places of somebody else's device.
+    pub(crate) fn has_room_for(&self, rows: &impl Rows, log: LogId) -> Result<bool, StoreError> {
+        if self.logs.get(&log).is_some_and(|cursor| cursor.head.seq > 0) {
+            return Ok(true);
+        }
+        let has_room = self.logs.contains_key(&log) || self.logs.len() < MAX_LOGS_PER_SPACE;
+        if !has_room || self.others_of(log).count() < MAX_LOGS_PER_DEVICE {
+            return Ok(has_room);
+        }
+        let mut begun = 0;
+        for cursor in self.others_of(log) {
+            begun += usize::from(is_begun(rows, cursor.key, cursor.head)?);
+        }
+        Ok(begun < MAX_LOGS_PER_DEVICE)
+    }
+
+    /// The other logs of a log's device.
+    fn others_of(&self, log: LogId) -> impl Iterator<Item = &LogCursor> {
         let of_device = |incarnation| LogId { device: log.device, incarnation };
-        let all_of_device = of_device(Incarnation(u64::MIN))..=of_device(Incarnation(u64::MAX));
-        self.logs.contains_key(&log)
-            || self.logs.len() < MAX_LOGS_PER_SPACE
-                && self.logs.range(all_of_device).count() < MAX_LOGS_PER_DEVICE
+        let all = of_device(Incarnation(u64::MIN))..=of_device(Incarnation(u64::MAX));
+        self.logs.range(all).filter(move |(id, _)| **id != log).map(|(_, cursor)| cursor)
     }
 
     pub(crate) fn cursor(&mut self, tx: &mut impl RowsMut, log: LogId) -> Result<&mut LogCursor, StoreError> {

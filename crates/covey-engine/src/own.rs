@@ -4,9 +4,17 @@ use std::sync::Arc;
 
 use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_space::{MembershipOp, Role, ops};
-use covey_types::{LogId, SpaceId, limits::MAX_MEMBERSHIP_BODY_BYTES};
+use covey_types::{
+    DeviceId, Head, LogId, SpaceId,
+    limits::{MAX_LOGS_PER_DEVICE, MAX_MEMBERSHIP_BODY_BYTES},
+};
 
-use crate::{Engine, EngineError, Ingested, RowsMut, Secrets, apply::Writer, ingest::Place, logs::append};
+use crate::{
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState,
+    apply::Writer,
+    ingest::Place,
+    logs::{append, is_begun},
+};
 
 impl Engine {
     /// Appends an entry of operations on records. `body` makes the plain body; it sees the rows as they are now.
@@ -58,19 +66,42 @@ impl Engine {
         wall_ms: u64,
         acts: &[MembershipOp],
     ) -> Result<(Arc<Entry>, Ingested), EngineError> {
-        let state = self.space(id)?;
-        let device = secrets.device.id();
-        state.require_role(device, Role::Guest)?;
-        self.require_inside(id, device)?;
-        state
-            .membership
-            .check(device, acts)
-            .map_err(|reason| EngineError::Membership { space: state.name().to_owned(), reason })?;
+        let state = self.require_may(id, secrets.device.id(), acts)?;
         // Membership entries are read by all members whatever the epoch: an older key serves where the newest is missing.
         let key = state.current_key().or_else(|| state.info.keys.newest()).cloned();
         let key = key.ok_or_else(|| EngineError::NoKey { space: state.name().to_owned() })?;
         let what = (Kind::MEMBERSHIP, Writer::Here);
         self.append(rows, secrets, id, what, &key, &ops::encode(acts), wall_ms)
+    }
+
+    /// Refuses acts that a device may not do now.
+    pub(crate) fn require_may(
+        &self,
+        id: SpaceId,
+        device: DeviceId,
+        acts: &[MembershipOp],
+    ) -> Result<&SpaceState, EngineError> {
+        let state = self.space(id)?;
+        state.require_role(device, Role::Guest)?;
+        self.require_inside(id, device)?;
+        let refused = |reason| EngineError::Membership { space: state.name().to_owned(), reason };
+        state.membership.check(device, acts).map_err(refused)?;
+        Ok(state)
+    }
+
+    /// Refuses to begin a log that others would not take: what was acknowledged in it would never leave this device.
+    fn require_room_for(&self, rows: &impl Rows, id: SpaceId, log: LogId) -> Result<(), EngineError> {
+        let state = self.space(id)?;
+        let mut begun = 0;
+        for row in
+            rows.logs(state.key)?.into_iter().filter(|row| row.id.device == log.device && row.id != log)
+        {
+            begun += usize::from(is_begun(rows, row.key, row.head)?);
+        }
+        if begun < MAX_LOGS_PER_DEVICE {
+            return Ok(());
+        }
+        Err(EngineError::TooManyLogs { space: state.name().to_owned(), max: MAX_LOGS_PER_DEVICE })
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that an entry is made of")]
@@ -89,6 +120,9 @@ impl Engine {
         let log = state.own_log(device);
         let log_key = rows.ensure_log(state.key, log)?;
         let head = rows.head(log_key)?;
+        if head == Head::EMPTY {
+            self.require_room_for(rows, id, log)?;
+        }
         let deps = state.membership.deps_for(device);
         let hlc = self.clock.tick(wall_ms);
         let draft = Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps };

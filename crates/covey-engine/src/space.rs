@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::{EpochKey, ForkLine};
+use covey_log::{EpochKey, ForkLine, Frozen};
 use covey_space::{KeyRing, Membership, Role, Verdict};
 use covey_store::SpaceKey;
-use covey_types::{DeviceId, EntryHash, Incarnation, LogId, SpaceId};
+use covey_types::{DeviceId, EntryHash, Head, Incarnation, LogId, SpaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::{EngineError, compact::Learned};
@@ -116,6 +116,8 @@ pub struct SpaceState {
     pub(crate) opaque_acts: Option<bool>,
     /// Logs that count up to some place only, since their authors wrote two histories.
     pub(crate) frozen: BTreeMap<LogId, ForkLine>,
+    /// Those of them that count further than that: up to the cut with which their authors were put out. See `ends`.
+    pub(crate) ends: BTreeMap<LogId, Head>,
     /// Whether there are void entries that could not be opened.
     pub(crate) sealed_voids: bool,
     /// The last question to the membership and its answer: entries in a row ask the same one.
@@ -156,6 +158,7 @@ impl SpaceState {
             compaction: Learned::default(),
             opaque_acts: None,
             frozen: BTreeMap::new(),
+            ends: BTreeMap::new(),
             sealed_voids: false,
             verdict: None,
         }
@@ -214,14 +217,20 @@ impl SpaceState {
         verdict
     }
 
-    /// The logs whose authors wrote two histories, and from which place on they don't count.
-    pub fn frozen(&self) -> impl Iterator<Item = &ForkLine> {
-        self.frozen.values()
+    /// The logs whose authors wrote two histories, and how much of each counts.
+    pub fn frozen(&self) -> impl Iterator<Item = Frozen> {
+        let end = |line: &ForkLine| self.ends.get(&line.log).map_or(line.from - 1, |end| end.seq);
+        self.frozen.values().map(move |line| Frozen { line: *line, end: end(line) })
     }
 
     /// Whether this place of a log doesn't count, whatever stands there.
     pub fn is_frozen(&self, log: LogId, seq: u64) -> bool {
-        self.frozen.get(&log).is_some_and(|line| seq >= line.from)
+        self.is_void_at(&log, seq) && self.ends.get(&log).is_none_or(|end| seq > end.seq)
+    }
+
+    /// Whether membership entries at this place of a log are void: it's past the fork, and what all agreed to.
+    pub(crate) fn is_void_at(&self, log: &LogId, seq: u64) -> bool {
+        self.frozen.get(log).is_some_and(|line| seq >= line.from)
     }
 
     /// If a log is forked, counts up to an agreement, and may still be of another history before that: the place of the

@@ -1,219 +1,19 @@
 //! Logs with two histories: everybody comes to the same, whichever history they had and whatever they heard first.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::{collections::VecDeque, fs, path::Path, sync::Arc};
+mod garden;
 
-use covey_engine::{
-    Engine, EngineError, Ingested, Profile, Rows, Secrets, acts::Acted, compare, load_record, points, prepare,
-};
-use covey_log::{BodyContext, Compared, Draft, Entry, EpochKey, Evidence, ForkProof, Kind, SignedHeader};
+use std::sync::Arc;
+
+use covey_engine::{Rows, Secrets};
+use covey_log::{BodyContext, Draft, Entry, EpochKey, Evidence, ForkProof, Kind, SignedHeader};
 use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::{MembershipOp, Role, child::Standing, ops};
-use covey_store::{Store, Tx, Unlock};
 use covey_types::{
     EntryHash, Head, Hlc, Incarnation, LogId, Signature, SpaceId, limits::MAX_LOGS_PER_DEVICE,
 };
 
-const NOW_MS: u64 = 1_800_000_000_000;
-
-type Summary = (Vec<(LogId, Head)>, Vec<(String, Role)>, Vec<Option<String>>, Vec<(LogId, u64)>);
-
-/// One replica in a home of its own. Its engine is loaded afresh for each thing that it does.
-struct Replica {
-    store: Store,
-    secrets: Arc<Secrets>,
-    space: SpaceId,
-}
-
-impl Replica {
-    fn named(dir: &Path, name: &str, space: SpaceId) -> Self {
-        let profile = Profile { user_name: name.into(), device_name: format!("{name}'s") };
-        let secrets = Arc::new(Secrets::generate(profile).unwrap());
-        Self { store: Store::open(&dir.join(name), Unlock::KeyFile).unwrap(), secrets, space }
-    }
-
-    fn with<R: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Tx<'_>, &mut Engine, &Secrets) -> Result<R, EngineError> + Send + 'static,
-    ) -> R {
-        let secrets = Arc::clone(&self.secrets);
-        let write = move |tx: &mut Tx<'_>| {
-            let mut engine = Engine::load(tx)?;
-            act(tx, &mut engine, &secrets)
-        };
-        self.store.write_blocking(write).unwrap()
-    }
-
-    fn act(
-        &self,
-        act: impl FnOnce(&mut Tx<'_>, &mut Engine, &Secrets) -> Result<Acted, EngineError> + Send + 'static,
-    ) -> Arc<Entry> {
-        self.with(act).0
-    }
-
-    /// Writes `v` of a record, `later_ms` after the beginning.
-    fn put(&self, id: &'static str, value: &'static str, later_ms: u64) -> Arc<Entry> {
-        let space = self.space;
-        self.with(move |tx, engine, secrets| {
-            engine.append_records(tx, secrets, space, NOW_MS + later_ms, |_, _, _| {
-                let mut body = BodyWriter::new();
-                let id = RecordId::parse(id).unwrap();
-                body.push(&Op::Put { collection: "plants", id, fields: vec![("v", value)] })?;
-                Ok(body.finish())
-            })
-        })
-    }
-
-    fn count(&self, id: &'static str, by: i64) -> Arc<Entry> {
-        let space = self.space;
-        self.with(move |tx, engine, secrets| {
-            engine.append_records(tx, secrets, space, NOW_MS, |rows, engine, log| {
-                let key = rows.ensure_collection(engine.space(space)?.key, "plants")?;
-                let record = load_record(rows, key, id, &engine.devices)?;
-                let tally = record.tally("n", log).plus(by).unwrap();
-                let mut body = BodyWriter::new();
-                let id = RecordId::parse(id).unwrap();
-                body.push(&Op::CounterAdd { collection: "plants", id, name: "n", tally })?;
-                Ok(body.finish())
-            })
-        })
-    }
-
-    fn doc(&self, id: &'static str) -> Option<String> {
-        let space = self.space;
-        self.with(move |tx, engine, _| {
-            let Some(key) = tx.collection(engine.space(space)?.key, "plants")? else { return Ok(None) };
-            Ok(tx.record(key, id)?.and_then(|row| row.doc))
-        })
-    }
-
-    fn take(&self, entries: &[&Arc<Entry>]) -> Ingested {
-        let (space, entries) =
-            (self.space, entries.iter().map(|entry| Entry::clone(entry)).collect::<VecDeque<_>>());
-        self.with(move |tx, engine, secrets| {
-            let mut entries = entries;
-            let keys = engine.space(space)?.info.keys.clone();
-            let prepared = prepare(&mut entries, &keys).unwrap();
-            engine.ingest(tx, secrets, space, prepared, NOW_MS)
-        })
-    }
-
-    fn learn(&self, evidence: &[Evidence]) -> Ingested {
-        let (space, evidence) = (self.space, evidence.to_vec());
-        self.with(move |tx, engine, secrets| {
-            let mut outcome = Ingested::default();
-            for one in evidence {
-                outcome = engine.take_evidence(tx, secrets, space, one, NOW_MS)?;
-            }
-            Ok(outcome)
-        })
-    }
-
-    fn evidence(&self) -> Vec<Evidence> {
-        let space = self.space;
-        self.with(move |tx, engine, _| Ok(covey_engine::load_evidence(tx, engine.space(space)?.key, space)?))
-    }
-
-    /// Searches with another replica, as two sessions do, until one has the proof.
-    fn search(&self, other: &Self, log: LogId) {
-        let space = self.space;
-        let first = self.with(move |tx, engine, _| Ok(points(tx, engine.space(space)?.key, log)?));
-        let mut turn = (first, other, self);
-        for _ in 0..10 {
-            let (said, hears, spoke) = turn;
-            turn = match said {
-                Compared::Same | Compared::Agreed(_) => return,
-                Compared::Branch(half) => {
-                    let half = SignedHeader::verified(&half.bytes, half.signature).unwrap();
-                    hears.with(move |tx, engine, secrets| {
-                        engine.take_branch(tx, secrets, space, half, NOW_MS)
-                    });
-                    return;
-                }
-                Compared::Points(said) => {
-                    let step = move |tx: &mut Tx<'_>, engine: &mut Engine, _: &Secrets| {
-                        Ok(compare(tx, engine.space(space)?.key, log, &said)?)
-                    };
-                    (hears.with(step), spoke, hears)
-                }
-            };
-        }
-        panic!("the search does not end");
-    }
-
-    /// What it comes to: heads, roles by name, records, places from which logs don't count.
-    fn summary(&self) -> Summary {
-        let space = self.space;
-        let (heads, roles, frozen) = self.with(move |tx, engine, _| {
-            let state = engine.space(space)?;
-            let mut heads: Vec<_> = tx.logs(state.key)?.into_iter().map(|row| (row.id, row.head)).collect();
-            heads.retain(|(_, head)| head.seq > 0);
-            heads.sort_by_key(|(log, _)| *log);
-            let members = state.membership.members().into_values();
-            let mut roles: Vec<_> = members.map(|member| (member.name, member.role)).collect();
-            roles.sort();
-            Ok((heads, roles, state.frozen().map(|line| (line.log, line.from)).collect::<Vec<_>>()))
-        });
-        let records = ["a", "b", "c", "d"].map(|id| self.doc(id)).to_vec();
-        (heads, roles, records, frozen)
-    }
-
-    fn write_again(&self) -> Vec<Arc<Entry>> {
-        let space = self.space;
-        self.with(move |tx, engine, secrets| engine.write_again(tx, secrets, space, NOW_MS + 60_000))
-    }
-}
-
-/// Ada's device, twice; and Bob, an owner too, and Carol, a member, who know all that was written so far.
-struct Garden {
-    ada: [Replica; 2],
-    bob: Replica,
-    carol: Replica,
-    log: LogId,
-    /// The first place at which Ada's histories differ.
-    parts: u64,
-}
-
-fn garden(dir: &Path) -> Garden {
-    let mut ada = Replica::named(dir, "ada", SpaceId::FOUNDING);
-    let (space, founding) = ada.with(|tx, engine, secrets| engine.found_space(tx, secrets, "garden", NOW_MS));
-    ada.space = space;
-    let mut entries = vec![founding];
-    let others = [("bob", Role::Owner), ("carol", Role::Member)].map(|(name, role)| {
-        let other = Replica::named(dir, name, space);
-        let device = other.secrets.certified();
-        entries.push(
-            ada.act(move |tx, engine, secrets| engine.admit(tx, secrets, space, name, role, &device, NOW_MS)),
-        );
-        let (keys, from) = ada.with(move |_, engine, secrets| {
-            let state = engine.space(space)?;
-            let epoch = state.membership.current_epoch().unwrap();
-            Ok((state.info.keys.for_joining(epoch), secrets.device.id()))
-        });
-        other.with(move |tx, engine, _| engine.enter_space(tx, space, "garden", keys, from));
-        other
-    });
-    entries.push(ada.put("a", "0", 0));
-    entries.push(ada.count("d", 2));
-    let [bob, carol] = others;
-    for other in [&bob, &carol] {
-        other.take(&entries.iter().collect::<Vec<_>>());
-    }
-    let (log, parts) = (entries[4].header.log, entries[4].header.seq + 1);
-    // The home is copied.
-    ada.store.clone().close().unwrap();
-    fs::create_dir(dir.join("clone")).unwrap();
-    for found in fs::read_dir(dir.join("ada")).unwrap() {
-        let path = found.unwrap().path();
-        fs::copy(&path, dir.join("clone").join(path.file_name().unwrap())).unwrap();
-    }
-    let open = |home: &str| Replica {
-        store: Store::open(&dir.join(home), Unlock::KeyFile).unwrap(),
-        secrets: Arc::clone(&ada.secrets),
-        space,
-    };
-    Garden { ada: [open("ada"), open("clone")], bob, carol, log, parts }
-}
+use garden::{Garden, NOW_MS, News, Replica, another_for, copies, garden, hear};
 
 #[test]
 fn a_log_with_two_histories_counts_up_to_where_they_part_and_nothing_after_it_is_taken() {
@@ -334,34 +134,22 @@ fn both_copies_write_again_what_they_had_and_nothing_wins_over_what_is_newer() {
 #[test]
 fn what_a_backup_has_still_to_write_again_is_counted_once() {
     let dir = tempfile::tempdir().unwrap();
-    let mut it = garden(dir.path());
-    let one = [it.ada[0].put("b", "1", 10), it.ada[0].put("a", "2", 11), it.ada[0].count("d", 5)];
-    let two = it.ada[1].put("c", "2", 12);
-    it.bob.take(&[&one[0], &one[1], &one[2], &two]);
-    it.ada[0].learn(&it.bob.evidence());
-    it.ada[0].store.clone().close().unwrap();
-    fs::create_dir(dir.path().join("restored")).unwrap();
-    for found in fs::read_dir(dir.path().join("ada")).unwrap() {
-        let path = found.unwrap().path();
-        fs::copy(&path, dir.path().join("restored").join(path.file_name().unwrap())).unwrap();
-    }
-    let open = |home: &str| Replica {
-        store: Store::open(&dir.path().join(home), Unlock::KeyFile).unwrap(),
-        secrets: Arc::clone(&it.ada[0].secrets),
-        space: it.bob.space,
-    };
-    let (ada, restored) = (open("ada"), open("restored"));
+    let Garden { ada: [ada, copy], bob, .. } = garden(dir.path());
+    let one = [ada.put("b", "1", 10), ada.put("a", "2", 11), ada.count("d", 5)];
+    let two = copy.put("c", "2", 12);
+    bob.take(&[&one[0], &one[1], &one[2], &two]);
+    ada.learn(&bob.evidence());
+    let [ada, restored] = &copies(dir.path(), ada, 2)[..] else { panic!("two were asked for") };
     restored.with(|tx, _, _| Ok(covey_engine::begin_anew(tx)?));
-    it.ada[0] = ada;
-    let again = it.ada[0].write_again();
-    it.bob.take(&again.iter().collect::<Vec<_>>());
-    assert_eq!(it.bob.doc("d").unwrap(), r#"{"n":7}"#);
+    let again = ada.write_again();
+    bob.take(&again.iter().collect::<Vec<_>>());
+    assert_eq!(bob.doc("d").unwrap(), r#"{"n":7}"#);
     // The restored one writes before it has heard that this was done.
     let twice = restored.write_again();
     assert!(!twice.is_empty());
-    it.bob.take(&twice.iter().collect::<Vec<_>>());
+    bob.take(&twice.iter().collect::<Vec<_>>());
     restored.take(&again.iter().collect::<Vec<_>>());
-    for one in [&it.bob, &restored] {
+    for one in [&bob, restored] {
         assert_eq!(one.doc("d").unwrap(), r#"{"n":7}"#);
         assert_eq!(
             (one.doc("a").unwrap(), one.doc("b").unwrap()),
@@ -371,7 +159,7 @@ fn what_a_backup_has_still_to_write_again_is_counted_once() {
 }
 
 #[test]
-fn a_cut_that_names_another_entry_than_is_here_counts_up_to_where_both_agree() {
+fn a_cut_that_names_another_entry_than_is_here_counts_up_to_where_both_agree_until_there_is_proof() {
     let dir = tempfile::tempdir().unwrap();
     let it = garden(dir.path());
     let (one, two) = (it.ada[0].put("b", "1", 10), it.ada[1].put("c", "2", 20));
@@ -389,24 +177,10 @@ fn a_cut_that_names_another_entry_than_is_here_counts_up_to_where_both_agree() {
         it.bob.learn(&it.carol.evidence());
         it.carol.learn(&it.bob.evidence());
     }
+    it.carol.take(&[&one]);
     assert_eq!(it.bob.summary(), it.carol.summary());
-    assert_eq!((it.bob.doc("b"), it.carol.doc("c")), (None, None));
-}
-
-/// Proof that the author of an entry wrote another one for its place, as somebody makes it who has the device.
-fn another_for(secrets: &Secrets, entry: &Entry) -> Evidence {
-    let header = &entry.header;
-    let draft = Draft {
-        space: entry.space(),
-        log: header.log,
-        head: Head { seq: header.seq - 1, hash: header.prev },
-        hlc: header.hlc,
-        kind: Kind::RECORDS,
-        epoch: header.epoch,
-        deps: header.deps.clone(),
-    };
-    let other = Entry::sign(&secrets.device, draft, vec![7; 40]);
-    Evidence::new(ForkProof::of(entry.space(), entry.into(), (&other).into()).unwrap())
+    assert_eq!(it.carol.doc("b").unwrap(), r#"{"v":1}"#, "the history that he has seen counts up to there");
+    assert_eq!(it.carol.doc("c"), None);
 }
 
 /// Tells everybody of `evidence` and of `late`, in both orders, and then all of what each other knows.
@@ -447,34 +221,6 @@ fn who_has_a_founders_device_cannot_take_the_space_over_with_a_second_history_af
     assert_eq!(it.carol.doc("b").unwrap(), r#"{"v":1}"#);
 }
 
-/// What a replica hears.
-#[derive(Clone)]
-enum News {
-    Entry(Arc<Entry>),
-    Fork(Box<Evidence>),
-}
-
-/// Hears all this with one engine, which is not loaded afresh in between; who is in the space then.
-fn hear(replica: &Replica, news: Vec<News>) -> Vec<(String, Role)> {
-    let space = replica.space;
-    replica.with(move |tx, engine, secrets| {
-        for one in news {
-            match one {
-                News::Fork(evidence) => drop(engine.take_evidence(tx, secrets, space, *evidence, NOW_MS)?),
-                News::Entry(entry) => {
-                    let keys = engine.space(space)?.info.keys.clone();
-                    let prepared = prepare(&mut VecDeque::from([Entry::clone(&entry)]), &keys).unwrap();
-                    engine.ingest(tx, secrets, space, prepared, NOW_MS)?;
-                }
-            }
-        }
-        let members = engine.space(space)?.membership.members().into_values();
-        let mut roles: Vec<_> = members.map(|member| (member.name, member.role)).collect();
-        roles.sort();
-        Ok(roles)
-    })
-}
-
 #[test]
 fn whatever_is_heard_first_of_a_fork_and_of_what_was_built_upon_it_all_come_to_the_same() {
     for order in
@@ -501,6 +247,8 @@ fn whatever_is_heard_first_of_a_fork_and_of_what_was_built_upon_it_all_come_to_t
         let news = [news.to_vec(), [removal, data].map(News::Entry).to_vec()].concat();
         let heard = hear(&it.carol, order.iter().map(|n| news[*n].clone()).collect());
         assert_eq!(heard, bobs.1, "{order:?}");
+        // The removal's cut names the history in which that stands.
+        it.carol.take(&[&promotion]);
         assert_eq!(it.carol.summary(), bobs, "{order:?}");
         assert_eq!(it.carol.doc("b").unwrap(), r#"{"v":1}"#);
         let names = it.carol.with(move |_, engine, _| Ok(engine.space(space)?.membership.frontier()));
@@ -693,4 +441,31 @@ fn a_device_that_forks_a_thousand_logs_costs_as_many_proofs_as_it_may_have_logs(
     it.bob.take(&[&it.ada[0].put("c", "1", 10)]);
     it.bob.take(&[&it.ada[1].put("c", "2", 20)]);
     assert_eq!(it.bob.evidence().len(), MAX_LOGS_PER_DEVICE + 1);
+}
+
+#[test]
+fn what_builds_upon_void_acts_is_heard_though_its_author_was_let_in_by_them_through_two_hands() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = garden(dir.path());
+    let (space, carols) = (it.bob.space, it.carol.secrets.user.id());
+    let promotion = it.ada[0]
+        .act(move |tx, engine, secrets| engine.set_role(tx, secrets, space, carols, Role::Admin, NOW_MS + 1));
+    it.carol.take(&[&promotion]);
+    let dan = Replica::named(dir.path(), "dan", space);
+    let (certified, device) = (dan.secrets.certified(), dan.secrets.device.id());
+    let admission = it.carol.act(move |tx, engine, secrets| {
+        engine.admit(tx, secrets, space, "dan", Role::Member, &certified, NOW_MS + 2)
+    });
+    let (key, deps) = it.carol.with(move |_, engine, _| {
+        let state = engine.space(space)?;
+        Ok((state.info.keys.newest().unwrap().clone(), state.membership.frontier()))
+    });
+    let log = LogId { device, incarnation: Incarnation(1) };
+    let act = [MembershipOp::RenameUser("daniel".into())];
+    let builds = written(&dan.secrets, space, log, Head::EMPTY, (&key, &deps), &act);
+    // Bob has none of it but what goes with the proofs, and then what Dan has written.
+    let ada = another_for(&it.ada[0].secrets, &promotion).with([promotion]);
+    it.bob.learn(&[ada, another_for(&it.carol.secrets, &admission).with([admission])]);
+    assert_eq!(it.bob.take(&[&builds]).stored.len(), 1);
+    assert!(it.bob.summary().1.contains(&("daniel".to_owned(), Role::Member)), "{:?}", it.bob.summary().1);
 }

@@ -4,12 +4,12 @@
 use std::{collections::VecDeque, fs, path::Path, sync::Arc};
 
 use covey_engine::{
-    Engine, EngineError, Ingested, LookBack, Profile, Secrets, begin_anew, own_forks, prepare,
+    Engine, EngineError, Ingested, LookBack, Profile, Rows, Secrets, begin_anew, own_forks, prepare,
 };
 use covey_log::Entry;
 use covey_records::{BodyWriter, Op, RecordId};
-use covey_store::{Store, Tx, Unlock};
-use covey_types::{Head, LogId, SpaceId};
+use covey_store::{Store, Tx, Unlock, WriteError};
+use covey_types::{Head, LogId, SpaceId, limits::MAX_LOGS_PER_DEVICE};
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -38,7 +38,13 @@ impl Replica {
     }
 
     fn put(&self, space: SpaceId, id: &'static str) -> Arc<Entry> {
-        self.with(move |tx, engine, secrets| {
+        self.try_put(space, id).unwrap()
+    }
+
+    fn try_put(&self, space: SpaceId, id: &'static str) -> Result<Arc<Entry>, WriteError<EngineError>> {
+        let secrets = Arc::clone(&self.secrets);
+        self.store.write_blocking(move |tx| {
+            let (mut engine, secrets) = (Engine::load(tx)?, &secrets);
             engine.append_records(tx, secrets, space, NOW_MS, |_, _, _| {
                 let mut body = BodyWriter::new();
                 let id = RecordId::parse(id).unwrap();
@@ -142,4 +148,23 @@ fn a_store_that_may_be_old_begins_anew_in_every_space_and_only_once_for_each_res
     assert_ne!(lost.header.log, next.header.log);
     assert!(older.ingest(space, &lost).came_back.is_empty(), "it was expected");
     assert_eq!(older.put(space, "later").header.seq, 2);
+}
+
+#[test]
+fn a_device_that_has_begun_all_the_logs_it_may_refuses_to_write_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ada, other, space) = newer_and_older(dir.path());
+    // The founding entry stands in the first one.
+    for _ in 1..MAX_LOGS_PER_DEVICE {
+        ada.with(|tx, _, _| Ok(begin_anew(tx)?));
+        let entry = ada.put(space, "kept");
+        assert_eq!(entry.header.seq, 1);
+        assert_eq!(other.ingest(space, &entry).stored.len(), 1, "others take all of them");
+    }
+    ada.put(space, "kept");
+    ada.with(|tx, _, _| Ok(begin_anew(tx)?));
+    let refused = ada.try_put(space, "lost").unwrap_err();
+    assert!(refused.to_string().contains("link a new device"), "{refused}");
+    let logs = ada.with(move |tx, engine, _| Ok(tx.logs(engine.space(space)?.key)?.len()));
+    assert_eq!(logs, MAX_LOGS_PER_DEVICE, "nothing of it was kept");
 }

@@ -203,6 +203,16 @@ pub struct ForkLine {
     pub voids: [u8; 16],
 }
 
+/// How a log with two histories stands at one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frozen {
+    /// What is compared with others.
+    pub line: ForkLine,
+    /// The last place that counts here. It may lie behind the line's, where somebody put the author out up to there: that
+    /// follows from who is in the space, as far as it's known here, and is nobody else's business.
+    pub end: u64,
+}
+
 /// What comes of comparing two histories of one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compared {
@@ -296,6 +306,11 @@ impl Evidence {
     /// The first place at which the histories part.
     pub fn parts(&self) -> u64 {
         self.proof.from()
+    }
+
+    /// The hash of the entry before a place, if that's where the histories part.
+    pub fn before(&self, place: u64) -> Option<EntryHash> {
+        (place == self.proof.seq()).then(|| self.proof.halves[0].header.prev)
     }
 
     /// The agreement up to which one of the histories stands.

@@ -22,5 +22,5 @@ pub mod fork;
 pub mod seal;
 
 pub use entry::{ChainError, Draft, Entry, EntryError, Header, Kind};
-pub use fork::{Compared, Evidence, ForkError, ForkLine, ForkProof, SignedHeader};
+pub use fork::{Compared, Evidence, ForkError, ForkLine, ForkProof, Frozen, SignedHeader};
 pub use seal::{BodyContext, EpochKey, MembershipKey, OpenError, Opener, open, seal};

@@ -7,12 +7,13 @@ use std::{
     task::Poll,
 };
 
-use covey_engine::{EngineError, load_record};
+use covey_engine::{Engine, EngineError, load_record};
 use covey_log::Entry;
 use covey_records::{BodyWriter, Filter, Op, RecordId, json};
 use covey_store::{Page, PageSize};
 use covey_types::{Hlc, limits::MAX_RECORD_BYTES};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::{Node, NodeError, Space};
 
@@ -84,6 +85,36 @@ impl Collection {
         Ok(Put { id, hlc: entry.header.hlc })
     }
 
+    /// Writes what `news` finds to be said of a record, if anything, when it sees the document that is there: in one change.
+    pub(crate) async fn put_if(
+        &self,
+        id: String,
+        news: impl FnOnce(&Engine, Option<String>) -> Result<Option<Zeroizing<String>>, NodeError>
+        + Send
+        + 'static,
+    ) -> Result<(), NodeError> {
+        let (node, space) = (self.node().clone(), self.space.id());
+        node.require_going_on(space)?;
+        let (secrets, now, name) = (node.secrets(), node.now_ms(), Arc::clone(&self.name));
+        let writer = node.clone();
+        let write = async move {
+            let written = writer.write(move |tx, engine| {
+                let collection = tx.collection(engine.space(space)?.key, &name)?;
+                let there = collection.map(|collection| tx.record(collection, &id)).transpose()?.flatten();
+                let Some(doc) = news(engine, there.and_then(|row| row.doc))? else { return Ok(None) };
+                let mut body = BodyWriter::new();
+                push_put(&mut body, &name, &id, &doc)?;
+                let plain = body.finish();
+                Ok(Some(engine.append_records(tx, &secrets, space, now, move |_, _, _| Ok(plain))?))
+            });
+            if let Some(entry) = written.await? {
+                writer.published(space, &[entry]);
+            }
+            Ok(())
+        };
+        node.to_its_end(write).await
+    }
+
     /// Writes many records, in as few entries as fit, in the order of the rows. Each entry is all or nothing. Those before
     /// a failure stay, and so may the few that were under way behind it.
     ///
@@ -102,7 +133,8 @@ impl Collection {
                 && under_way.len() < APPENDS_IN_FLIGHT
                 && let Some((records, plain)) = bodies.next()
             {
-                let mut append = Box::pin(self.append(move |_, _, _| Ok(plain)));
+                self.node().0.news.turn(self.space.id()).await;
+                let mut append = Box::pin(self.append_now(move |_, _, _| Ok(plain)));
                 // Asked once, it stands in the store's queue: in the order of the rows, the last of which wins.
                 let early = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
                 under_way.push_back((records, append, early));
@@ -133,6 +165,21 @@ impl Collection {
         + Send
         + 'static,
     ) -> Result<Arc<Entry>, NodeError> {
+        self.node().0.news.turn(self.space.id()).await;
+        self.append_now(body).await
+    }
+
+    /// As [`Collection::append`], for whoever waited for their turn: polled once, it stands in the store's queue.
+    async fn append_now(
+        &self,
+        body: impl FnOnce(
+            &mut covey_store::Tx<'_>,
+            &mut covey_engine::Engine,
+            covey_types::LogId,
+        ) -> Result<Vec<u8>, EngineError>
+        + Send
+        + 'static,
+    ) -> Result<Arc<Entry>, NodeError> {
         let node = self.node();
         node.require_going_on(self.space.id())?;
         let (secrets, space, now) = (node.secrets(), self.space.id(), node.now_ms());
@@ -141,6 +188,7 @@ impl Collection {
             let entry = writer
                 .write(move |tx, engine| Ok(engine.append_records(tx, &secrets, space, now, body)?))
                 .await?;
+            writer.0.news.wrote(space, entry.body.len());
             writer.published(space, std::slice::from_ref(&entry));
             Ok(entry)
         };

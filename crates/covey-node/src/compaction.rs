@@ -2,21 +2,19 @@
 //!
 //! What to do is the engine's to say ([`covey_engine::compact`]); here is when. A space in which
 //! something was stored is looked at soon after, for as long as there's something to be done, one step in one small transaction at a time, so that whoever writes
-//! waits for one step at most.
+//! waits for one step at most. Whoever writes more than is dropped meanwhile waits for the next one (`turns`).
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+mod turns;
+
+use std::{sync::PoisonError, time::Duration};
 
 use covey_engine::compact::Step;
 use covey_types::{DeviceId, SpaceId};
-use tokio::sync::Notify;
 
+pub(crate) use self::turns::News;
 use crate::{Check, EngineError, Node, NodeError};
 
-/// From news to a look at them: what comes together is looked at together.
+/// From news to a look at them, if they aren't many: what comes together is looked at together.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often all spaces are looked at, news or not: devices that are away for long are waited for no more some day.
@@ -28,32 +26,16 @@ const STEPS_IN_A_ROW: usize = 256;
 /// Devices that are named where a log waits for more.
 const NAMED: usize = 3;
 
-/// Spaces in which something was stored.
-#[derive(Debug, Default)]
-pub(crate) struct News {
-    spaces: Mutex<BTreeSet<SpaceId>>,
-    wake: Notify,
-}
-
-impl News {
-    pub(crate) fn of(&self, space: SpaceId) {
-        if self.spaces.lock().unwrap_or_else(PoisonError::into_inner).insert(space) {
-            self.wake.notify_one();
-        }
-    }
-
-    fn take(&self) -> BTreeSet<SpaceId> {
-        std::mem::take(&mut *self.spaces.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// Looks at spaces of which there's news until the node stops.
 pub(crate) async fn run(node: Node) {
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         tokio::select! {
             _ = ticks.tick() => node.engine().spaces.keys().for_each(|space| node.0.news.of(*space)),
-            () = node.0.news.wake.notified() => tokio::time::sleep(PAUSE).await,
+            () = node.0.news.any() => tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = node.0.news.much() => {}
+            },
         }
         for space in node.0.news.take() {
             match compact(&node, space).await {
@@ -66,14 +48,16 @@ pub(crate) async fn run(node: Node) {
 }
 
 async fn compact(node: &Node, space: SpaceId) -> Result<(), NodeError> {
-    for done in 0..STEPS_IN_A_ROW {
+    let mut going = None;
+    for _ in 0..STEPS_IN_A_ROW {
         if !step(node, space).await? {
-            if done > 0 {
+            if going.is_some() {
                 // What was compacted may have turned out to be another history of the own log than the one here.
                 crate::sync::write_again(node, space);
             }
             return Ok(());
         }
+        going.get_or_insert_with(|| node.0.news.begin(space)).stepped();
     }
     // There's more to do when it's this one's turn again.
     node.0.news.of(space);

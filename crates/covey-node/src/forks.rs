@@ -1,18 +1,18 @@
 //! Devices that wrote two histories, as people are told of them.
 
 use covey_engine::{OwnFork, SpaceState, load_evidence, own_forks, unwritten};
-use covey_log::Evidence;
+use covey_log::{Evidence, Frozen};
 use covey_types::DeviceId;
 
 use crate::{Check, Fork, Node, NodeError, Space};
 
 /// The forked logs of a space.
 pub(crate) fn of(space: &SpaceState) -> Vec<Fork> {
-    let fork = |line: &covey_log::ForkLine| Fork {
+    let fork = |Frozen { line, end }: Frozen| Fork {
         device: line.log.device,
         name: space.membership.device_name(line.log.device).map(str::to_owned),
         log: line.log,
-        seq: line.from,
+        seq: end.saturating_add(1),
     };
     space.frozen().map(fork).collect()
 }
@@ -61,7 +61,12 @@ pub(crate) async fn own(node: &Node) -> Result<Vec<Check>, NodeError> {
         let left = node.0.store.read(move |reader| unwritten(reader, space)).await?;
         let (name, is_proved) = node.engine().space(space).map_or_else(
             |_| (space.to_string(), false),
-            |state| (state.name().to_owned(), state.frozen().any(|line| line.log.device == node.device())),
+            |state| {
+                (
+                    state.name().to_owned(),
+                    state.frozen().any(|frozen| frozen.line.log.device == node.device()),
+                )
+            },
         );
         let again = match (is_proved, left) {
             (true, 0) => "what this copy had written there since was written again; acts on members were not"

@@ -277,10 +277,15 @@ impl Node {
             self.0.own.look_again();
         }
         if !entries.is_empty() {
-            self.0.news.of(space);
-            let position = *self.0.store.position_watch().borrow();
-            self.emit(Event::RecordsChanged { position });
+            self.records_changed(space);
         }
+    }
+
+    /// Tells whoever waits for it that records of a space may have changed.
+    pub(crate) fn records_changed(&self, space: SpaceId) {
+        self.0.news.of(space);
+        let position = *self.0.store.position_watch().borrow();
+        self.emit(Event::RecordsChanged { position });
     }
 
     /// Tells everybody concerned of an act of this device, and of what followed from it.

@@ -237,8 +237,14 @@ async fn compare_spaces(node: &Node, personal: SpaceId) -> Result<bool, NodeErro
             all_done = false;
         }
     };
-    for (id, record) in work.to_note {
-        done(id, records::write(node, personal, id, &record).await);
+    for id in work.to_note {
+        // Decided anew in the change itself: another look at the same news may have noted it meanwhile.
+        let news =
+            move |engine: &Engine, told: Option<&OwnSpace>| match look_at(engine, user, personal, id, told) {
+                Compared::ToNote(record) => Some(record),
+                Compared::Same | Compared::Ended => None,
+            };
+        done(id, records::write(node, personal, id, news).await);
     }
     for id in work.to_enter {
         if let Some(record) = told.get(&id) {
@@ -259,7 +265,7 @@ pub(crate) async fn told_spaces(node: &Node) -> Result<Vec<(SpaceId, String)>, N
 /// What there is to do about spaces.
 #[derive(Default)]
 struct Work {
-    to_note: Vec<(SpaceId, OwnSpace)>,
+    to_note: Vec<SpaceId>,
     /// Entered, or more keys of them taken in.
     to_enter: Vec<SpaceId>,
     ended: BTreeSet<SpaceId>,
@@ -273,41 +279,61 @@ fn compare(engine: &Engine, user: UserId, personal: SpaceId, told: &records::Own
             work.to_enter.push(*id);
         }
     }
-    let Some(mine) = engine.spaces.get(&personal).map(|state| &state.membership) else { return work };
-    for state in engine.spaces.values().filter(|state| state.id != personal && state.membership.is_founded())
-    {
-        let space = &state.membership;
-        let here = Standing { is_in: space.role_of_user(user).is_some(), at: space.frontier() };
-        let record = told.get(&state.id);
-        if let Some(record) = record
-            && !space.knows_all(&record.standing.at)
-        {
-            // Whoever wrote it knew more than is known here.
-            if !record.standing.is_in {
-                work.ended.insert(state.id);
-            }
-            continue;
-        }
-        // Of a space whose key was changed because a device of the user went, nothing is told to that device: the news
-        // that it was revoked may not have come here yet.
-        let all_are_in = mine.devices().all(|(device, _)| !is_out(space, device));
-        let keys = record.map(|record| record.keys.clone()).filter(|_| !all_are_in);
-        let keys = keys.unwrap_or_else(|| state.info.keys.for_own_devices());
-        let has_news = match record {
-            // Of a space that the user is not in, or not yet, nobody needs to know.
-            None => here.is_in && all_are_in,
-            Some(record) => {
-                let all_have_it = mine.devices().all(|(device, _)| space.has_device(device));
-                record.standing.is_in != here.is_in
-                    || here.is_in && record.keys.is_to_be_noted(&keys, all_have_it)
-            }
-        };
-        if has_news {
-            let name = state.name().to_owned();
-            work.to_note.push((state.id, OwnSpace { name, standing: here, keys }));
+    for id in engine.spaces.keys().filter(|id| **id != personal) {
+        match look_at(engine, user, personal, *id, told.get(id)) {
+            Compared::Same => {}
+            Compared::Ended => drop(work.ended.insert(*id)),
+            Compared::ToNote(_) => work.to_note.push(*id),
         }
     }
     work
+}
+
+/// How what is told of a space compares with what is here.
+enum Compared {
+    Same,
+    /// Whoever told of it knew more than is known here: that it has ended for the user.
+    Ended,
+    /// What is to be told of it instead.
+    ToNote(OwnSpace),
+}
+
+fn look_at(
+    engine: &Engine,
+    user: UserId,
+    personal: SpaceId,
+    id: SpaceId,
+    told: Option<&OwnSpace>,
+) -> Compared {
+    let mine = engine.spaces.get(&personal).map(|state| &state.membership);
+    let Some((state, mine)) = engine.spaces.get(&id).zip(mine) else { return Compared::Same };
+    let space = &state.membership;
+    if !space.is_founded() {
+        return Compared::Same;
+    }
+    let here = Standing { is_in: space.role_of_user(user).is_some(), at: space.frontier() };
+    if let Some(told) = told
+        && !space.knows_all(&told.standing.at)
+    {
+        return if told.standing.is_in { Compared::Same } else { Compared::Ended };
+    }
+    // Of a space whose key was changed because a device of the user went, nothing is told to that device: the news
+    // that it was revoked may not have come here yet.
+    let all_are_in = mine.devices().all(|(device, _)| !is_out(space, device));
+    let keys = told.map(|told| told.keys.clone()).filter(|_| !all_are_in);
+    let keys = keys.unwrap_or_else(|| state.info.keys.for_own_devices());
+    let has_news = match told {
+        // Of a space that the user is not in, or not yet, nobody needs to know.
+        None => here.is_in && all_are_in,
+        Some(told) => {
+            let all_have_it = mine.devices().all(|(device, _)| space.has_device(device));
+            told.standing.is_in != here.is_in || here.is_in && told.keys.is_to_be_noted(&keys, all_have_it)
+        }
+    };
+    if !has_news {
+        return Compared::Same;
+    }
+    Compared::ToNote(OwnSpace { name: state.name().to_owned(), standing: here, keys })
 }
 
 async fn enter(node: &Node, id: SpaceId, record: &OwnSpace) -> Result<(), NodeError> {
@@ -595,6 +621,21 @@ mod tests {
         many.put_many((0..1100).map(row).collect()).await.unwrap();
         look_until_done(&laptop).await;
         assert_eq!(records::read(&laptop, laptop.0.own.personal().unwrap()).await.unwrap().len(), 1101);
+        laptop.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_two_looks_at_the_same_news_both_find_is_noted_once() {
+        let home = tempfile::tempdir().unwrap();
+        let laptop = node(home.path(), "laptop").await;
+        look_until_done(&laptop).await;
+        for name in ["garden", "shed", "attic"] {
+            let before = noted(&laptop).await;
+            laptop.create_space(name).await.unwrap();
+            let (one, other) = tokio::join!(look(&laptop), look(&laptop));
+            assert!(one.unwrap() && other.unwrap());
+            assert_eq!(noted(&laptop).await, before + 1, "{name}");
+        }
         laptop.shutdown().await;
     }
 

@@ -263,14 +263,16 @@ impl Space {
         self.act(|engine, act| engine.rotate_key(act.rows, act.secrets, act.space, act.now_ms)).await
     }
 
-    /// Renames a device for everybody in the space.
+    /// Renames a device for everybody in the space. One that is called so already is left as it is: of two who give it
+    /// the same name, as the API and this node's own care for its user's devices do, one tells the others.
     ///
     /// # Errors
     /// [`NodeError::Membership`] for other people's devices, unless this user is an admin.
     pub async fn rename_device(&self, device: DeviceId, name: &str) -> Result<(), NodeError> {
         let name = name.to_owned();
-        self.act(move |engine, act| {
-            engine.rename_device(act.rows, act.secrets, act.space, device, &name, act.now_ms)
+        self.act_all(move |engine, Act { rows, secrets, space, now_ms }| {
+            let renamed = engine.rename_device(rows, secrets, space, device, &name, now_ms)?;
+            Ok(renamed.map(|acted| (space, acted)).into_iter().collect())
         })
         .await
     }

@@ -183,7 +183,7 @@ async fn a_home_that_was_copied_back_gets_its_log_back_and_goes_on_in_another_on
 /// Writes `entries` in an old copy before it meets anybody, then lets it meet Bob.
 async fn forks_and_tells(entries: u32) {
     let dir = tempfile::tempdir().unwrap();
-    let (bob, bobs, old) = an_old_copy(dir.path()).await;
+    let (bob, _, old) = an_old_copy(dir.path()).await;
     let mut alone = config(&old, "ada");
     alone.network = NetworkMode::Solo;
     let ada = Node::open(alone).await.unwrap();
@@ -193,8 +193,14 @@ async fn forks_and_tells(entries: u32) {
     assert!(!tells_of_a_fork(&ada).await, "nobody knows yet");
     ada.shutdown().await;
 
-    let ada = Node::open(finds(&bob, &old).await).await.unwrap();
+    // Bob comes when somebody listens to what Ada's node tells.
+    bob.shutdown().await;
+    let ada = Node::open(config(&old, "ada")).await.unwrap();
     let mut events = ada.events();
+    let mut near = config(&dir.path().join("bob"), "bob");
+    near.bootstrap = ada.listen_addresses().await;
+    let bob = Node::open(near).await.unwrap();
+    let bobs = bob.space("garden").unwrap();
     eventually("the doctor tells of it", || tells_of_a_fork(&ada)).await;
     let garden = ada.space("garden").unwrap();
     put(&garden, "in a new log").await;

@@ -69,6 +69,10 @@ async fn what_one_device_overwrites_is_dropped_and_a_newcomer_gets_the_rest() {
     shared.collection("plants").unwrap().put(Some("by bob"), "{}").await.unwrap();
     assert_eq!(watch.next().await.unwrap().id, "by bob");
     let expected = export(&garden, "plants").await;
+    eventually("nobody waits for anybody", || async {
+        compaction(&ada).await.is_empty() && compaction(&bob).await.is_empty()
+    })
+    .await;
     bob.shutdown().await;
     ada.shutdown().await;
     for name in ["ada", "bob"] {

@@ -90,7 +90,7 @@ async fn an_event_tells_up_to_which_time_each_device_has_what_was_written() {
     join(&garden, &bob, Role::Member).await;
     let mut events = ada.events();
     let plants = garden.collection("plants").unwrap();
-    let mut last = None;
+    let (mut last, began) = (None, std::time::Instant::now());
     for i in 0..50 {
         last = Some(plants.put(Some(&format!("p{i}")), r#"{"n":1}"#).await.unwrap().hlc);
     }
@@ -108,7 +108,9 @@ async fn an_event_tells_up_to_which_time_each_device_has_what_was_written() {
         }
     };
     let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
-    assert!(told < 50, "many entries are told of at once: {told} events");
+    // What comes within a tenth of a second is told of at once.
+    let most = 2 + began.elapsed().as_millis() / 100;
+    assert!(told <= most, "{told} events, not {most}");
     let deliveries = garden.deliveries().await.unwrap();
     assert_eq!(deliveries.of(ada_id, last).collect::<Vec<_>>(), [bob_id]);
     let later = covey_node::Hlc::from_u64(last.to_u64() + (1 << 40));
@@ -176,12 +178,16 @@ async fn a_device_that_lost_what_it_had_or_was_put_out_is_not_said_to_have_it() 
     eventually("bob has lost it", || async { state(&plants, "x").await.is_pending() }).await;
     let told_of_less = async {
         loop {
-            if let Event::Delivered { device, up_to, .. } = events.recv().await.unwrap() {
-                return device == bob_id && up_to < first.hlc;
+            // What he had before may still be told of, too.
+            if let Event::Delivered { device, up_to, .. } = events.recv().await.unwrap()
+                && device == bob_id
+                && up_to < first.hlc
+            {
+                return;
             }
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, told_of_less).await.unwrap());
+    tokio::time::timeout(PATIENCE, told_of_less).await.expect("it's told that he has less");
     bob.shutdown().await;
     ada.shutdown().await;
     let ada = Node::open(config(&home.path().join("ada"), "ada")).await.unwrap();

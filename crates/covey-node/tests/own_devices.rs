@@ -46,6 +46,8 @@ async fn a_linked_device_becomes_its_users_and_is_in_all_their_spaces() {
     let club = bob.create_space("club").await.unwrap();
     join(&club, &ada, Role::Guest).await;
     put(&garden, "fern").await.unwrap();
+    let personal = ada.personal().unwrap();
+    eventually("both are noted", || async { personal.status().await.unwrap().records == 2 }).await;
 
     let phone = node(home.path(), "phone").await;
     let before = phone.identity();
@@ -239,6 +241,7 @@ async fn a_further_device_of_a_member_comes_in_by_that_member_only() {
     let phone = node(home.path(), "phone").await;
     link(&ada, &phone).await;
     space_of(&phone, "garden").await;
+    eventually("bob knows both", || async { garden.members().iter().any(|m| m.devices.len() == 2) }).await;
     adas.remove_device(phone.identity().device).await.unwrap();
     eventually("bob knows", || async { garden.members().iter().all(|m| m.devices.len() == 1) }).await;
     let code = garden.invite(Role::Guest, WHILE_OPEN).await.unwrap().link;

@@ -1,6 +1,7 @@
 //! What must be true in the end.
 
 mod children;
+mod stolen;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -42,6 +43,7 @@ fn of_one(world: &mut World, space: SpaceId, members: &[usize]) -> Result<(), St
     same_everywhere(world, space, members)
         .map_err(|err| format!("{err}\n{}", held_everywhere(world, space)))?;
     nothing_lost(world, space, members)?;
+    stolen::nothing_before_a_cut_is_missing(world, space, members)?;
     nothing_left_to_do(world, space, members)?;
     members.iter().try_for_each(|i| world.check_logs(*i, space))?;
     as_if_written_by_one(world, space, members[0])?;
@@ -192,7 +194,9 @@ fn nothing_lost(world: &World, space: SpaceId, members: &[usize]) -> Result<(), 
                 if of != space {
                     continue;
                 }
-                if world.is_frozen(*author, space, log, head.seq) {
+                if world.is_frozen(*author, space, log, head.seq)
+                    || world.is_of_another_history(*author, space, log, head)
+                {
                     continue; // it was written again
                 }
                 let found = machine.disk.read(move |rows| {

@@ -68,15 +68,18 @@ impl Rowset {
     }
 
     fn insert_entry(&mut self, log: LogKey, entry: &NewEntry<'_>) {
-        let stored = StoredEntry {
-            seq: entry.seq,
-            hash: entry.hash,
-            header: entry.header.to_vec(),
-            signature: *entry.signature,
-            body: entry.body.to_vec(),
-        };
-        self.entries.insert_mut((log.number(), entry.seq), Arc::new(stored));
+        self.entries.insert_mut((log.number(), entry.seq), stored(entry));
     }
+}
+
+fn stored(entry: &NewEntry<'_>) -> Arc<StoredEntry> {
+    Arc::new(StoredEntry {
+        seq: entry.seq,
+        hash: entry.hash,
+        header: entry.header.to_vec(),
+        signature: *entry.signature,
+        body: entry.body.to_vec(),
+    })
 }
 
 impl Rows for Rowset {
@@ -314,6 +317,33 @@ impl RowsMut for Rowset {
             let head = Head { seq: end.from - 1, hash: end.hash };
             self.logs.insert_mut(number, (space, LogRow { head, hlc: end.hlc, ..row }));
         }
+        Ok(())
+    }
+
+    fn put_aside(&mut self, log: LogKey, entry: NewEntry<'_>) -> Stored<()> {
+        self.set_aside.insert_mut((log.number(), entry.seq), stored(&entry));
+        Ok(())
+    }
+
+    fn bring_back(&mut self, log: LogKey, end: Head, hlc: Hlc) -> Stored<()> {
+        let number = log.number();
+        let (space, row) = self
+            .logs
+            .get(&number)
+            .copied()
+            .ok_or_else(|| missing("take entries back that were set aside", "log", log))?;
+        let places = (number, row.head.seq + 1)..=(number, end.seq);
+        let found: Vec<_> =
+            self.set_aside.range(places).map(|(place, entry)| (*place, Arc::clone(entry))).collect();
+        let in_the_way = found.iter().any(|(place, _)| self.entries.get(place).is_some());
+        if in_the_way || found.len() as u64 != end.seq.saturating_sub(row.head.seq) || found.is_empty() {
+            return Err(StoreError::NotNext { log, head: row.head, seq: end.seq, prev: EntryHash::NONE });
+        }
+        for (place, entry) in found {
+            self.set_aside.remove_mut(&place);
+            self.entries.insert_mut(place, entry);
+        }
+        self.logs.insert_mut(number, (space, LogRow { head: end, hlc, ..row }));
         Ok(())
     }
 

@@ -111,7 +111,7 @@ impl World {
         let lines = self.machines[machine]
             .engine()
             .space(space)
-            .map_or_else(|_| Vec::new(), |state| state.frozen().copied().collect());
+            .map_or_else(|_| Vec::new(), |state| state.frozen().collect());
         self.answer(machine, peer, Input::Frozen { space, lines, heads: Vec::new() });
     }
 
@@ -209,7 +209,7 @@ impl World {
         let it = &mut self.machines[machine];
         let lines: Vec<_> = it.engine().space(space).map_or_else(
             |_| Vec::new(),
-            |state| state.frozen().filter(|line| frozen.contains(&line.log)).copied().collect(),
+            |state| state.frozen().filter(|one| frozen.contains(&one.line.log)).collect(),
         );
         for peer in self.machines[machine].conns.keys().copied().collect::<Vec<_>>() {
             let (lines, heads) = (lines.clone(), heads.to_vec());
@@ -253,6 +253,27 @@ impl World {
                 && state.current_key().is_some()
         });
         if may { it.disk.read(move |rows| unwritten(rows, space).unwrap_or(u64::MAX)) } else { 0 }
+    }
+
+    /// Whether the history of a forked log that counts at this machine isn't the one that an entry is of.
+    pub(crate) fn is_of_another_history(
+        &self,
+        machine: usize,
+        space: SpaceId,
+        log: LogId,
+        head: Head,
+    ) -> bool {
+        let it = &self.machines[machine];
+        let key = it.engine().space(space).ok().and_then(|state| {
+            let parts = |frozen: covey_log::Frozen| frozen.line.log == log && head.seq >= frozen.line.parts;
+            state.frozen().any(parts).then_some(state.key)
+        });
+        let Some(key) = key else { return false };
+        let here = it.disk.read(move |rows| {
+            let row = rows.logs(key).unwrap_or_default().into_iter().find(|row| row.id == log)?;
+            rows.hash_at(row.key, head.seq).ok()?
+        });
+        here.is_some_and(|here| here != head.hash)
     }
 
     /// Whether an entry stands in a part of a log that doesn't count at this machine.

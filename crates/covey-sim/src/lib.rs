@@ -28,6 +28,7 @@ mod forks;
 pub mod machine;
 mod pairing;
 pub mod story;
+mod thieves;
 pub mod world;
 
 /// What came of one seed.
@@ -41,6 +42,8 @@ pub struct Run {
     pub entries: u64,
     /// Logs of which somebody has dropped what was superseded.
     pub compacted: u64,
+    /// Forked logs that count up to where their author was put out.
+    pub saved: u64,
     /// Virtual milliseconds from the last trouble until everybody agreed.
     pub settled_ms: u64,
     /// What should have been true and was not.
@@ -54,6 +57,8 @@ pub struct Options {
     pub real_store: bool,
     /// Whether machines get lost for good, with what only they had.
     pub losses: bool,
+    /// Whether devices that were put out are in the hands of somebody who signs second histories of their logs.
+    pub thieves: bool,
     /// A defect to be planted, to see that it is noticed.
     pub planted: Option<Planted>,
 }
@@ -79,6 +84,6 @@ pub fn run(seed: u64, options: Options) -> Run {
     let mut world = world::World::new(seed, options);
     let failure = story::play(&mut world).err();
     let (entries, settled_ms) = (world.entries(), world.settled_ms());
-    let compacted = world.compacted();
-    Run { seed, log: world.into_log(), entries, compacted, settled_ms, failure }
+    let (compacted, saved) = (world.compacted(), world.saved_by_cuts());
+    Run { seed, log: world.into_log(), entries, compacted, saved, settled_ms, failure }
 }

@@ -98,6 +98,10 @@ pub(crate) struct Machine {
     pub(crate) liar: bool,
     /// It was set back by copying files.
     pub(crate) copied: bool,
+    /// It went back to an older copy of its things.
+    pub(crate) went_back: bool,
+    /// It was honest, and is in somebody else's hands since it was put out.
+    pub(crate) stolen: bool,
     /// Logs of which it just became known that they have two histories, and how far those reach that are shorter now.
     pub(crate) frozen: BTreeSet<(SpaceId, LogId)>,
     pub(crate) shortened: BTreeMap<(SpaceId, LogId), Head>,
@@ -135,6 +139,8 @@ impl Machine {
             invitations: Invitations::new(),
             liar: false,
             copied: false,
+            went_back: false,
+            stolen: false,
             frozen: BTreeSet::new(),
             shortened: BTreeMap::new(),
             lost: false,

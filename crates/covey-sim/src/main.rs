@@ -36,6 +36,9 @@ struct Args {
     /// Have machines get lost for good, with what only they had.
     #[arg(long)]
     losses: bool,
+    /// Have somebody sign second histories with devices that were put out.
+    #[arg(long)]
+    thieves: bool,
     /// In place of stories: so many people who all write at once. Prints what came of it as JSON.
     #[arg(long, value_name = "PEERS", conflicts_with_all = ["seeds", "seed"])]
     crowd: Option<usize>,
@@ -62,7 +65,8 @@ fn main() -> anyhow::Result<()> {
     if let Some(peers) = args.crowd {
         return gather(args.first, Crowd { peers, entries: args.entries, links: args.links });
     }
-    let options = Options { real_store: args.real_store, losses: args.losses, planted: None };
+    let options =
+        Options { real_store: args.real_store, losses: args.losses, thieves: args.thieves, planted: None };
     if let Some(seed) = args.seed {
         let run = run(seed, options);
         run.log.iter().for_each(|line| println!("{line}"));

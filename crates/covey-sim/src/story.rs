@@ -104,6 +104,9 @@ fn any(world: &mut World) -> usize {
 fn step(world: &mut World) {
     let (machine, other) = (any(world), any(world));
     let up = world.machines[machine].up;
+    if world.options.thieves && up && world.rng.u8(0..8) == 0 {
+        world.thieves_sign(machine);
+    }
     match world.rng.u8(0..112) {
         // A stranger has nothing else to do.
         0..45 if up && world.machines[machine].liar && world.machines[machine].spaces().is_empty() => {
@@ -359,6 +362,10 @@ fn forge(world: &mut World, machine: usize) {
 /// Everything works again; everybody comes to the same.
 fn end(world: &mut World) -> Result<(), String> {
     world.note("everything works again");
+    if world.options.thieves {
+        let hearer = any(world);
+        world.thieves_sign(hearer);
+    }
     world.heal();
     for machine in 0..world.machines.len() {
         if !world.machines[machine].up && !world.machines[machine].lost {

@@ -318,6 +318,7 @@ impl World {
     /// A machine has an older copy of its things: what was written since then counts only as far as it got to others.
     pub(crate) fn went_back(&mut self, machine: usize) {
         let is_in = self.machines[machine].spaces().iter().any(|space| self.space == Some(*space));
+        self.machines[machine].went_back = true;
         self.machines[machine].came_in &= is_in;
         self.machines[machine].acked.clear();
     }

@@ -2,8 +2,9 @@
 
 use covey_sim::{Options, Planted, run};
 
-fn all_hold(seeds: std::ops::Range<u64>, options: Options) {
-    let (mut compacted, mut entries) = (0, 0);
+/// How many forked logs counted up to a cut, in all stories.
+fn all_hold(seeds: std::ops::Range<u64>, options: Options) -> u64 {
+    let (mut compacted, mut entries, mut saved) = (0, 0, 0);
     let stories = seeds.end - seeds.start;
     for seed in seeds {
         let played = run(seed, options);
@@ -15,9 +16,11 @@ fn all_hold(seeds: std::ops::Range<u64>, options: Options) {
             );
         }
         entries += played.entries;
+        saved += played.saved;
     }
     assert!(entries > 20 * stories, "only {entries} entries were written in {stories} stories");
     assert!(compacted > stories / 4, "only {compacted} logs were compacted in {stories} stories");
+    saved
 }
 
 // Several tests, so that they run beside each other.
@@ -40,6 +43,12 @@ fn whoever_lies_is_found_out_and_does_no_harm() {
 #[test]
 fn whoever_is_lost_for_good_takes_only_what_they_alone_had() {
     all_hold(50_000..50_060, Options { losses: true, ..Options::default() });
+}
+
+#[test]
+fn whoever_has_a_device_that_was_put_out_takes_nothing_back_of_what_it_had_written_before() {
+    let saved = all_hold(60_000..60_060, Options { thieves: true, ..Options::default() });
+    assert!(saved > 6, "only {saved} logs of devices that were put out count beyond a fork");
 }
 
 #[test]

@@ -175,6 +175,11 @@ impl Membership {
         Ok(())
     }
 
+    /// Lets those have logs here whom another fold of the same space knows: they may have built upon what let them in.
+    pub fn hear_also(&mut self, other: &Self) {
+        self.ever_in_vain.extend(other.ever.iter().chain(&other.ever_in_vain));
+    }
+
     /// Whether something without effect is in the past that an entry names.
     fn rests_on_void(&self, deps: &[EntryHash]) -> bool {
         let graph = &self.acts.graph;
@@ -197,6 +202,11 @@ impl Membership {
     pub fn cuts(&self) -> Vec<(LogId, Head)> {
         let limits = self.now().limits.iter().flat_map(|vertex| &self.acts.judged(*vertex).outcome.limits);
         limits.flat_map(|limit| &limit.cuts).map(|(log, head)| (*log, *head)).collect()
+    }
+
+    /// The cuts of the limits that stand on a log's author, by others: up to which entry each of them had seen the log.
+    pub fn cuts_of(&self, log: LogId) -> impl Iterator<Item = Head> + '_ {
+        self.now().limits.iter().filter_map(move |limit| self.acts.seen_by_another(*limit, log))
     }
 
     /// Says which cuts name another entry than the log has here: whoever set them saw another history of it. What of such

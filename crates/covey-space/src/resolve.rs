@@ -475,6 +475,18 @@ impl Acts {
             .min()
     }
 
+    /// Up to which entry somebody who set a limit had seen the log of one whom it's for. Not what the device says of its own
+    /// logs: it could choose between histories that it has written itself.
+    pub(crate) fn seen_by_another(&self, vertex: Vertex, log: LogId) -> Option<Head> {
+        let judged = self.judged(vertex);
+        if judged.log.device == log.device {
+            return None;
+        }
+        let user = judged.before.state.owner_of(log.device);
+        let meant = judged.outcome.limits.iter().filter(|limit| is_meant(limit, log.device, user));
+        meant.filter_map(|limit| limit.cuts.get(&log)).min_by_key(|head| (head.seq, head.hash)).copied()
+    }
+
     /// Up to where a log counts in spite of a limit: as far as the limit says, but never less than what its author
     /// built upon. Whoever limits themself can't say: up to that entry. A cut that names another entry than the log has
     /// here was set by somebody who saw another history: then only what they built upon is known to be the same.

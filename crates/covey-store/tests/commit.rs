@@ -35,7 +35,21 @@ async fn an_answer_comes_after_the_commit_and_commits_are_shared() {
     for round in 0..10 {
         let (gate, opens): (Sender<()>, Receiver<()>) = channel();
         let (ran, second_runs) = channel();
+        let (held, is_held) = channel();
+        let (release, released): (Sender<()>, Receiver<()>) = channel();
         let (name, store_2) = (format!("{round}"), store.clone());
+        // The writer is busy while the two come: they wait for it together.
+        let before = tokio::spawn({
+            let store = store.clone();
+            let hold = move |_: &mut covey_store::Tx<'_>| -> common::Result<()> {
+                held.send(()).unwrap();
+                released.recv().unwrap();
+                Ok(())
+            };
+            async move { store.write(hold).await }
+        });
+        tokio::task::yield_now().await;
+        is_held.recv().unwrap();
         let first = tokio::spawn({
             let (name, store) = (name.clone(), store.clone());
             async move { store.write(move |tx| tx.set_meta(&name, b"")).await }
@@ -50,11 +64,13 @@ async fn an_answer_comes_after_the_commit_and_commits_are_shared() {
         });
         // Both tasks queue their change before this one goes on, for they share its thread.
         tokio::task::yield_now().await;
+        release.send(()).unwrap();
         second_runs.recv().unwrap();
         tokio::task::yield_now().await;
         assert_eq!(first.is_finished(), committed(&name), "answered if, and only if, committed");
         shared += u32::from(!first.is_finished());
         gate.send(()).unwrap();
+        before.await.unwrap().unwrap();
         first.await.unwrap().unwrap();
         second.await.unwrap().unwrap();
         assert!(committed(&name));

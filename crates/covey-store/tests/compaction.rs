@@ -9,7 +9,7 @@
 mod common;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::Path,
 };
 
@@ -28,6 +28,10 @@ const PIECE: usize = 40;
 
 /// How often the child is killed.
 const KILLS: usize = 8;
+
+/// Pieces that it may drop until then at most: more than it is waited for, so that it's in the midst of one, and so few
+/// that something is left for the next round, however late the kill comes.
+const PIECES: usize = ENTRIES as usize / PIECE / (KILLS + 1);
 
 fn begun(store: &Store) -> LogKey {
     write(store, |tx| {
@@ -168,7 +172,9 @@ fn a_process_that_is_killed_while_it_drops_entries_goes_on_where_it_was() {
         let name = "a_process_that_is_killed_while_it_drops_entries_goes_on_where_it_was";
         let mut child = again(name, dir.path());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let enough = 1 + usize::from(random_bytes::<1>()[0] % 6);
+        let mut permits = child.stdin.take().unwrap();
+        permits.write_all("go on\n".repeat(PIECES).as_bytes()).unwrap();
+        let enough = 1 + usize::from(random_bytes::<1>()[0]) % (PIECES - 2);
         let mut said = before;
         for _ in 0..enough {
             let next = lines.by_ref().find_map(|line| ack(&line.unwrap()));
@@ -200,7 +206,9 @@ fn drop_until_killed(home: &Path) {
     let garden = store.read_blocking(|r| Ok(r.spaces()?[0].key)).unwrap();
     let key = store.read_blocking(move |r| Ok(r.logs(garden)?[0].key)).unwrap();
     println!();
-    while let Some(next) = drop_piece(&store, key, ENTRIES - 1) {
+    for permit in std::io::stdin().lines() {
+        permit.unwrap();
+        let next = drop_piece(&store, key, ENTRIES - 1).expect("there is more to drop");
         println!("ack {next}");
     }
 }

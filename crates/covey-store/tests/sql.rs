@@ -399,9 +399,12 @@ fn a_query_without_end_is_ended_by_its_time() {
 #[test]
 fn a_query_ends_before_it_takes_much_memory() {
     let (_dir, store, key) = garden();
+    // Time is not what ends them here, however slow the machine.
+    let ask =
+        |sql: &str| store.sql_blocking(&SqlQuery { max_time: Duration::from_mins(1), ..query(key, sql) });
     let blobs = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM n LIMIT 2000)
                  SELECT hex(randomblob(1000000)) AS h FROM n ORDER BY h";
-    assert!(matches!(ask(&store, key, blobs), Err(SqlError::Memory)));
+    assert!(matches!(ask(blobs), Err(SqlError::Memory)));
     // One value has a bound of its own, however it's made.
     for sql in [
         "SELECT length(randomblob(100000000))",
@@ -411,12 +414,14 @@ fn a_query_ends_before_it_takes_much_memory() {
         "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM n LIMIT 1000)
          SELECT length(group_concat(printf('%100000d', x))) FROM n",
     ] {
-        assert!(matches!(ask(&store, key, sql), Err(SqlError::Run(_))), "{sql}: {:?}", ask(&store, key, sql));
+        let answer = ask(sql);
+        assert!(matches!(answer, Err(SqlError::Run(_))), "{sql}: {answer:?}");
     }
     let long = "SELECT instr(replace(hex(zeroblob(2000000)), '0', 'a'), replace(hex(zeroblob(1000000)), '0', 'a') || 'b')";
     let started = Instant::now();
-    assert_eq!(rows(&store, key, long), "0");
-    assert!(started.elapsed() < Duration::from_secs(3), "one pass over both: {:?}", started.elapsed());
+    assert_eq!(ask(long).unwrap().rows, [[SqlValue::Integer(0)]]);
+    // One pass over both takes a second; a comparison at each of two million places would take hundreds.
+    assert!(started.elapsed() < Duration::from_secs(30), "one pass over both: {:?}", started.elapsed());
 }
 
 #[test]

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::ForkLine;
+use covey_log::{ForkLine, Frozen};
 use covey_types::LogId;
 
 /// Of one space.
 #[derive(Debug, Default)]
 pub(crate) struct Forks {
     /// What is known here.
-    mine: BTreeMap<LogId, ForkLine>,
+    mine: BTreeMap<LogId, Frozen>,
     /// What the peer says that it knows.
     theirs: BTreeMap<LogId, ForkLine>,
     /// Logs of which the peer is to be told.
@@ -27,14 +27,15 @@ pub(crate) struct Forks {
 impl Forks {
     /// How many entries of a log count, if it's frozen.
     pub(crate) fn end(&self, log: &LogId) -> Option<u64> {
-        self.mine.get(log).map(|line| line.from.saturating_sub(1))
+        self.mine.get(log).map(|frozen| frozen.end)
     }
 
     /// Notes what is known here.
-    pub(crate) fn learn(&mut self, lines: &[ForkLine]) {
-        for line in lines {
-            self.mine.insert(line.log, *line);
-            if self.theirs.get(&line.log) != Some(line) {
+    pub(crate) fn learn(&mut self, frozen: &[Frozen]) {
+        for one in frozen {
+            let line = one.line;
+            self.mine.insert(line.log, *one);
+            if self.theirs.get(&line.log) != Some(&line) {
                 self.untold.insert(line.log);
             }
         }
@@ -54,7 +55,7 @@ impl Forks {
     /// What the peer has to be told, at most so many lines.
     pub(crate) fn news(&mut self, most: usize) -> Vec<ForkLine> {
         let lines: Vec<ForkLine> =
-            self.untold.iter().take(most).filter_map(|log| self.mine.get(log).copied()).collect();
+            self.untold.iter().take(most).filter_map(|log| Some(self.mine.get(log)?.line)).collect();
         for line in &lines {
             self.untold.remove(&line.log);
         }
@@ -64,7 +65,8 @@ impl Forks {
     /// The next log of which the peer knows something that isn't known here.
     fn lacking(&self) -> Option<ForkLine> {
         let lacks = |line: &&ForkLine| {
-            line.is_news_to(self.mine.get(&line.log)) && self.asked.get(&line.log) != Some(*line)
+            let mine = self.mine.get(&line.log).map(|mine| &mine.line);
+            line.is_news_to(mine) && self.asked.get(&line.log) != Some(*line)
         };
         self.theirs.values().find(lacks).copied()
     }

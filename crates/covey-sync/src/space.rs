@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::{Entry, ForkLine, Kind, delta};
+use covey_log::{Entry, ForkLine, Frozen, Kind, delta};
 use covey_types::{
     DeviceId, EntryHash, Head, Heads, Incarnation, LogId, SpaceId, limits::MAX_LOGS_PER_SPACE,
     wire::DecodeError,
@@ -235,24 +235,25 @@ impl SharedSpace {
         self.forks.end(log).map_or(seq, |end| seq.min(end))
     }
 
-    /// Notes which logs have two histories, and which are shorter here than they were.
-    pub(crate) fn freeze(&mut self, lines: &[ForkLine], heads: &[(LogId, Head)]) -> bool {
+    /// Notes which logs have two histories, and which end elsewhere here than they did. Whether something is wanted again.
+    pub(crate) fn freeze(&mut self, lines: &[Frozen], heads: &[(LogId, Head)]) -> bool {
         self.dry = false;
         self.forks.learn(lines);
-        for line in lines {
+        for Frozen { line: ForkLine { log, .. }, end } in lines {
             // Where the histories part is known to both, or will be: there's nothing to wait for.
-            self.stopped.remove(&line.log);
-            self.acked_news.insert(line.log);
-            let end = line.from.saturating_sub(1);
-            if self.mine.head(&line.log).seq > end {
-                self.mine.0.insert(line.log, Head { seq: end, hash: EntryHash::NONE });
+            self.stopped.remove(log);
+            self.acked_news.insert(*log);
+            if self.mine.head(log).seq > *end {
+                self.mine.0.insert(*log, Head { seq: *end, hash: EntryHash::NONE });
             }
         }
         for (log, head) in heads {
             if self.mine.head(log).seq >= head.seq {
                 self.mine.0.insert(*log, *head);
+            } else {
+                self.advance(*log, *head);
             }
-            // It goes on with the other history, up to an agreement: that's to come again from where they part.
+            // It goes on with a history that isn't here, or not all of it: that's to come again from where they part.
             if self.forks.end(log) != Some(head.seq) {
                 self.stopped.remove(log);
                 self.unstored.insert(*log);

@@ -72,6 +72,8 @@ pub(crate) fn passphrase_of(
 
 /// Asks, twice for a new home. A signal to end is heeded meanwhile, and the terminal is left as it was then too.
 async fn ask_on_terminal(twice: bool) -> Result<Zeroizing<String>, Failure> {
+    // Before the terminal is changed and the prompt is shown: a signal that comes right then is heeded too.
+    let signals = Signals::heeded();
     let _silence = Silence::begin();
     let asked = tokio::task::spawn_blocking(move || {
         let passphrase = ask("Passphrase: ")?;
@@ -84,29 +86,50 @@ async fn ask_on_terminal(twice: bool) -> Result<Zeroizing<String>, Failure> {
         asked = asked => asked.unwrap_or_else(|error| {
             Err(Failure::failed("the passphrase could not be asked for").because(error))
         }),
-        () = told_to_end() => Err(Failure::interrupted()),
+        () = Signals::told_to_end(signals) => Err(Failure::interrupted()),
     }
 }
 
-/// Returns when the process is told to end (SIGTERM, or SIGINT from elsewhere than the terminal).
+/// The signals that tell the process to end: SIGTERM, and SIGINT from elsewhere than the terminal.
 #[cfg(unix)]
-async fn told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Then a signal ends the process by itself.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// From now on they don't end the process by themselves. `None` where that can't be had.
+    fn heeded() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        Some(Self { interrupt: interrupt.ok()?, terminate: terminate.ok()? })
+    }
+
+    /// Returns when one has come since they are heeded.
+    async fn told_to_end(signals: Option<Self>) {
+        let Some(Self { mut interrupt, mut terminate }) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn told_to_end() {
-    std::future::pending().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn heeded() -> Option<Self> {
+        Some(Self)
+    }
+
+    async fn told_to_end(_: Option<Self>) {
+        std::future::pending().await
+    }
 }
 
 /// The terminal without echo, and with Ctrl-C as a key like others, from before the first prompt is shown until

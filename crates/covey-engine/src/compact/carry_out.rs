@@ -383,7 +383,8 @@ impl Engine {
             return Ok(Some(row.key));
         }
         let of_device = logs.iter().filter(|row| row.id.device == log.device).count();
-        let has_room = logs.len() < MAX_LOGS_PER_SPACE && of_device < MAX_LOGS_PER_DEVICE;
+        // Half of the places in a space are left to logs of which there's more than somebody's word.
+        let has_room = logs.len() < MAX_LOGS_PER_SPACE / 2 && of_device < MAX_LOGS_PER_DEVICE;
         let may_come = has_room && self.space(id)?.membership.may_have_log(&log);
         if may_come { Ok(Some(rows.ensure_log(space, log)?)) } else { Ok(None) }
     }

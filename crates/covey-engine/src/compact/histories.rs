@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use covey_log::{ChainError, Entry, Evidence, Kind};
 use covey_store::{ForkRow, LogRow, StoreError};
-use covey_types::{EntryHash, LogId, SpaceId};
+use covey_types::{EntryHash, Head, LogId, SpaceId};
 
 use super::{Claim, LogState};
 use crate::{
     Engine, EngineError, Ingested, LookBack, Rows, RowsMut, Secrets,
+    ends::has,
     load::{decode_stored, load_evidence},
     logs::LogCursor,
 };
@@ -39,26 +40,30 @@ impl Engine {
     /// Where a log with two histories ends here for now: its first place that goes, and the hash before it if that's known.
     /// If what is here is the history that all have agreed to, it stays up to there. If not, or if it can't be told yet, the log
     /// goes back to where it surely is, and comes again from others.
+    /// The same with the history up to `cut`, which somebody has seen who put the author out.
     pub(crate) fn end_of(
         rows: &impl Rows,
         row: &LogRow,
         evidence: &Evidence,
+        cut: Option<Head>,
     ) -> Result<(u64, Option<EntryHash>), EngineError> {
-        if let Some(agreed) = evidence.agreed()
-            && row.head.seq >= agreed.header.seq
-            && rows.hash_at(row.key, agreed.header.seq)? == Some(agreed.hash)
+        let agreed = evidence.agreed().map(|agreed| has(rows, row, agreed.head())).transpose()?;
+        if let Some(cut) = cut
+            && agreed != Some(false)
+            && has(rows, row, cut)?
         {
+            return Ok((cut.seq + 1, None));
+        }
+        if agreed == Some(true) {
             return Ok((evidence.from(), None));
         }
-        let proof = evidence.proof();
-        let before = (proof.from() == proof.seq()).then_some(proof.halves()[0].header.prev);
         let state = LogState::load(rows, row.key)?;
         let reached = state.agreed.filter(|agreed| agreed.at.seq <= row.head.seq);
         // The entry that begins the checkpoint of the base is known to be the right one.
         let entered = if state.base > 0 { state.base + 2 } else { 0 };
         let sure = reached.map_or(entered, |agreed| entered.max(agreed.at.seq + 1));
         let from = evidence.parts().max(sure);
-        Ok((from, before.filter(|_| from == evidence.parts())))
+        Ok((from, evidence.before(from)))
     }
 
     /// Whether two histories came of a log that is to count up to an agreement. Which of them that is of isn't known before it
@@ -66,7 +71,6 @@ impl Engine {
     pub(crate) fn is_of_another_history(
         &mut self,
         rows: &mut impl RowsMut,
-        secrets: &Secrets,
         (id, cursor): (SpaceId, &LogCursor),
         entry: &Entry,
         outcome: &mut Ingested,
@@ -84,7 +88,7 @@ impl Engine {
         };
         if differs {
             outcome.rejected.insert(log, false);
-            self.turn_back(rows, secrets, id, log, outcome)?;
+            self.turn_back(rows, id, log, outcome)?;
         }
         Ok(differs)
     }
@@ -94,7 +98,6 @@ impl Engine {
     pub(crate) fn turn_back(
         &mut self,
         rows: &mut impl RowsMut,
-        secrets: &Secrets,
         id: SpaceId,
         log: LogId,
         outcome: &mut Ingested,
@@ -103,7 +106,7 @@ impl Engine {
         let evidence = load_evidence(rows, key, id)?.into_iter().find(|known| known.log() == log);
         let row = rows.logs(key)?.into_iter().find(|row| row.id == log);
         let (Some(evidence), Some(row)) = (evidence, row) else { return Ok(()) };
-        let end = Self::end_of(rows, &row, &evidence)?;
+        let end = Self::end_of(rows, &row, &evidence, None)?;
         let voids = self.leave_behind(rows, id, &row, end, outcome)?;
         if voids.is_empty() {
             return Ok(());
@@ -113,7 +116,8 @@ impl Engine {
         rows.put_fork(key, &ForkRow { id: log, seq: line.from, evidence: evidence.encode() })?;
         self.space_mut(id)?.frozen.insert(log, line);
         outcome.frozen.insert(log);
-        self.rebuild_graph(rows, secrets, id, outcome)
+        outcome.due.fold = true;
+        Ok(())
     }
 
     /// Sets a log aside from a place on: all have agreed to another history of it.
@@ -135,7 +139,8 @@ impl Engine {
         if log.device == secrets.device.id() && self.own_log_forked(rows, id, log, from, wall_ms)? {
             outcome.came_back.insert(log, (LookBack::Forked, from));
         }
-        if voids.is_empty() { Ok(()) } else { self.rebuild_graph(rows, secrets, id, outcome) }
+        outcome.due.fold |= !voids.is_empty();
+        Ok(())
     }
 
     /// The hash of the entry that agrees to the history up to which a forked log counts.

@@ -11,7 +11,7 @@ use covey_space::{
     MembershipOp, Role,
     ops::{Cut, RemoveMember},
 };
-use covey_types::{Head, Hlc};
+use covey_types::{EntryHash, Head, Hlc, Incarnation, limits::MAX_LOGS_PER_DEVICE};
 
 use self::replica::{LIMITS, NOW_MS, Replica, let_in, sync, sync_both};
 use super::*;
@@ -395,4 +395,30 @@ fn a_log_that_says_nothing_superseded_is_left_alone() {
     a.compact();
     assert_eq!(a.rows_of(&a), rows);
     assert!(rows as u64 * 100 > LIMITS.min_bytes, "it's long enough to be looked at");
+}
+
+#[test]
+fn words_on_logs_that_nobody_has_begun_use_up_no_places_of_their_device() {
+    let (a, b) = pair();
+    sync_both(&a, &b);
+    let (id, device) = (a.space(), b.device());
+    let at_once = 16;
+    for first in (1..=MAX_LOGS_PER_DEVICE as u64).step_by(at_once) {
+        let word = |n| {
+            let head = |seq| Head { seq, hash: EntryHash([7; 32]) };
+            Seen { log: LogId { device, incarnation: Incarnation(n) }, begin: head(2), last: head(3) }
+        };
+        let words = wire::encode(&(first..).take(at_once).map(word).collect::<Vec<_>>());
+        a.with(move |rows, engine, secrets| {
+            let key = engine.space(id)?.current_key().cloned().unwrap();
+            engine.append(rows, secrets, id, (Kind::SEEN, Writer::Here), &key, &words, NOW_MS)
+        });
+    }
+    sync(&a, &b);
+    b.put("before", "1");
+    b.with(move |rows, engine, _| engine.begin_incarnation(rows, id));
+    b.put("after", "1");
+    sync(&b, &a);
+    assert_eq!(a.records(), b.records());
+    assert_eq!(a.heads(), b.heads());
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use covey_engine::Engine;
 use covey_space::{KeyRing, ops::is_display_name};
 use covey_store::{PageSize, Reader};
 use covey_types::{
@@ -91,26 +92,25 @@ fn parse(doc: &str) -> Option<OwnSpace> {
     is_sound.then_some(record)
 }
 
-/// Writes a record, unless the one that is there says the same already.
+/// Writes a record, if there is `news` beside the one that is there then: decided in the change itself.
+///
+/// Of more records than are read it may also only seem that there is none: writing it makes news, which has it looked for
+/// again, without end.
 pub(super) async fn write(
     node: &Node,
     personal: SpaceId,
     id: SpaceId,
-    record: &OwnSpace,
+    news: impl FnOnce(&Engine, Option<&OwnSpace>) -> Option<OwnSpace> + Send + 'static,
 ) -> Result<(), NodeError> {
-    let mut record = record.clone();
-    record.standing.at.truncate(MAX_DEPS);
-    // Of more records than are read it may only seem that there is none: writing it makes news, which has it looked for
-    // again, without end.
     let spaces = Collection::new(Space::new(node.clone(), personal), SPACES.to_owned());
-    let there = spaces.get(&id.to_string()).await?.map(Zeroizing::new).and_then(|doc| parse(&doc));
-    if there.is_some_and(|there| there == record) {
-        return Ok(());
-    }
-    let doc = serde_json::to_string(&record).map_err(|err| NodeError::Internal(err.to_string()))?;
-    let doc = Zeroizing::new(doc);
-    spaces.put(Some(&id.to_string()), &doc).await?;
-    Ok(())
+    let written = spaces.put_if(id.to_string(), move |engine, there| {
+        let there = there.map(Zeroizing::new).and_then(|doc| parse(&doc));
+        let Some(mut record) = news(engine, there.as_ref()) else { return Ok(None) };
+        record.standing.at.truncate(MAX_DEPS);
+        let doc = serde_json::to_string(&record).map_err(|err| NodeError::Internal(err.to_string()))?;
+        Ok(Some(Zeroizing::new(doc)))
+    });
+    written.await
 }
 
 #[cfg(test)]

@@ -51,17 +51,30 @@ pub(super) async fn join_by_link(
     }
     let addresses: Vec<Multiaddr> = link.addresses.iter().filter_map(|text| text.parse().ok()).collect();
     let _asking = node.0.pairing.asking(link.inviter);
-    let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses)).await;
-    match connected {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
-        Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
-    }
-    match ask(node, purpose, &link.code, link.inviter, &search::Guesses::default()).await {
-        Answer::Joined(space) => Ok((space, link.inviter)),
-        Answer::Refused { refusal, .. } => Err(JoinError::Refused(refusal).into()),
-        Answer::Broken { reason, .. } => Err(JoinError::Broken { peer: link.inviter, reason }.into()),
-        Answer::NotKept(err) => Err(err),
+    let guesses = search::Guesses::default();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let connected = timeout_at(deadline, node.0.net.connect(link.inviter, addresses.clone())).await;
+        match connected {
+            Ok(Ok(())) => {}
+            Ok(Err(err)) => return Err(JoinError::Unreachable(err.to_string()).into()),
+            Err(_) => return Err(JoinError::Unreachable("nobody answered in time".into()).into()),
+        }
+        let answer = ask(node, purpose, &link.code, link.inviter, &guesses).await;
+        let again = Instant::now() + search::pause_after(tries);
+        match answer {
+            Answer::Joined(space) => return Ok((space, link.inviter)),
+            // It has others before this one, or hasn't noticed yet that this one's last pairing is over.
+            Answer::Refused { refusal: Refusal::Busy, confirmed: false } if again < deadline => {
+                tokio::time::sleep_until(again).await;
+            }
+            Answer::Refused { refusal, .. } => return Err(JoinError::Refused(refusal).into()),
+            Answer::Broken { reason, .. } => {
+                return Err(JoinError::Broken { peer: link.inviter, reason }.into());
+            }
+            Answer::NotKept(err) => return Err(err),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! only when nobody else is about to answer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -84,7 +84,15 @@ struct Search {
     verdict: Option<(Refusal, Instant)>,
     /// What else went wrong: told when the time is over and nobody was better.
     broken: Option<JoinError>,
-    hint: Option<Refusal>,
+    /// Somebody speaks another version.
+    other_version: bool,
+    /// Devices that had others before this one, and have said nothing else since.
+    busy: BTreeSet<DeviceId>,
+}
+
+/// The pause after having asked a device for the `tries`th time.
+pub(super) fn pause_after(tries: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << (tries.max(1) - 1).min(10)).min(LONGEST_PAUSE)
 }
 
 /// Asks every device that can be found until one lets us in; the space and the inviter.
@@ -164,14 +172,15 @@ impl Search {
 
     fn refused(&mut self, device: DeviceId, refusal: Refusal, confirmed: bool) {
         tracing::debug!(%device, %refusal, confirmed, "a device refused the code");
+        self.busy.remove(&device);
         match refusal {
             Refusal::UnknownNameplate => self.settle(device),
             Refusal::Busy => {
-                self.hint.get_or_insert(refusal);
+                self.busy.insert(device);
                 self.later(device);
             }
             Refusal::Version => {
-                self.hint = Some(refusal);
+                self.other_version = true;
                 self.settle(device);
             }
             // Only who has the invitation can say so, or who pretends to have it.
@@ -191,8 +200,7 @@ impl Search {
     fn later(&mut self, device: DeviceId) {
         let Some(candidate) = self.candidates.get_mut(&device) else { return };
         candidate.standing = if candidate.tries < MAX_TRIES {
-            let doubled = FIRST_PAUSE.saturating_mul(1 << (candidate.tries - 1).min(10));
-            Standing::Due(Instant::now() + doubled.min(LONGEST_PAUSE))
+            Standing::Due(Instant::now() + pause_after(candidate.tries))
         } else {
             Standing::Settled
         };
@@ -213,7 +221,11 @@ impl Search {
         if now < deadline {
             return None;
         }
-        let hint = self.hint.map(JoinError::Refused);
+        let hint = match self {
+            Self { other_version: true, .. } => Some(JoinError::Refused(Refusal::Version)),
+            Self { busy, .. } if !busy.is_empty() => Some(JoinError::Refused(Refusal::Busy)),
+            _ => None,
+        };
         Some(self.broken.take().or(hint).unwrap_or_else(|| JoinError::NobodyAnswered {
             waited: started.elapsed(),
             asked: self.candidates.len(),
@@ -226,5 +238,42 @@ async fn reach(node: &Node, purpose: Purpose, code: &Code, device: DeviceId, gue
     match node.0.net.connect(device, Vec::new()).await {
         Ok(()) => ask(node, purpose, code, device, guesses).await,
         Err(err) => Answer::Broken { reason: err.to_string(), confirmed: false },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_was_busy_and_then_knows_nothing_of_the_code_is_not_called_busy() {
+        let said = |answers: &[(u8, Refusal)]| {
+            let mut search = Search::default();
+            for (device, refusal) in answers {
+                let device = DeviceId([*device; 32]);
+                search.candidates.insert(device, Candidate { tries: 1, standing: Standing::Asking });
+                let answer = Answer::Refused { refusal: *refusal, confirmed: false };
+                assert!(matches!(search.heard(device, answer), Ok(None)));
+            }
+            let now = Instant::now();
+            search.end(now, now).expect("the time is over")
+        };
+        let (busy, unknown, version) = (Refusal::Busy, Refusal::UnknownNameplate, Refusal::Version);
+        for (answers, expected) in [
+            (&[(1, busy), (1, unknown)][..], None),
+            (&[(1, unknown)], None),
+            (&[(1, busy)], Some(busy)),
+            (&[(1, busy), (2, unknown)], Some(busy)),
+            (&[(1, busy), (2, busy), (1, unknown)], Some(busy)),
+            (&[(1, version), (2, busy)], Some(version)),
+            (&[(1, busy), (1, version)], Some(version)),
+        ] {
+            let told = match said(answers) {
+                JoinError::Refused(refusal) => Some(refusal),
+                JoinError::NobodyAnswered { .. } => None,
+                other => panic!("{other}"),
+            };
+            assert_eq!(told, expected, "{answers:?}");
+        }
     }
 }

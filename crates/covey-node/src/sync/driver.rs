@@ -18,7 +18,7 @@ use super::{
     Message, SessionEnd, Shared, forks,
     ingest::ingest_all,
     lock,
-    wire::{ANSWERS, FRAMES, Incoming, read_frames, write_frames},
+    wire::{ANSWERS, FRAMES, Incoming, Outgoing, read_frames},
     words::state_of,
 };
 use crate::{Event, Node, NodeError, peers::Peers};
@@ -28,6 +28,13 @@ const WINDOW_BYTES: u32 = 8 << 20;
 
 /// A peer that shares nothing is let go after this: long enough for a pairing to begin and end.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the last word of a session may take to be written: one that doesn't read gets to hold it up so long.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// How long the peer gets then to hang up. The connection to one that is to blame ends right after, and with it whatever of
+/// the last word is still under way.
+const HANG_UP: Duration = Duration::from_millis(250);
 
 /// One session and all that works for it.
 pub(super) struct Driver {
@@ -45,8 +52,7 @@ pub(super) struct Driver {
     own_inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
     frames: mpsc::Receiver<Result<Incoming, SessionEnd>>,
-    /// Bounded by what the session says: the window, and what there is once.
-    outgoing: mpsc::UnboundedSender<Vec<u8>>,
+    outgoing: Outgoing,
     answers: mpsc::Sender<Vec<u8>>,
     ingest: mpsc::UnboundedSender<(SpaceId, Vec<Entry>, u32)>,
     judge: mpsc::UnboundedSender<forks::Claim>,
@@ -70,13 +76,13 @@ impl Driver {
         let config = SessionConfig { window_bytes: WINDOW_BYTES, nonce, agent, clock_ms: node.now_ms() };
         let (reader, writer) = tokio::io::split(stream);
         let (frame_sender, frames) = mpsc::channel(FRAMES);
-        let (outgoing, to_write) = mpsc::unbounded_channel();
         let (answers, to_answer) = mpsc::channel(ANSWERS);
+        let (outgoing, writing) = Outgoing::to(writer, to_answer);
         let (ingest, to_ingest) = mpsc::unbounded_channel();
         let (end, ends) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         tasks.spawn(read_frames(reader, early, frame_sender));
-        tasks.spawn(write_frames(writer, to_write, to_answer));
+        tasks.spawn(writing);
         let ingesting =
             ingest_all(node.clone(), peer, to_ingest, own_inbox.clone(), Arc::clone(&shared), end.clone());
         tasks.spawn(ingesting);
@@ -152,17 +158,30 @@ impl Driver {
         let stop = matches!(input, Input::Stop);
         let result = self.session.handle(input, self.started.elapsed());
         if result.is_err() || stop {
-            // The last word, so that the other side knows why. It has a moment to get through.
-            while let Some(output) = self.session.poll_output() {
-                if let Output::Send(payload) = output {
-                    let _ = self.outgoing.send(payload);
-                }
-            }
-            let (closed, _) = mpsc::unbounded_channel();
-            self.outgoing = closed;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.last_word().await;
         }
         result.map_err(Into::into)
+    }
+
+    /// Says what there is still to say, so that the other side knows why it ends, and sees it get through.
+    async fn last_word(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            if let Output::Send(payload) = output {
+                let _ = self.outgoing.send(payload);
+            }
+        }
+        self.outgoing.finish(LAST_WORD).await;
+        let hung_up = async {
+            loop {
+                match self.frames.recv().await {
+                    None => return,
+                    Some(Ok(Incoming::Frame(_))) => {}
+                    // The reader gives up on one that still sends what it may not; that one hasn't hung up.
+                    Some(Ok(Incoming::Longer(_)) | Err(_)) => std::future::pending().await,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(HANG_UP, hung_up).await;
     }
 
     /// The peer ended the session. What came before is still stored, and may tell against the peer: it can't get away
@@ -258,7 +277,7 @@ impl Driver {
         loop {
             while let Some(output) = self.session.poll_output() {
                 match output {
-                    Output::Send(payload) => self.outgoing.send(payload).map_err(|_| SessionEnd::Stream)?,
+                    Output::Send(payload) => self.outgoing.send(payload)?,
                     Output::Greeted(hello) => {
                         let ahead_ms =
                             hello.clock_ms.cast_signed().saturating_sub(self.node.now_ms().cast_signed());
@@ -319,7 +338,7 @@ impl Driver {
                 inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
                 let heads = node.heads(space).await.ok()?;
                 inbox.send(Message::Input(Input::Heads { space, heads })).await.ok()?;
-                let lines = node.engine().space(space).ok()?.frozen().copied().collect();
+                let lines = node.engine().space(space).ok()?.frozen().collect();
                 inbox.send(Message::Input(Input::Frozen { space, lines, heads: Vec::new() })).await.ok()?;
                 // Who became a member meanwhile was not heard either.
                 inbox.send(Message::Membership(space)).await.ok()

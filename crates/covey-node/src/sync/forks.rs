@@ -82,10 +82,13 @@ pub(super) fn tell(node: &Node, space: SpaceId, outcome: &Ingested) {
     let lines = {
         let engine = node.engine();
         let Ok(state) = engine.space(space) else { return };
-        state.frozen().filter(|line| outcome.frozen.contains(&line.log)).copied().collect::<Vec<_>>()
+        state.frozen().filter(|frozen| outcome.frozen.contains(&frozen.line.log)).collect::<Vec<_>>()
     };
     let heads: Vec<(LogId, Head)> = outcome.shortened.iter().map(|(log, head)| (*log, *head)).collect();
     node.0.sessions.frozen(node, space, &lines, &heads);
+    if !heads.is_empty() {
+        node.records_changed(space);
+    }
     for (log, seq) in &outcome.forked {
         tracing::warn!(%space, %log, seq, "a device wrote two histories; its log doesn't count from there on");
         node.emit(Event::LogForked { space, device: log.device, seq: *seq });

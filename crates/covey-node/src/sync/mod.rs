@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use covey_log::{Entry, ForkLine};
+use covey_log::{Entry, Frozen};
 use covey_net::NetStream;
 use covey_sync::{Input, PeerView, framing};
 use covey_types::{DeviceId, Head, Heads, LogId, SpaceId};
@@ -199,8 +199,8 @@ impl Sessions {
         self.tell_all(node, || Message::Membership(space));
     }
 
-    /// Tells all sessions which logs are known to have two histories, and which are shorter than they were.
-    pub(crate) fn frozen(&self, node: &Node, space: SpaceId, lines: &[ForkLine], heads: &[(LogId, Head)]) {
+    /// Tells all sessions which logs are known to have two histories, and which end elsewhere than they did.
+    pub(crate) fn frozen(&self, node: &Node, space: SpaceId, lines: &[Frozen], heads: &[(LogId, Head)]) {
         let input = || Input::Frozen { space, lines: lines.to_vec(), heads: heads.to_vec() };
         self.tell_all(node, || Message::Input(input()));
     }

@@ -1,13 +1,16 @@
 //! Frames to and from the stream of a session, each in a task of its own.
 
+use std::time::Duration;
+
 use covey_net::NetStream;
 use covey_sync::{
     Deframer,
     framing::{self, MAX_STRANGER_FRAME_BYTES},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 
 use super::SessionEnd;
@@ -75,8 +78,45 @@ async fn hand_over(
     }
 }
 
-pub(super) async fn write_frames(
-    mut writer: tokio::io::WriteHalf<NetStream>,
+/// The way to the writer of a session.
+pub(super) struct Outgoing {
+    /// Bounded by what the session says: the window, and what there is once. `None` once the last word is said.
+    frames: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Ends with the writer.
+    written: oneshot::Receiver<()>,
+}
+
+impl Outgoing {
+    /// What is sent here, and `answers`, is written by the future.
+    pub(super) fn to(
+        writer: impl AsyncWrite + Unpin,
+        answers: mpsc::Receiver<Vec<u8>>,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (frames, to_write) = mpsc::unbounded_channel();
+        let (done, written) = oneshot::channel();
+        let writing = async move {
+            write_frames(writer, to_write, answers).await;
+            // Nobody needs to wait for it.
+            let _ = done.send(());
+        };
+        (Self { frames: Some(frames), written }, writing)
+    }
+
+    pub(super) fn send(&self, payload: Vec<u8>) -> Result<(), SessionEnd> {
+        let sent = self.frames.as_ref().and_then(|frames| frames.send(payload).ok());
+        sent.ok_or(SessionEnd::Stream)
+    }
+
+    /// Waits until all that was said is written, so long at most. Nothing more can be said.
+    pub(super) async fn finish(&mut self, patience: Duration) {
+        if self.frames.take().is_some() {
+            let _ = timeout(patience, &mut self.written).await;
+        }
+    }
+}
+
+async fn write_frames(
+    mut writer: impl AsyncWrite + Unpin,
     mut payloads: mpsc::UnboundedReceiver<Vec<u8>>,
     mut answers: mpsc::Receiver<Vec<u8>>,
 ) {
@@ -98,4 +138,47 @@ pub(super) async fn write_frames(
     }
     // The session is over; what was said last still goes out.
     let _ = writer.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far more than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn the_last_word_is_written_though_the_peer_takes_it_late() {
+        let (here, mut there) = tokio::io::duplex(16);
+        let (_answers, to_answer) = mpsc::channel(ANSWERS);
+        let (mut outgoing, writing) = Outgoing::to(here, to_answer);
+        tokio::spawn(writing);
+        for payload in [&[7; 100], &[8; 100]] {
+            outgoing.send(payload.to_vec()).unwrap();
+        }
+        {
+            let mut finishing = std::pin::pin!(outgoing.finish(PATIENCE));
+            let early = timeout(Duration::from_millis(100), finishing.as_mut()).await;
+            assert!(early.is_err(), "nobody has taken it yet");
+            let mut taken = Vec::new();
+            let (read, ()) =
+                timeout(PATIENCE, async { tokio::join!(there.read_to_end(&mut taken), finishing) })
+                    .await
+                    .expect("it ends when it's written");
+            read.unwrap();
+            assert_eq!(taken, [framing::frame(&[7; 100]), framing::frame(&[8; 100])].concat());
+        }
+        assert!(outgoing.send(vec![9]).is_err(), "it was the last one");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_not_waited_for_without_end() {
+        let (here, _there) = tokio::io::duplex(16);
+        let (_answers, to_answer) = mpsc::channel(ANSWERS);
+        let (mut outgoing, writing) = Outgoing::to(here, to_answer);
+        tokio::spawn(writing);
+        outgoing.send(vec![7; 100]).unwrap();
+        let finished = timeout(PATIENCE, outgoing.finish(Duration::from_millis(10)));
+        finished.await.expect("its patience has an end");
+    }
 }

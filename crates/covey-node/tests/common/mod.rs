@@ -39,12 +39,21 @@ pub(crate) async fn join(space: &Space, joiner: &Node, role: Role) -> Space {
 
 /// Waits until `check` holds, looking again whenever something may have changed.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, check: impl Fn() -> F) {
+    eventually_within(PATIENCE, what, check).await;
+}
+
+/// The same for what is much work: `patience` is many times what it takes where nothing else runs.
+pub(crate) async fn eventually_within<F: Future<Output = bool>>(
+    patience: Duration,
+    what: &str,
+    check: impl Fn() -> F,
+) {
     let wait = async {
         while !check().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never happened: {what}");
+    assert!(tokio::time::timeout(patience, wait).await.is_ok(), "never happened: {what}");
 }
 
 /// The whole collection as text, to compare replicas byte by byte.

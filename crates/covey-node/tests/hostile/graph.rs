@@ -10,6 +10,7 @@ use covey_types::{
 };
 
 use crate::{
+    common::PATIENCE,
     entries::Attacked,
     member::{Answer, put_body},
     peer::{ACK, AGAIN, nobody_blamed},
@@ -105,7 +106,7 @@ fn peak_bytes() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_bodies_that_expand_to_the_limit_are_opened_a_few_at_a_time() {
-    const ENTRIES: u64 = 80;
+    const ENTRIES: u64 = 160;
     let mut it = Attacked::by(Role::Member).await;
     let expanding = vec![0; covey_types::limits::MAX_PLAIN_BODY_BYTES];
     let mut entries = Vec::new();
@@ -118,7 +119,9 @@ async fn small_bodies_that_expand_to_the_limit_are_opened_a_few_at_a_time() {
     let answer = it.eve.line().await.deliver(&entries).await;
     assert_eq!(answer, Answer::Acknowledged(vec![(0, ENTRIES)]));
     let grown = peak_bytes() - before;
-    assert!(grown < 230 << 20, "{} MiB of {}", grown >> 20, ENTRIES * 4);
+    let all = ENTRIES * expanding.len() as u64;
+    // A few for each core; what an allocator keeps beside differs.
+    assert!(grown < all * 5 / 8, "{} MiB of {}", grown >> 20, all >> 20);
     nobody_blamed(&mut it.events);
     it.ada.shutdown().await;
 }
@@ -141,7 +144,7 @@ async fn a_burst_larger_than_a_sessions_inbox_reaches_a_member_that_is_idle() {
     let entries: Vec<Entry> =
         (0..1000).map(|n| it.eve.put(&format!("p{n}"), &format!("{:?}", random_bytes::<4>()))).collect();
     it.eve.line().await.deliver(&entries).await;
-    crate::common::eventually("bob has all of it", || async {
+    crate::common::eventually_within(4 * PATIENCE, "bob has all of it", || async {
         crate::common::export(&there, "plants").await.lines().count() == 1000
     })
     .await;

@@ -48,6 +48,38 @@ impl Inviting {
     }
 }
 
+/// Begins to pair, as far as the inviter's reply: from then on it holds the device's turn. One that the inviter hasn't
+/// noticed to be over yet may stand before it.
+async fn begun(peer: &Peer, code: &str) -> Wire {
+    let code = code.parse().unwrap();
+    let begin = async {
+        loop {
+            let (_, start) = Joiner::start(&code, peer.id(), peer.node, request(&peer.secret)).unwrap();
+            let mut wire = peer.open(PAIR).await;
+            wire.send(&start).await;
+            let answer = wire.next().await.unwrap();
+            if answer != refused(Refusal::Busy) {
+                assert_eq!(answer[0], 1, "a Reply");
+                return wire;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, begin).await.expect("its turn comes")
+}
+
+/// What comes of pairing, once its turn has come.
+async fn paired(peer: &Peer, code: &str) -> JoinerOutcome {
+    let pairing = async {
+        loop {
+            match pair(peer, code, request(&peer.secret)).await {
+                JoinerOutcome::Refused(Refusal::Busy) => {}
+                other => return other,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, pairing).await.expect("its turn comes")
+}
+
 /// The message that refuses, as docs/protocol/pair.md numbers it.
 fn refused(reason: Refusal) -> Vec<u8> {
     [&[2], wire::encode(&reason).as_slice()].concat()
@@ -92,15 +124,9 @@ async fn a_pairing_that_breaks_off_is_no_guess_and_nobody_is_blamed() {
     }
     // As far as the inviter's reply, more often than anybody may guess.
     for _ in 0..5 {
-        let code = it.code.parse().unwrap();
-        let (_, start) =
-            covey_pair::Joiner::start(&code, peer.id(), peer.node, request(&peer.secret)).unwrap();
-        let mut wire = peer.open(PAIR).await;
-        wire.send(&start).await;
-        assert_eq!(wire.next().await.unwrap()[0], 1, "a Reply");
-        wire.finish().await;
+        begun(&peer, &it.code).await.finish().await;
     }
-    let outcome = pair(&peer, &it.code, request(&peer.secret)).await;
+    let outcome = paired(&peer, &it.code).await;
     assert!(matches!(outcome, JoinerOutcome::Welcome { .. }), "{outcome:?}");
     nobody_blamed(&mut it.events);
     it.lives_on().await;
@@ -129,12 +155,12 @@ async fn a_crowd_of_pairings_is_told_to_wait_and_the_next_one_gets_in() {
     let it = Inviting::new().await;
     let (mut streams, mut crowd) = (JoinSet::new(), Vec::new());
     for _ in 0..10 {
-        let peer = Peer::near(&it.ada).await;
-        for _ in 0..2 {
-            let mut wire: Wire = peer.open(PAIR).await;
-            streams.spawn(async move { wire.next().await });
-        }
-        crowd.push(peer);
+        crowd.push(Peer::near(&it.ada).await);
+    }
+    // Only when all are there: nobody is held for longer than a pairing may take.
+    for peer in crowd.iter().chain(&crowd) {
+        let mut wire: Wire = peer.open(PAIR).await;
+        streams.spawn(async move { wire.next().await });
     }
     // Eight devices are held, with one stream each; the others hear that the device is busy.
     for _ in 0..12 {
@@ -143,16 +169,8 @@ async fn a_crowd_of_pairings_is_told_to_wait_and_the_next_one_gets_in() {
     }
     streams.shutdown().await;
     let peer = Peer::near(&it.ada).await;
-    let welcome = async {
-        // The node may not have noticed yet that the eight are gone.
-        loop {
-            match pair(&peer, &it.code, request(&peer.secret)).await {
-                JoinerOutcome::Refused(Refusal::Busy) => {}
-                other => return other,
-            }
-        }
-    };
-    let outcome = tokio::time::timeout(crate::common::PATIENCE, welcome).await.unwrap();
+    // The node may not have noticed yet that the eight are gone.
+    let outcome = paired(&peer, &it.code).await;
     assert!(matches!(outcome, JoinerOutcome::Welcome { .. }), "{outcome:?}");
     it.lives_on().await;
 }
@@ -190,7 +208,11 @@ async fn say(stream: &mut NetStream, message: &[u8]) {
 impl Asked {
     /// Connects a new device to the node; to whoever asks it says `answer` and hangs up after the next message.
     async fn near(node: &Node, answer: Vec<u8>) -> Arc<Self> {
-        let peer = Peer::near(node).await;
+        Self::by(Peer::near(node).await, vec![answer])
+    }
+
+    /// The same by this device, which says these one after the other, and the last again and again.
+    fn by(peer: Peer, answers: Vec<Vec<u8>>) -> Arc<Self> {
         let asked = Arc::new(Self { starts: AtomicU32::new(0), confirms: AtomicU32::new(0) });
         let seen = Arc::clone(&asked);
         let mut incoming = peer.net.accept(PAIR).unwrap();
@@ -198,8 +220,8 @@ impl Asked {
             let peer = peer;
             while let Some((_, mut stream)) = incoming.next().await {
                 assert_eq!(next(&mut stream).await.unwrap()[0], 0, "a Start");
-                seen.starts.fetch_add(1, Ordering::SeqCst);
-                say(&mut stream, &answer).await;
+                let before = seen.starts.fetch_add(1, Ordering::SeqCst) as usize;
+                say(&mut stream, &answers[before.min(answers.len() - 1)]).await;
                 if next(&mut stream).await.is_some_and(|message| message[0] == 3) {
                     seen.confirms.fetch_add(1, Ordering::SeqCst);
                 }
@@ -241,27 +263,47 @@ async fn a_joiner_lets_strangers_check_three_guesses_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inviter_that_is_busy_is_asked_again_by_link() {
+    let home = tempfile::tempdir().unwrap();
+    let bob = node(home.path(), "bob").await;
+    let inviter = Peer::near(&bob).await;
+    let link = covey_pair::Link {
+        purpose: covey_pair::Purpose::Space,
+        code: "COVEY-7QK4-9M2T".parse().unwrap(),
+        inviter: inviter.id(),
+        addresses: inviter.net.listen_addrs().await.iter().map(ToString::to_string).collect(),
+        expires_at_ms: u64::MAX,
+        space_name: "garden".into(),
+    };
+    let answers = [Refusal::Busy, Refusal::Busy, Refusal::Burnt].map(refused).to_vec();
+    let asked = Asked::by(inviter, answers);
+    let joined = bob.join(&link.to_string(), PATIENCE).await;
+    assert!(
+        matches!(joined, Err(NodeError::Pairing(JoinError::Refused(Refusal::Burnt)))),
+        "busy is not its last word: {joined:?}"
+    );
+    assert_eq!(asked.starts.load(Ordering::SeqCst), 3);
+    bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_that_answer_first_do_not_end_a_join() {
     let it = Inviting::new().await;
-    // The inviter has no room for the joiner until every stranger was asked.
     let mut crowd = Vec::new();
     for _ in 0..8 {
-        let peer = Peer::near(&it.ada).await;
-        let wire = peer.open(PAIR).await;
-        crowd.push((peer, wire));
+        crowd.push(Peer::near(&it.ada).await);
     }
-    let probe = Peer::near(&it.ada).await;
-    let full = JoinerOutcome::Refused(Refusal::Busy);
-    eventually("the inviter is busy", || async {
-        pair(&probe, "COVEY-0000-0000", request(&probe.secret)).await == full
-    })
-    .await;
     let mut near = config(&it.home.path().join("bob"), "bob");
     near.bootstrap = it.ada.listen_addresses().await;
     let bob = Node::open(near).await.unwrap();
     let impostors = [Asked::impostor(&bob).await, Asked::impostor(&bob).await];
     let busy = Asked::near(&bob, refused(Refusal::Busy)).await;
     let newer = Asked::near(&bob, refused(Refusal::Version)).await;
+    // The inviter has no room for the joiner until every stranger was asked.
+    let mut held = Vec::new();
+    for peer in &crowd {
+        held.push(begun(peer, &it.code).await);
+    }
     let (joiner, code) = (bob.clone(), it.code.clone());
     let joining = tokio::spawn(async move { joiner.join(&code, PATIENCE).await });
     eventually("every stranger was asked, the busy one again", || async {
@@ -271,7 +313,7 @@ async fn strangers_that_answer_first_do_not_end_a_join() {
     })
     .await;
     assert!(!joining.is_finished());
-    drop(crowd);
+    drop((held, crowd));
     let joined = joining.await.unwrap().unwrap();
     assert_eq!(joined.space.name(), "garden");
     assert_eq!(impostors.map(|impostor| impostor.confirms()), [1, 1]);

@@ -54,6 +54,7 @@ impl World {
         + 'static,
     ) -> Result<(), EngineError> {
         for (space, acted) in self.transact(machine, job)? {
+            self.note_forks(machine, space, &acted.1);
             self.pend(machine, Pending::acted(space, acted));
         }
         Ok(())
@@ -174,6 +175,7 @@ impl World {
                     self.fail(format!("{what} never has what it needs"));
                 }
                 for (space, acted) in deeds {
+                    self.note_forks(machine, space, &acted.1);
                     self.pend(machine, Pending::acted(space, acted));
                 }
             }

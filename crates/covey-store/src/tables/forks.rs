@@ -4,7 +4,7 @@ use covey_types::{DeviceId, EntryHash, Head, Hlc, Incarnation, LogId};
 
 use super::{
     LogKey, SpaceKey,
-    logs::{MAX_SEQ, StoredEntry},
+    logs::{MAX_SEQ, NewEntry, StoredEntry},
 };
 use crate::{
     error::StoreError,
@@ -103,6 +103,45 @@ impl Tx<'_> {
         self.memory().heads.borrow_mut().remove(&log);
         self.memory().moved.borrow_mut().remove(&log);
         self.move_log(log, Head { seq: end.from - 1, hash: end.hash }, end.hlc)
+    }
+
+    /// Keeps an entry aside, in place of what is kept there of its place: what a log is to go on with once all of it has come.
+    pub fn put_aside(&mut self, log: LogKey, entry: NewEntry<'_>) -> Result<(), StoreError> {
+        let doing = "keep an entry aside";
+        if entry.seq == 0 || entry.seq > MAX_SEQ {
+            let (value, max) = (entry.seq, MAX_SEQ);
+            return Err(StoreError::TooLarge { doing, what: "sequence number", value, max });
+        }
+        let sql =
+            "INSERT OR REPLACE INTO set_aside(id, hash, header, signature, body) VALUES(?1, ?2, ?3, ?4, ?5)";
+        let (row, hash) = (log.row(entry.seq), entry.hash.as_bytes());
+        self.execute(doing, sql, (row, hash, entry.header, &entry.signature[..], entry.body))?;
+        Ok(())
+    }
+
+    /// Takes what is set aside right behind a log's end back into it, up to an entry with which the log ends then. That they
+    /// follow each other is for the caller to know.
+    ///
+    /// # Errors
+    /// [`StoreError::NotNext`] if a place in between is missing, or another entry is stored there; nothing has changed then.
+    pub fn bring_back(&mut self, log: LogKey, end: Head, hlc: Hlc) -> Result<(), StoreError> {
+        let doing = "take entries back that were set aside";
+        let head = self.head(log)?;
+        let range = (log.row(head.seq + 1), log.row(end.seq.min(MAX_SEQ)));
+        let is_whole = "SELECT count(*) FROM set_aside WHERE id BETWEEN ?1 AND ?2";
+        let there: Option<u64> = self.row(doing, is_whole, range, |row| row.get(0))?;
+        let taken = "SELECT count(*) FROM entries WHERE id BETWEEN ?1 AND ?2";
+        let in_the_way: Option<u64> = self.row(doing, taken, range, |row| row.get(0))?;
+        if end.seq <= head.seq || there != Some(end.seq - head.seq) || in_the_way != Some(0) {
+            return Err(StoreError::NotNext { log, head, seq: end.seq, prev: EntryHash::NONE });
+        }
+        let sql = "INSERT INTO entries(id, hash, header, signature, body)
+             SELECT id, hash, header, signature, body FROM set_aside WHERE id BETWEEN ?1 AND ?2";
+        self.execute(doing, sql, range)?;
+        self.execute(doing, "DELETE FROM set_aside WHERE id BETWEEN ?1 AND ?2", range)?;
+        self.memory().heads.borrow_mut().remove(&log);
+        self.memory().moved.borrow_mut().remove(&log);
+        self.move_log(log, end, hlc)
     }
 
     /// Sets copies of a log's entries aside, from a place up to another one, unless something of their places is already.

@@ -3,7 +3,7 @@
 //! Nothing here is sent at once: it adds up as what it says, and goes out as fast as the peer reads. Evidence and
 //! branches take room in the window like entries, since each costs the receiver signatures to check.
 
-use covey_log::{Compared, ForkLine};
+use covey_log::{Compared, ForkLine, Frozen};
 use covey_types::{Head, LogId, SpaceId, limits::MAX_LOGS_PER_SPACE};
 
 use super::{Output, Session, SessionError, WINDOW_SLACK_BYTES};
@@ -13,7 +13,7 @@ use crate::{frame::Frame, space::SharedSpace};
 const LINES_AT_ONCE: usize = 1024;
 
 impl Session {
-    pub(super) fn freeze(&mut self, space: SpaceId, lines: &[ForkLine], heads: &[(LogId, Head)]) {
+    pub(super) fn freeze(&mut self, space: SpaceId, lines: &[Frozen], heads: &[(LogId, Head)]) {
         let mut wishes = false;
         self.update(space, |shared| wishes = shared.freeze(lines, heads));
         if wishes {

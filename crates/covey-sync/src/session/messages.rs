@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use covey_log::{Compared, Entry, EntryError, ForkLine};
+use covey_log::{Compared, Entry, EntryError, Frozen};
 use covey_types::{Head, Heads, LogId, Signature, SpaceId, wire::DecodeError};
 
 use super::{ACK_TIMEOUT, GREETING_TIMEOUT};
@@ -89,14 +89,14 @@ pub enum Input {
         /// The logs that moved.
         heads: Vec<(LogId, Head)>,
     },
-    /// Logs are known to have two histories: from which place on they don't count, and what is known of that. Also logs
-    /// that are shorter now than they were.
+    /// Logs are known to have two histories: what is known of that, and how much of them counts here. Also how far logs reach
+    /// now that end elsewhere than they did, or of which more counts than is here: that is asked for.
     Frozen {
         /// Which space.
         space: SpaceId,
         /// What is known.
-        lines: Vec<ForkLine>,
-        /// How far logs reach now that reached further before.
+        lines: Vec<Frozen>,
+        /// How far such logs reach now.
         heads: Vec<(LogId, Head)>,
     },
     /// What [`Output::Prove`] asked for, as in `covey_log::fork`; nothing, if there is none.

@@ -7,7 +7,7 @@ mod hostile;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use covey_log::{ChainError, Draft, Entry, Evidence, ForkProof, Kind, SignedHeader};
+use covey_log::{ChainError, Draft, Entry, Evidence, ForkProof, Frozen, Kind, SignedHeader};
 use covey_types::{DeviceSecret, EntryHash, EpochId, Head, Hlc, Incarnation, LogId, SecretBytes};
 use proptest::prelude::*;
 
@@ -93,6 +93,8 @@ struct End {
     matched: bool,
     forks: u32,
     evidence: BTreeMap<LogId, Evidence>,
+    /// Up to where forked logs count here all the same.
+    cut: u64,
 }
 
 impl End {
@@ -112,6 +114,7 @@ impl End {
             matched: false,
             forks: 0,
             evidence: BTreeMap::new(),
+            cut: 0,
         }
     }
 
@@ -182,7 +185,11 @@ impl End {
         self.evidence.insert(log, merged);
         self.store.shorten(log, line.from - 1);
         let heads = vec![(log, self.store.heads().head(&log))];
-        self.todo.push_back(Input::Frozen { space: SPACE, lines: vec![line], heads });
+        self.todo.push_back(Input::Frozen {
+            space: SPACE,
+            lines: vec![Frozen { line, end: line.from - 1 }],
+            heads,
+        });
     }
 
     fn ingest(&mut self, space: SpaceId, entries: Vec<Entry>, bytes: u32) -> Input {
@@ -191,7 +198,7 @@ impl End {
         for entry in entries {
             entry.verify().unwrap();
             let log = entry.header.log;
-            let end = self.evidence.get(&log).map(|evidence| evidence.from() - 1);
+            let end = self.evidence.get(&log).map(|evidence| self.cut.max(evidence.from() - 1));
             if end.is_some_and(|end| entry.header.seq > end) {
                 continue;
             }

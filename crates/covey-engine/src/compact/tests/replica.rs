@@ -135,7 +135,7 @@ impl Replica {
 
     /// What is known of forks.
     pub(super) fn lines(&self) -> Vec<covey_log::ForkLine> {
-        self.engine.lock().unwrap().space(self.space()).unwrap().frozen().copied().collect()
+        self.engine.lock().unwrap().space(self.space()).unwrap().frozen().map(|frozen| frozen.line).collect()
     }
 
     /// Writes all again that stands in a history that doesn't count.

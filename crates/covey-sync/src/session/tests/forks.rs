@@ -1,6 +1,6 @@
 //! Logs with two histories: both ends find where they part, and agree on it.
 
-use covey_log::{Compared, ForkLine};
+use covey_log::{Compared, ForkLine, Frozen};
 
 use super::*;
 
@@ -79,6 +79,25 @@ fn what_one_side_knows_of_a_fork_the_other_one_hears_at_once() {
 }
 
 #[test]
+fn what_counts_up_to_a_cut_goes_to_whoever_hears_of_the_cut_later() {
+    let (mut pair, line) = known_to_one();
+    pair.run();
+    let behind = write(&secret(1), &mut pair.a.store, 13);
+    let hears = |end: &mut End| {
+        end.cut = behind.header.seq;
+        let heads = vec![(line.log, end.store.heads().head(&line.log))];
+        end.todo.push_back(Input::Frozen { space: SPACE, lines: vec![Frozen { line, end: end.cut }], heads });
+    };
+    hears(&mut pair.a);
+    pair.run();
+    assert_eq!(pair.b.store.heads().head(&line.log).seq, line.from - 1, "it doesn't count there yet");
+    hears(&mut pair.b);
+    pair.run();
+    assert_eq!(pair.b.store.heads(), pair.a.store.heads());
+    assert_eq!(pair.b.store.heads().head(&line.log), behind.head());
+}
+
+#[test]
 fn who_may_not_read_a_space_hears_nothing_of_its_forks_and_then_all() {
     let (mut pair, line) = known_to_one();
     pair.a.session.handle(Input::Forbid(SPACE), NOW).unwrap();
@@ -100,7 +119,8 @@ fn what_comes_before_the_space_is_open_here_is_not_lost() {
         pair.b.todo.retain(|input| !matches!(input, Input::Refuse(_)));
     }
     assert!(pair.a.matched && pair.b.session.view(SPACE).is_none());
-    pair.a.session.handle(Input::Frozen { space: SPACE, lines: vec![line], heads: vec![] }, NOW).unwrap();
+    let lines = vec![Frozen { line, end: line.from - 1 }];
+    pair.a.session.handle(Input::Frozen { space: SPACE, lines, heads: vec![] }, NOW).unwrap();
     while let Some(payload) = pair.a.session.poll_owed() {
         pair.b.session.handle(Input::Frame(payload), NOW).unwrap();
     }
