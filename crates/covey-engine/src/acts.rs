@@ -51,7 +51,7 @@ impl SpaceState {
         if role >= Role::Admin && (useless || self.membership.needs_rotation()) {
             return Chores { rotate: true, ..Chores::default() };
         }
-        let mut share = if role >= Role::Member { self.membership.without_key() } else { Vec::new() };
+        let mut share = self.membership.without_key();
         share.retain(|(_, epoch)| self.info.keys.key(*epoch).is_some());
         Chores { share, ..Chores::default() }
     }

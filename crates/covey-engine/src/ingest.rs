@@ -318,6 +318,8 @@ impl Engine {
         match state.may_write(header.log, header.seq, &header.deps) {
             Verdict::Unknown => Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER)?),
             Verdict::Refused => {
+                // What comes later may make it count, though nobody is limited any more in the end.
+                state.suspects.insert(header.log.device);
                 outcome.refused.push((
                     header.log,
                     header.seq,

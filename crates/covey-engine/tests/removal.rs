@@ -1,10 +1,13 @@
-//! Whoever wants to stay by making acts too large to be written is put out all the same.
+//! Whoever wants to stay by making acts too large to be written is put out all the same; and what those wrote counts whom
+//! nobody has put out in the end.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
 use common::{NOW_MS, Replica, further, garden};
+use covey_engine::load_for_peer;
 use covey_log::{BodyContext, Draft, Entry, Kind, seal};
+use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::{MembershipOp, Role, ops};
 use covey_types::{Head, Hlc, Incarnation, LogId, SpaceId};
 
@@ -47,7 +50,7 @@ fn multiply(eve: &Replica, space: SpaceId, devices: usize) -> (Vec<Entry>, Vec<E
     let acts = eve.forge_all(space, acts, true);
     let key = eve.with(move |_, engine, _| Ok(engine.space(space)?.current_key().unwrap().clone()));
     let (knew, hlc, kind) = (vec![acts.last().unwrap().hash], Hlc::new(NOW_MS + 1000, 0), Kind::RECORDS);
-    let plain = covey_records::BodyWriter::new().finish();
+    let plain = BodyWriter::new().finish();
     let write = |secrets: &covey_engine::Secrets| {
         let log = LogId { device: secrets.device.id(), incarnation: Incarnation(1) };
         let body = seal(&key, BodyContext { space, log, seq: 1, kind }, &plain);
@@ -77,4 +80,54 @@ fn somebody_with_more_devices_and_logs_than_an_act_may_name_keeps_nobody_in_not_
         Ok(engine.space(space)?.membership.len())
     });
     assert_eq!(left, 1);
+}
+
+/// All entries that somebody holds of a space.
+fn all_of(one: &Replica, space: SpaceId) -> Vec<Entry> {
+    one.with(move |tx, engine, _| {
+        let key = engine.space(space)?.key;
+        let wants: Vec<_> = tx.logs(key)?.into_iter().map(|log| (log.id, 1)).collect();
+        Ok(load_for_peer(&*tx, key, &wants, usize::MAX >> 8)?)
+    })
+}
+
+fn rose(one: &Replica, space: SpaceId) -> Option<String> {
+    one.with(move |tx, engine, _| {
+        let Some(key) = tx.collection(engine.space(space)?.key, "plants")? else { return Ok(None) };
+        Ok(tx.record(key, "rose")?.and_then(|row| row.doc))
+    })
+}
+
+/// Ada takes Carol in, while Bob makes Ada a member and Dan puts Bob out: Bob's act falls, and Carol is in.
+#[test]
+fn what_seemed_not_to_count_for_a_moment_counts_also_where_everything_comes_at_once() {
+    let (people, space) = garden(&["ada", "bob", "dan", "eve"]);
+    let [ada, bob, dan, eve] = &people[..] else { unreachable!() };
+    for owner in [bob.user(), dan.user()] {
+        ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, owner, Role::Owner, NOW_MS));
+    }
+    [bob, dan, eve].iter().for_each(|one| drop(one.hear(ada, space)));
+    let (limited, out) = (ada.user(), bob.user());
+    let limit = bob
+        .with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, limited, Role::Member, NOW_MS));
+    let removal = dan.with(move |tx, engine, secrets| engine.remove_member(tx, secrets, space, out, NOW_MS));
+    let carol = Replica::new("carol");
+    ada.let_in(space, &carol, Role::Member);
+    carol.with(move |tx, engine, secrets| {
+        engine.append_records(tx, secrets, space, NOW_MS, |_, _, _| {
+            let mut body = BodyWriter::new();
+            let id = RecordId::parse("rose").unwrap();
+            body.push(&Op::Put { collection: "plants", id, fields: vec![("v", "1")] })?;
+            Ok(body.finish())
+        })
+    });
+    let (limit, removal) = ((*limit.0).clone(), (*removal.0).clone());
+    // One hears of it bit by bit, the other all at once; both of Bob's act before Dan's.
+    dan.tell(space, vec![limit.clone()]);
+    dan.hear(&carol, space);
+    assert_eq!(rose(dan, space).as_deref(), Some(r#"{"v":1}"#));
+    let all = [limit].into_iter().chain(all_of(&carol, space)).chain([removal]).collect();
+    let heard = eve.tell(space, all);
+    assert_eq!(heard.refused.len(), 1, "it seemed not to count: {:?}", heard.refused);
+    assert_eq!(rose(eve, space), rose(dan, space));
 }

@@ -62,7 +62,7 @@ fn turn(node: &Node, space: SpaceId) -> Option<u32> {
     }
     let membership = &engine.space(space).ok()?.membership;
     let is_administration = chores.rotate || chores.expel.is_some() || !chores.adopt.is_empty();
-    let needed = if is_administration { Role::Admin } else { Role::Member };
+    let needed = if is_administration { Role::Admin } else { Role::Guest };
     let could = |device: &DeviceId| near.contains(device) && engine.role_in(space, *device) >= Some(needed);
     let before = membership.devices().filter(|(device, _)| *device < own && could(device));
     Some(u32::try_from(before.count()).unwrap_or(MOST_TURNS).min(MOST_TURNS))

@@ -51,6 +51,12 @@ enum Event {
         conn: u64,
         input: Input,
     },
+    /// A machine has ended a session.
+    Stopped {
+        machine: usize,
+        peer: usize,
+        conn: u64,
+    },
     Sync {
         machine: usize,
     },
@@ -401,6 +407,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Connect { a, b } => self.connect(a, b),
+            Event::Stopped { machine, peer, conn } => self.stopped(machine, peer, conn),
             Event::Sync { machine } => self.sync(machine),
             Event::Chores { machine, space } => self.chores(machine, space),
             Event::Pair(of) => self.begin_pairing(*of),

@@ -8,7 +8,8 @@
 //! | remove a member | admins, up to their own role; everybody themself |
 //! | remove a device | admins, of members up to their own role; everybody their own |
 //! | rotate the key, rename the space | admins |
-//! | share the key, send a notice | members |
+//! | share a key | members; guests with devices that are in |
+//! | send a notice | members |
 //! | rename a user | everybody themself |
 //! | rename a device | admins; everybody their own |
 //!
@@ -44,7 +45,7 @@ pub(crate) enum Deed {
     RemoveMember { user: UserId, cuts: BTreeMap<LogId, Head> },
     RemoveDevice { device: DeviceId, cuts: BTreeMap<LogId, Head> },
     Rotate { seals_backwards: bool },
-    ShareKeys,
+    ShareKeys { to: BTreeSet<DeviceId> },
     RenameUser(String),
     RenameDevice(DeviceId, String),
     SetSpace { name: Option<String>, history: Option<HistoryPolicy> },
@@ -105,7 +106,9 @@ impl Deed {
                 return Err(MembershipError::TooMany);
             }
             MembershipOp::Rotate(rotate) => Self::Rotate { seals_backwards: !rotate.previous.is_empty() },
-            MembershipOp::ShareKeys(_) => Self::ShareKeys,
+            MembershipOp::ShareKeys(keys) => {
+                Self::ShareKeys { to: keys.iter().map(|key| key.device).collect() }
+            }
             MembershipOp::RenameUser(name) => Self::RenameUser(name.clone()),
             MembershipOp::RenameDevice(device, name) => Self::RenameDevice(*device, name.clone()),
             MembershipOp::SetSpace(set) => Self::SetSpace { name: set.name.clone(), history: set.history },
@@ -145,7 +148,7 @@ impl Deed {
             Self::RemoveMember { .. } => "remove this member",
             Self::RemoveDevice { .. } => "remove this device",
             Self::Rotate { .. } => "rotate the space's key",
-            Self::ShareKeys => "share the space's key",
+            Self::ShareKeys { .. } => "share the space's key",
             Self::RenameUser(_) => "take another name",
             Self::RenameDevice(..) => "rename this device",
             Self::SetSpace { .. } => "change the space's name or rules",
@@ -264,8 +267,14 @@ impl Judge<'_> {
                 outcome.effects.extend(history.map(Effect::History));
                 self.role >= Role::Admin && !self.state.is_personal()
             }
+            // Those who were limited since may be the only ones who have the key of an epoch whose beginning fell, and under
+            // which others acted. With it they tell nobody anything who isn't meant to know.
+            Deed::ShareKeys { to } => {
+                let is_in = |device: &DeviceId| self.state.role_of_device(*device).is_some();
+                self.role >= Role::Member || to.iter().all(is_in)
+            }
             // An unknown act, whatever it is, becomes part of everybody's graph: only those may write it who write.
-            Deed::ShareKeys | Deed::Notice | Deed::Unknown => self.role >= Role::Member,
+            Deed::Notice | Deed::Unknown => self.role >= Role::Member,
         };
         if allowed {
             Ok(())

@@ -348,3 +348,24 @@ fn a_key_of_an_epoch_that_was_begun_in_vain_is_shared_once_in_whatever_order_tha
         assert_eq!(lacked(&space), 0, "whoever shares doesn't name what has no effect");
     }
 }
+
+#[test]
+fn a_guest_gives_a_key_to_whom_is_in_the_space_and_to_nobody_else() {
+    let (mut ada, mut bob, carol) = (Actor::new(), Actor::new(), Actor::new());
+    let (mut space, ..) = ada.found();
+    let add = ada.write(space.space, Kind::MEMBERSHIP, space.frontier());
+    space.apply(&add, &bob.invites(Role::Guest, "Bob")).unwrap();
+    let key = covey_log::EpochKey::generate();
+    let seal = |to: &Actor| {
+        crate::kem::seal(space.space, &key, to.device.id(), KemSecret::generate().public()).unwrap()
+    };
+    let (inside, outside) = (seal(&ada), seal(&carol));
+    let allowed = |keys: &[crate::SealedKey]| {
+        space.check(bob.device.id(), &[MembershipOp::ShareKeys(keys.to_vec())]).is_ok()
+    };
+    assert!(allowed(std::slice::from_ref(&inside)));
+    assert!(!allowed(std::slice::from_ref(&outside)));
+    assert!(!allowed(&[inside.clone(), outside]));
+    let share = bob.write(space.space, Kind::MEMBERSHIP, space.frontier());
+    space.apply(&share, &[MembershipOp::ShareKeys(vec![inside])]).unwrap();
+}

@@ -276,7 +276,10 @@ impl Engine {
         for word in part.words() {
             match self.space_mut(place.space)?.may_write(log, word.seq, word.deps) {
                 Verdict::Unknown => wait = true,
-                Verdict::Refused => {}
+                // What comes later may make it count, as it may an entry.
+                Verdict::Refused => {
+                    self.space_mut(place.space)?.suspects.insert(log.device);
+                }
                 Verdict::Allowed => {
                     let stamp = Stamp { hlc: word.hlc, device: log.device };
                     if let Err(err) = self.apply_word(rows, space, (stamp, log, word.seq), word.body)? {

@@ -15,6 +15,9 @@ use crate::{
     machine::{Answer, Pending},
 };
 
+/// From the last word in a session to its end, as a node has it.
+const STOPPED_MS: u64 = 50;
+
 impl World {
     /// Does something as the person at a machine.
     pub(crate) fn act(
@@ -127,7 +130,7 @@ impl World {
                 Standing::Member => self.feed(machine, peer, Input::Authorise(space)),
                 Standing::PutOut if shared && !refused => {
                     self.feed(machine, peer, Input::Forbid(space));
-                    self.feed(machine, peer, Input::Stop);
+                    self.stop(machine, peer);
                     continue;
                 }
                 Standing::PutOut | Standing::Unknown => {}
@@ -137,6 +140,19 @@ impl World {
         self.write_again(machine, space);
         let turn = 50 + 400 * machine as u64;
         self.at(turn, Event::Chores { machine, space });
+    }
+
+    /// Ends a session. The other side mostly hears of it; but it may have ended the session itself, and listen no more.
+    fn stop(&mut self, machine: usize, peer: usize) {
+        let Some(conn) = self.machines[machine].conns.get(&peer).map(|conn| conn.id) else { return };
+        self.feed(machine, peer, Input::Stop);
+        self.at(STOPPED_MS, Event::Stopped { machine, peer, conn });
+    }
+
+    pub(super) fn stopped(&mut self, machine: usize, peer: usize, conn: u64) {
+        if self.machines[machine].conns.get(&peer).is_some_and(|known| known.id == conn) {
+            self.hang_up(machine, peer);
+        }
     }
 
     pub(super) fn chores(&mut self, machine: usize, space: SpaceId) {
@@ -200,5 +216,25 @@ impl World {
             Some(Planted::LosesCuts) if machine == 1 => Some(Defect::LosesCuts),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Options, world::World};
+
+    #[test]
+    fn two_who_end_their_session_at_the_same_moment_meet_again() {
+        let mut world = World::new(1, Options::default());
+        for _ in 0..2 {
+            world.add_machine(None);
+        }
+        world.run_until(500);
+        let before = world.machines[0].conns[&1].id;
+        world.stop(0, 1);
+        world.stop(1, 0);
+        world.run_until_quiet(10_000);
+        assert_ne!(world.machines[0].conns[&1].id, before);
+        assert_eq!(world.machines[0].conns[&1].id, world.machines[1].conns[&0].id);
     }
 }
