@@ -144,15 +144,7 @@ impl Engine {
             let place = Place { space: id, log: cursor.key, entry: &entry };
             outcome.durable.insert(log, entry.head());
             self.take(rows, secrets, place, plain, wall_ms, &mut outcome)?;
-            let state = self.space(id)?;
-            if state.ends.contains_key(&log) && state.is_void_at(&log, entry.header.seq + 1) {
-                // It has come to the fork, behind which it ends with a cut.
-                outcome.due.ends.insert(log, true);
-            }
-            if awaits == Some(entry.header.seq) {
-                // It's the history that counts: what stands in it isn't void.
-                outcome.due.fold = true;
-            }
+            self.note_end(id, &entry, awaits, &mut outcome)?;
             outcome.stored.push(entry);
         }
         self.settle(rows, secrets, id, wall_ms, &mut outcome)?;
@@ -160,6 +152,24 @@ impl Engine {
         // Logs that were turned away before are worth asking for again: their authors may be in what can't be read.
         outcome.membership_changed |= !heard && self.space(id)?.hears_unknown_authors();
         Ok(outcome)
+    }
+
+    /// Notes that a log has come to where its counting history ends; `awaits` is the place up to which it was waited for.
+    fn note_end(
+        &self,
+        id: SpaceId,
+        entry: &Entry,
+        awaits: Option<u64>,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let (state, log, seq) = (self.space(id)?, entry.header.log, entry.header.seq);
+        if state.ends.contains_key(&log) && state.is_void_at(&log, seq + 1) {
+            // It has come to the fork, behind which it ends with a cut.
+            outcome.due.ends.insert(log, true);
+        }
+        // It's the history that counts: what stands in it isn't void.
+        outcome.due.fold |= awaits == Some(seq);
+        Ok(())
     }
 
     /// An entry that isn't here came from others: if this device has signed it, its store is older than it should be.
