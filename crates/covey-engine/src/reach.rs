@@ -19,8 +19,8 @@ use covey_types::{Hlc, LogId, wire};
 
 use crate::{Rows, RowsMut, load::corrupt};
 
-/// Logs of a space of which it's noted that they say things as of an earlier time. Honest devices have a few at most; of
-/// the devices of logs past this one too much may be said to be held.
+/// Logs of a space of which it's noted that they say things as of an earlier time. Honest devices have a few at most; where
+/// so many are noted there may be others, and of no device whose log isn't held whole anything is taken to be held.
 const MAX_NOTED: usize = 1024;
 
 /// Longest stored list of them, bytes.
@@ -90,7 +90,8 @@ impl Reaches {
             if seq >= row.head.seq {
                 continue;
             }
-            let says_earlier = self.noted.iter().any(|(log, last)| *log == row.id && seq < *last);
+            let says_earlier = self.noted.len() >= MAX_NOTED
+                || self.noted.iter().any(|(log, last)| *log == row.id && seq < *last);
             let up_to = match self.times.entry((row.key, seq)) {
                 _ if says_earlier => Hlc::default(),
                 Slot::Occupied(known) => *known.get(),

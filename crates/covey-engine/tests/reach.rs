@@ -117,6 +117,30 @@ fn a_new_log_that_nobody_has_yet_takes_nothing_of_the_old_one_away() {
 }
 
 #[test]
+fn where_more_logs_say_things_as_of_earlier_times_than_are_noted_only_whole_logs_are_held() {
+    let home = tempfile::tempdir().unwrap();
+    let replica = Replica::new(home.path());
+    let first = replica.put("a", None);
+    let last = replica.put("b", None);
+    let log = first.header.log;
+    let note = |count: u64| {
+        let space = replica.space;
+        replica.with(move |tx, engine, _| {
+            let key = engine.space(space)?.key;
+            let noted: Vec<(LogId, u64)> = (0..count)
+                .map(|n| (LogId { incarnation: covey_types::Incarnation(1000 + n), ..log }, 1))
+                .collect();
+            Ok(tx.set_meta(&format!("as-of:{}", key.number()), &covey_types::wire::encode(&noted))?)
+        });
+    };
+    note(1023);
+    assert!(replica.is_held("a", &[(log, first.header.seq)]));
+    note(1024);
+    assert!(!replica.is_held("a", &[(log, first.header.seq)]), "its log may be one that isn't noted");
+    assert!(replica.is_held("b", &[(log, last.header.seq)]));
+}
+
+#[test]
 fn what_is_said_as_of_an_earlier_time_is_held_with_the_entry_that_says_it() {
     let home = tempfile::tempdir().unwrap();
     let replica = Replica::new(home.path());

@@ -13,7 +13,7 @@
 
 mod records;
 
-pub(crate) use self::records::is_kept_back;
+pub(crate) use self::records::{RESERVED, is_kept_back};
 
 use std::{
     collections::{BTreeSet, VecDeque},

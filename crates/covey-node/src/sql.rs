@@ -1,16 +1,14 @@
 //! SQL over the records of a space.
 
-use covey_store::{
-    Reader,
-    sql::{MAX_SQL_TIME, SqlAnswer, SqlError, SqlQuery, SqlValue},
-};
+use covey_store::sql::{MAX_SQL_TIME, SqlAnswer, SqlError, SqlQuery, SqlValue};
 
-use crate::{NodeError, Space, own::is_kept_back};
+use crate::{NodeError, Space, own::RESERVED};
 
 impl Space {
     /// Answers a query in SQL over the records of this space. It sees a view for each collection, by its name, with the
     /// columns `id` and `doc` (JSON text, for `doc->>'field'` and SQLite's other JSON functions); and `all_records`,
-    /// which has the column `collection` too. It changes nothing, and sees nothing else.
+    /// which has the column `collection` too. It changes nothing, and sees nothing else. A document of more than 4 MiB is
+    /// NULL to it.
     ///
     /// At most `max_rows` rows come, and not more than [`covey_store::sql`] says in any case.
     ///
@@ -24,13 +22,14 @@ impl Space {
     ) -> Result<SqlAnswer, NodeError> {
         let space = self.node.engine().space(self.id())?.key;
         let store = &self.node.0.store;
-        let hidden = if self.is_personal() {
-            let collections = store.read(move |reader: &Reader<'_>| reader.collections(space)).await?;
-            collections.into_iter().map(|row| row.name).filter(|name| is_kept_back(name)).collect()
-        } else {
-            Vec::new()
+        let query = SqlQuery {
+            space,
+            hidden_prefix: self.is_personal().then(|| RESERVED.to_owned()),
+            sql: sql.to_owned(),
+            values,
+            max_rows,
+            max_time: MAX_SQL_TIME,
         };
-        let query = SqlQuery { space, hidden, sql: sql.to_owned(), values, max_rows, max_time: MAX_SQL_TIME };
         let answer = store.sql(query).await;
         answer.map_err(|err| match err {
             SqlError::Store(err) => NodeError::Store(err),

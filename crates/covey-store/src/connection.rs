@@ -1,13 +1,19 @@
 //! SQLCipher connections: how they are opened, unlocked and set up.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use covey_types::keys::random_bytes;
+use rusqlite::{
+    Connection, OpenFlags,
+    config::DbConfig,
+    params,
+    types::{ToSqlOutput, ValueRef},
+};
 
 use crate::{
     ending::wait_for_work,
     home::Home,
-    key::{DatabaseKey, key_pragma},
+    key::{DatabaseKey, key_pragma, key_text},
 };
 
 /// Pages the writer keeps decrypted: inserts at random places of an index stay in memory up to about a
@@ -48,6 +54,30 @@ pub(crate) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Co
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, key)?;
     conn.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
     Ok(conn)
+}
+
+/// A connection of which the database is no more than a part, under a name that nobody can guess: it only reads, and its
+/// own database is empty.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    pub(crate) conn: Connection,
+    /// The name of the database, fresh for every connection: letters and digits.
+    pub(crate) name: String,
+}
+
+/// Attaches the database to a connection to nothing.
+pub(crate) fn open_aside(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Aside> {
+    // What is attached is opened as the connection was: for reading only.
+    let conn = Connection::open_with_flags(":memory:", flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    set_up(&conn)?;
+    let name = format!("s{:032x}", u128::from_le_bytes(random_bytes()));
+    conn.execute_batch("PRAGMA cipher_log_level = NONE")?;
+    let text = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
+    let (path, key) = (path.as_os_str().as_bytes(), key_text(key, None));
+    conn.execute("ATTACH ?1 AS ?2 KEY ?3", params![text(path), name, text(key.as_bytes())])?;
+    wait_for_work();
+    conn.execute_batch(&format!("PRAGMA {name}.cache_size = -{READER_CACHE_KIB};"))?;
+    Ok(Aside { conn, name })
 }
 
 /// A connection to an empty file that a copy of a database is made in, whose first bytes are `salt` then. It makes no
@@ -108,11 +138,15 @@ fn remove_empty(wal: &Path) {
 fn open(path: &Path, mode: OpenFlags, key: &DatabaseKey) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags(mode))?;
     set_key(&conn, key, None)?;
+    set_up(&conn)?;
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Temporary files would lie about unencrypted.
-    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
-    Ok(conn)
+    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
 }
 
 /// Each connection is used by one thread at a time, so SQLite's own mutexes are left out.

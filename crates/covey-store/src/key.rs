@@ -242,14 +242,23 @@ fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// The pragma that gives SQLCipher this key as it is, with no derivation. The salt, which becomes the first bytes of
 /// the file, is the file's own, or for a new one random, unless it's given.
 pub(crate) fn key_pragma(key: &DatabaseKey, salt: Option<&[u8; 16]>) -> Zeroizing<String> {
-    use std::fmt::Write;
     // Room for all of it at once: growing would leave copies behind that aren't wiped.
     let mut text = Zeroizing::new(String::with_capacity(128));
-    text.push_str("PRAGMA key = \"x'");
+    text.push_str("PRAGMA key = \"");
+    text.push_str(&key_text(key, salt));
+    text.push('"');
+    text
+}
+
+/// The key as SQLCipher takes it without derivation, for `ATTACH` too: as a value, never in a statement's text.
+pub(crate) fn key_text(key: &DatabaseKey, salt: Option<&[u8; 16]>) -> Zeroizing<String> {
+    use std::fmt::Write;
+    let mut text = Zeroizing::new(String::with_capacity(128));
+    text.push_str("x'");
     for byte in key.expose().iter().chain(salt.into_iter().flatten()) {
         let _ = write!(text, "{byte:02x}");
     }
-    text.push_str("'\"");
+    text.push('\'');
     text
 }
 

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
-    connection::open_reader,
+    connection::{Aside, open_aside, open_reader},
     ending::working,
     error::{StoreError, panic_message},
     key::DatabaseKey,
@@ -67,13 +67,13 @@ impl Pool {
     /// Runs a closure with a connection of its own, which counts as one of those that read, and is closed after it.
     pub(crate) fn aside<R, E: From<StoreError>>(
         &self,
-        closure: impl FnOnce(Connection) -> Result<R, E>,
+        closure: impl FnOnce(Aside) -> Result<R, E>,
     ) -> Result<R, E> {
         let _working = working();
         let _place = self.borrow()?.without_connection();
-        let conn = open_reader(&self.database, &self.key)
+        let aside = open_aside(&self.database, &self.key)
             .map_err(|err| StoreError::sql("open a connection to read with", err))?;
-        catch_unwind(AssertUnwindSafe(|| closure(conn)))
+        catch_unwind(AssertUnwindSafe(|| closure(aside)))
             .unwrap_or_else(|panic| Err(StoreError::Panicked { message: panic_message(&*panic) }.into()))
     }
 

@@ -1,36 +1,39 @@
 //! SQL over the records of one space: for people and programs that look, never for writing.
 //!
 //! The text comes from outside, and the database holds keys and other spaces. So a query runs on a connection of its own
-//! that is closed after it, and behind several walls, each of which would do:
+//! that is closed after it, and behind several walls:
 //!
 //! - the file is opened for reading only, and SQLite is told to change nothing (`query_only`);
-//! - what a query may name is asked of [`guard`] while it's prepared: the views of [`views`], SQLite's own functions
-//!   from a list, and nothing else;
+//! - the connection's own database is empty. That of the store is attached to it under a name that nobody can guess, and
+//!   its tables are covered by empty ones: what a query can name are the [`views`], whatever it's told to be;
+//! - what a query names is asked of [`guard`] while it's prepared: those views, SQLite's own functions from a list, and
+//!   nothing else. SQLite asks about all but the columns that a join has by one name, and [`words`] refuses those joins;
 //! - only one statement runs, and only if SQLite says that it reads, and that rows come of it;
-//! - time, memory, rows, the length of a value and the size of the statement are bounded.
+//! - time, memory, rows, the length of a value and the size of the statement are bounded, by [`bounds`]. Between two
+//!   looks at the clock and the memory lies a row, and what functions make of it: of the largest values that may take
+//!   longer, and more, than is said there.
 
+mod bounds;
+mod document;
 mod functions;
 mod guard;
+mod pattern;
 mod views;
+mod words;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::{Duration, Instant},
-};
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{
-    Connection, ErrorCode, Statement,
-    config::DbConfig,
-    limits::Limit,
-    params_from_iter,
+    Connection, ErrorCode, Statement, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
 };
 
+use self::bounds::{Ended, MAX_MEMORY_BYTES, Watch};
 pub use self::views::ALL_RECORDS;
-use crate::{error::StoreError, pool::Pool, tables::SpaceKey};
+use crate::{connection::Aside, error::StoreError, pool::Pool, tables::SpaceKey};
 
 /// Longest statement, bytes: more than anybody writes by hand.
 pub const MAX_SQL_BYTES: usize = 64 << 10;
@@ -49,17 +52,6 @@ pub const MAX_SQL_TIME: Duration = Duration::from_secs(10);
 
 /// Queries that run at once. Half of the connections that read are left to the node itself.
 pub(crate) const MAX_QUERIES: usize = 2;
-
-/// Memory that SQLite may take in while a query runs, bytes: what is sorted or grouped is held in memory, since files
-/// would lie about unencrypted. The whole process's is measured; others' caches take a tenth of that.
-const MAX_MEMORY_BYTES: i64 = 192 << 20;
-
-/// Longest value that a query may make or read, bytes: two of the largest documents that one device can make.
-const MAX_VALUE_BYTES: i32 = 8 << 20;
-
-/// Steps of SQLite's machine between two looks at clock and memory: some microseconds, or as many of the largest values
-/// as the memory has room for.
-const STEPS: i32 = 64;
 
 /// A value of SQL.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +73,8 @@ pub enum SqlValue {
 pub struct SqlQuery {
     /// Which space.
     pub space: SpaceKey,
-    /// Collections that don't exist as far as the query goes.
-    pub hidden: Vec<String>,
+    /// Collections whose names begin so don't exist as far as the query goes.
+    pub hidden_prefix: Option<String>,
     /// One `SELECT`, `VALUES` or `WITH ... SELECT`.
     pub sql: String,
     /// The values of its `?`.
@@ -144,13 +136,6 @@ pub enum SqlError {
     Store(#[from] StoreError),
 }
 
-/// Why a query was ended, as its handler notes it.
-mod ended {
-    pub(super) const BY_TIME: u8 = 1;
-    pub(super) const BY_MEMORY: u8 = 2;
-    pub(super) const BY_CLOSING: u8 = 3;
-}
-
 /// Runs a query on a connection of its own.
 pub(crate) fn run(pool: &Arc<Pool>, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
     let too_large = |what, found, max| Err(SqlError::TooLarge { what, found, max });
@@ -163,77 +148,30 @@ pub(crate) fn run(pool: &Arc<Pool>, query: &SqlQuery) -> Result<SqlAnswer, SqlEr
     if query.sql.contains('\0') {
         return Err(SqlError::Statement("there is a NUL character in it".into()));
     }
-    pool.aside(|mut conn| {
-        let failed = |err| StoreError::sql("prepare to run a query", err);
-        let names = views::make(&conn, query).map_err(failed)?;
-        let ended = Arc::new(AtomicU8::new(0));
-        let max_time = query.max_time.min(MAX_SQL_TIME);
-        limit(&mut conn, Arc::clone(pool), max_time, &ended).map_err(failed)?;
-        guard::stand(&mut conn, names).map_err(failed)?;
-        answer(&conn, query).map_err(|err| match ended.load(Ordering::Relaxed) {
-            ended::BY_TIME => SqlError::Time(max_time),
-            ended::BY_MEMORY => SqlError::Memory,
-            ended::BY_CLOSING => SqlError::Store(StoreError::Closed),
-            _ => err,
+    words::check(&query.sql)?;
+    let max_time = query.max_time.min(MAX_SQL_TIME);
+    pool.aside(|aside| {
+        let watch = Watch::new(max_time);
+        ask(aside, pool, query, &watch).map_err(|err| match watch.ended() {
+            Some(Ended::ByTime) => SqlError::Time(max_time),
+            Some(Ended::ByMemory) => SqlError::Memory,
+            Some(Ended::ByClosing) => SqlError::Store(StoreError::Closed),
+            None => err,
         })
     })
 }
 
-/// Bounds what a connection can do, for good.
-fn limit(
-    conn: &mut Connection,
-    pool: Arc<Pool>,
-    max_time: Duration,
-    ended: &Arc<AtomicU8>,
-) -> rusqlite::Result<()> {
-    let limits = [
-        (Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES),
-        (Limit::SQLITE_LIMIT_SQL_LENGTH, at_most(MAX_SQL_BYTES)),
-        (Limit::SQLITE_LIMIT_COLUMN, 256),
-        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
-        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
-        (Limit::SQLITE_LIMIT_VDBE_OP, 50_000),
-        (Limit::SQLITE_LIMIT_ATTACHED, 0),
-        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
-        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, at_most(MAX_SQL_VALUES)),
-        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
-        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
-    ];
-    for (limit, value) in limits {
-        conn.set_limit(limit, value)?;
-    }
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    functions::replace_slow_ones(conn, MAX_VALUE_BYTES as usize)?;
-    let (until, before, ended) = (Instant::now() + max_time, memory_used(), Arc::clone(ended));
-    conn.progress_handler(
-        STEPS,
-        Some(move || {
-            let why = if Instant::now() >= until {
-                ended::BY_TIME
-            } else if memory_used() - before > MAX_MEMORY_BYTES {
-                ended::BY_MEMORY
-            } else if pool.is_closed() {
-                ended::BY_CLOSING
-            } else {
-                return false;
-            };
-            ended.store(why, Ordering::Relaxed);
-            true
-        }),
-    )
-}
-
-fn at_most(limit: usize) -> i32 {
-    i32::try_from(limit).unwrap_or(i32::MAX)
-}
-
-/// Memory that SQLite has taken for all connections of the process, bytes.
-fn memory_used() -> i64 {
-    #[expect(unsafe_code, reason = "a counter of SQLite's, for which rusqlite has no name")]
-    // SAFETY: it takes nothing, may be called from any thread, and only reads a number under SQLite's own lock.
-    unsafe {
-        rusqlite::ffi::sqlite3_memory_used()
-    }
+fn ask(aside: Aside, pool: &Arc<Pool>, query: &SqlQuery, watch: &Watch) -> Result<SqlAnswer, SqlError> {
+    let Aside { mut conn, name } = aside;
+    let prepare = |conn: &mut Connection| {
+        bounds::set(conn, Arc::clone(pool), watch)?;
+        // What the views are made for and what they show is of one moment.
+        conn.execute_batch("BEGIN")?;
+        let names = views::make(conn, name, query, watch)?;
+        guard::stand(conn, names, watch.clone())
+    };
+    prepare(&mut conn).map_err(|err| StoreError::sql("prepare to run a query", err))?;
+    answer(&conn, query)
 }
 
 fn answer(conn: &Connection, query: &SqlQuery) -> Result<SqlAnswer, SqlError> {
@@ -287,6 +225,10 @@ fn refused(err: rusqlite::Error) -> SqlError {
             if error.code == ErrorCode::AuthorizationForStatementDenied =>
         {
             SqlError::Forbidden(msg)
+        }
+        // That is what SQLite says of a statement of more steps than it may have.
+        rusqlite::Error::SqliteFailure(error, _) if error.code == ErrorCode::OutOfMemory => {
+            SqlError::Statement("it's too long".into())
         }
         other => failed(other),
     }

@@ -49,7 +49,7 @@ fn garden() -> (tempfile::TempDir, Store, SpaceKey) {
 fn query(space: SpaceKey, sql: &str) -> SqlQuery {
     SqlQuery {
         space,
-        hidden: vec!["hidden".into()],
+        hidden_prefix: Some("hidden".into()),
         sql: sql.into(),
         values: vec![],
         max_rows: 1000,
@@ -241,6 +241,35 @@ const ESCAPES: &[&str] = &[
     "SELECT * FROM diary",
     "SELECT * FROM hidden",
     "SELECT * FROM temp.diary",
+    // Columns that a join has by the same name are read without asking anybody.
+    "SELECT key, length(value) FROM (SELECT NULL AS key, NULL AS value) a FULL JOIN main.meta USING(key,value)",
+    "SELECT key, value FROM (SELECT NULL AS key, NULL AS value) a FULL JOIN meta USING (key, value)",
+    "SELECT key, value FROM (SELECT NULL AS key, NULL AS value) a NATURAL FULL JOIN main.meta",
+    "SELECT key, value FROM (SELECT NULL AS key, NULL AS value) a natural full join meta",
+    "SELECT info FROM (SELECT NULL AS info) a RIGHT JOIN main.spaces UsInG(info)",
+    "SELECT info FROM main.spaces LEFT JOIN (SELECT NULL AS info) a USING(info)",
+    "SELECT doc FROM (SELECT NULL AS doc) a FULL JOIN main.records USING(doc)",
+    "SELECT doc FROM (SELECT NULL AS doc) a FULL JOIN records b USING(doc)",
+    "SELECT body FROM (SELECT NULL AS body) a FULL JOIN main.entries USING(body)",
+    "SELECT name FROM (SELECT NULL AS name) a FULL JOIN main.collections USING(name)",
+    "SELECT name FROM (SELECT NULL AS name) a FULL JOIN collections USING(name)",
+    "SELECT sql FROM (SELECT NULL AS sql) a FULL JOIN sqlite_schema USING(sql)",
+    "SELECT sql FROM (SELECT NULL AS sql) a FULL JOIN sqlite_temp_schema USING(sql)",
+    "SELECT sql FROM (SELECT NULL AS sql) a NATURAL FULL JOIN temp.sqlite_master",
+    "SELECT name, seq FROM (SELECT NULL AS name, NULL AS seq) a FULL JOIN sqlite_sequence USING(name, seq)",
+    "SELECT name FROM (SELECT NULL AS name) a FULL JOIN pragma_database_list USING(name)",
+    "SELECT value FROM (SELECT NULL AS value) a FULL JOIN main.meta\u{feff}USING\u{feff}(value)",
+    "SELECT value FROM (SELECT NULL AS value) a\u{feff}NATURAL\u{feff}FULL JOIN main.meta",
+    "SELECT value FROM (SELECT NULL AS value) a FULL JOIN main.meta/**/USING/**/(value)",
+    "SELECT value FROM (SELECT NULL AS value) a FULL JOIN main.meta b--\nUSING--\n(value)",
+    "SELECT value FROM (SELECT NULL AS value)a FULL JOIN main.meta\"b\"USING(value)",
+    "SELECT value FROM (SELECT NULL AS value)a FULL JOIN main.meta'b'USING(value)",
+    "SELECT value FROM (SELECT NULL AS value)a FULL JOIN main.meta[b]USING([value])",
+    "SELECT value FROM (SELECT NULL AS value)a FULL JOIN main.meta`b`USING(`value`)",
+    "SELECT value FROM (SELECT NULL AS value)'a'NATURAL FULL JOIN\"main\".\"meta\"",
+    "WITH v(value) AS (SELECT value FROM (SELECT NULL AS value) a FULL JOIN main.meta USING(value)) SELECT * FROM v",
+    "SELECT (SELECT max(value) FROM (SELECT NULL AS value) a FULL JOIN main.meta USING(value)) FROM plants",
+    "SELECT 1 FROM plants WHERE 'SECRET' IN (SELECT value FROM (SELECT NULL AS value) a NATURAL FULL JOIN meta)",
 ];
 
 #[test]
@@ -282,7 +311,7 @@ fn no_answer_holds_anything_of_other_spaces_or_of_what_is_hidden() {
     let odd = "SELECT doc FROM all_records WHERE collection = 'diary' OR 1=1 OR collection IN (4, 5, '4')";
     assert!(!rows(&store, key, odd).contains("SECRET"));
     let mut bare = query(key, "SELECT count(*) FROM all_records");
-    bare.hidden.clear();
+    bare.hidden_prefix = None;
     let counted = store.sql_blocking(&bare).unwrap().rows;
     assert_eq!(counted, [[SqlValue::Integer(22)]], "hidden only where it's to be");
 }
@@ -330,6 +359,15 @@ const VALUES: &[&str] = &[
 ];
 const NAMES: &[&str] = &["plants", "all_records", "records", "x", "meta", "sqlite_schema", "\"a b\""];
 
+const COLUMNS: &[&str] = &["value", "info", "body", "doc", "state", "name", "sql", "id"];
+const JOINS: &[&str] = &[
+    "FULL JOIN SOURCE USING(COLUMN)",
+    "NATURAL FULL JOIN SOURCE",
+    "RIGHT JOIN SOURCE USING (COLUMN)",
+    "FULL JOIN SOURCE AS b ON a.COLUMN = b.COLUMN",
+    "FULL JOIN SOURCE ON TRUE",
+];
+
 /// A query of parts that may be seen and parts that may not.
 fn any_query() -> impl Strategy<Value = String> {
     let leaf =
@@ -344,6 +382,10 @@ fn any_query() -> impl Strategy<Value = String> {
                 "SELECT * FROM {source} JOIN ({part}) AS {name} LIMIT 50"
             )),
             (inner.clone(), inner.clone()).prop_map(|(one, two)| format!("{one} UNION ALL {two}")),
+            (select(COLUMNS), select(SOURCES), select(JOINS)).prop_map(|(column, source, join)| format!(
+                "SELECT {column} FROM (SELECT NULL AS {column}) AS a {}",
+                join.replace("SOURCE", source).replace("COLUMN", column)
+            )),
             (select(SOURCES), inner.clone())
                 .prop_map(|(source, part)| format!("SELECT ({part}) FROM {source}")),
             (select(VALUES), select(SOURCES), inner).prop_map(|(value, source, part)| format!(
@@ -424,6 +466,113 @@ fn a_query_ends_before_it_takes_much_memory() {
     assert!(started.elapsed() < Duration::from_secs(30), "one pass over both: {:?}", started.elapsed());
 }
 
+/// Each step of it has every part that WITH names twice.
+fn doubled(steps: usize) -> String {
+    let step = |n: usize| format!("a{} AS (SELECT x.id FROM a{n} AS x, a{n} AS y)", n + 1);
+    let parts = (0..steps).map(step).collect::<Vec<_>>().join(", ");
+    format!("WITH a0 AS (SELECT id FROM plants), {parts} SELECT count(*) FROM a{steps}")
+}
+
+#[test]
+fn parts_that_name_each_other_again_and_again_are_not_copied_without_end() {
+    let (_dir, store, key) = garden();
+    assert_eq!(rows(&store, key, &doubled(1)), "400");
+    for steps in [9, 12, 22] {
+        let mut query = query(key, &doubled(steps));
+        query.max_time = Duration::from_millis(500);
+        let started = Instant::now();
+        let answer = store.sql_blocking(&query);
+        assert!(answer.is_err(), "{steps} steps: {answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(3), "{steps} steps: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_function_of_long_texts_ends_with_the_time_of_the_query() {
+    let (_dir, store, key) = garden();
+    for sql in [
+        "SELECT length(trim(printf('%.*c',4000000,'a'), printf('%.*c',4000,'b')||'a'))",
+        "SELECT length(ltrim(printf('%.*c',4000000,'a'), printf('%.*c',4000,'b')||'a'))",
+        "SELECT length(rtrim(printf('%.*c',4000000,'a'), printf('%.*c',4000,'b')||'a'))",
+        "SELECT unhex(printf('%.*c',4000000,' '), printf('%.*c',4000,'x')||' ')",
+        "SELECT printf('%.*c',4000000,'a') LIKE '%'||printf('%.*c',990,'a')||'b'",
+        "SELECT printf('%.*c',4000000,'a') LIKE '%'||printf('%.*c',990,'a')||'b' ESCAPE '!'",
+        "SELECT printf('%.*c',4000000,'a') GLOB '*'||printf('%.*c',990,'a')||'b'",
+        "SELECT printf('%.*c',4000000,'a') GLOB '*['||printf('%.*c',990,'b')||']'",
+    ] {
+        let mut query = query(key, sql);
+        query.max_time = Duration::from_millis(300);
+        let started = Instant::now();
+        let answer = store.sql_blocking(&query);
+        assert!(matches!(answer, Ok(_) | Err(SqlError::Time(_))), "{sql}: {answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{sql}: {:?}", started.elapsed());
+    }
+    for sql in [
+        "SELECT json_patch('{}', '{}')",
+        "SELECT jsonb_patch('{}', '{}')",
+        "SELECT json_pretty('{}', 'x')",
+        "SELECT median(1)",
+        "SELECT percentile(1, 50)",
+    ] {
+        let answer = ask(&store, key, sql);
+        assert!(matches!(answer, Err(SqlError::Forbidden(_))), "{sql}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_document_that_is_too_long_for_a_query_is_null_and_the_others_are_there() {
+    let (_dir, store) = store();
+    let key = write(&store, |tx| {
+        let garden = tx.insert_space(space(1), b"")?;
+        let plants = tx.ensure_collection(garden, "plants")?;
+        tx.put_record(plants, "a", Some(r#"{"n":1}"#), b"")?;
+        let long = format!(r#"{{"n":2,"text":"{}"}}"#, "x".repeat(9 << 20));
+        tx.put_record(plants, "long", Some(&long), b"")?;
+        // Short as it's stored, and long as it's written.
+        let wide = format!(r#"{{"n":3,"list":[{}]}}"#, vec!["false"; 1 << 20].join(","));
+        tx.put_record(plants, "wide", Some(&wide), b"")?;
+        let fits = format!(r#"{{"n":4,"text":"{}"}}"#, "x".repeat(3 << 20));
+        tx.put_record(plants, "z", Some(&fits), b"")?;
+        Ok(garden)
+    });
+    for view in ["plants", "all_records"] {
+        assert_eq!(
+            rows(&store, key, &format!("SELECT id, length(doc), doc->>'n' FROM {view} ORDER BY id")),
+            format!("a|7|1\nlong|NULL|NULL\nwide|NULL|NULL\nz|{}|4", (3 << 20) + 17)
+        );
+        assert_eq!(rows(&store, key, &format!("SELECT count(*) FROM {view}")), "4");
+    }
+}
+
+#[test]
+fn so_many_collections_as_a_statement_names_at_most_have_views_the_longest_names_first() {
+    let (_dir, store) = store();
+    let key = write(&store, |tx| {
+        let garden = tx.insert_space(space(1), b"")?;
+        for n in 0..100 {
+            let collection = tx.ensure_collection(garden, &format!("c{n:02}"))?;
+            tx.put_record(collection, "r", Some("{}"), b"")?;
+        }
+        for name in ["\"", "''", "collection"] {
+            let collection = tx.ensure_collection(garden, name)?;
+            tx.put_record(collection, "r", Some("{}"), b"")?;
+        }
+        Ok(garden)
+    });
+    let names = (0..100).map(|n| format!("c{n:02}")).collect::<Vec<_>>().join(" ");
+    let named =
+        |name: &str| ask(&store, key, &format!("SELECT id FROM \"{name}\" WHERE '{names}' <> 'collection'"));
+    for name in ["collection", "c00", "c62"] {
+        assert_eq!(named(name).unwrap().rows.len(), 1, "{name}");
+    }
+    for name in ["c63", "c99", "\"\"", "''"] {
+        let answer = named(name);
+        assert!(matches!(answer, Err(SqlError::Statement(_))), "{name}: {answer:?}");
+    }
+    assert_eq!(rows(&store, key, "SELECT id FROM c99"), "r", "without the others");
+    assert_eq!(rows(&store, key, "SELECT count(*) FROM all_records"), "103");
+}
+
 #[test]
 fn an_answer_is_bounded_and_says_when_there_is_more() {
     let (_dir, store, key) = garden();
@@ -450,11 +599,17 @@ fn a_statement_is_bounded_in_size_and_depth() {
     let mut many = query(key, "SELECT 1");
     many.values = vec![SqlValue::Null; 1000];
     assert!(matches!(store.sql_blocking(&many), Err(SqlError::TooLarge { .. })));
+    let selects = |n: usize| format!("SELECT 1 {}", "UNION ALL SELECT 1 ".repeat(n - 1));
+    assert_eq!(ask(&store, key, &selects(24)).unwrap().rows.len(), 24);
+    for sql in [selects(25), selects(500)] {
+        let answer = ask(&store, key, &sql);
+        assert!(matches!(answer, Err(SqlError::TooLarge { .. })), "{sql:.40}: {answer:?}");
+    }
     for sql in [
         format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)),
         format!("SELECT 1{}", "+1".repeat(5000)),
-        format!("SELECT 1 {}", "UNION ALL SELECT 1 ".repeat(500)),
-        format!("SELECT {}", vec!["1"; 1000].join(",")),
+        format!("SELECT {}", vec!["1"; 65].join(",")),
+        format!("SELECT max({})", vec!["1"; 17].join(",")),
         format!("SELECT 1 FROM {}", vec!["plants"; 70].join(",")),
         "SELECT 1\0; DELETE FROM main.records".to_owned(),
     ] {
@@ -470,7 +625,13 @@ fn an_error_says_what_is_wrong() {
     assert!(said("SELECT * FROM plans").contains("no such table: plans"), "{}", said("SELECT * FROM plans"));
     assert!(said("SELECT nane FROM plants").contains("no such column: nane"));
     assert!(said("SELECT load_extension('x')").contains("load_extension"));
-    assert!(said("SELECT value FROM meta").contains("meta.value"), "{}", said("SELECT value FROM meta"));
+    assert!(
+        said("SELECT value FROM meta").contains("no such column: value"),
+        "{}",
+        said("SELECT value FROM meta")
+    );
+    let joined = said("SELECT * FROM plants JOIN beds USING(id)");
+    assert!(joined.contains("may not") && joined.contains(" ON "), "{joined}");
     assert!(said("SELECT doc FROM plants WHERE").contains("incomplete input"));
     assert!(said("SELECT json_extract(doc, 'no path') FROM plants").contains("path"));
     assert!(said("DELETE FROM plants").contains("cannot modify plants because it is a view"));

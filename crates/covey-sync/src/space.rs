@@ -171,12 +171,28 @@ impl SharedSpace {
                 self.stopped.insert(*log, true);
             }
             raise(&mut self.passed, *log, head.seq);
-            raise(&mut self.acked, *log, head.seq.min(mine.seq));
+            let known = self.known_of(log, *head);
+            raise(&mut self.acked, *log, known);
         }
         // Of a log that the peer doesn't name it holds nothing: that is news too.
         self.acked_news.extend(self.mine.0.keys());
         self.theirs = Some(theirs);
         Ok(forks)
+    }
+
+    /// Up to where a peer that says its log reaches to `theirs` holds what is here. Of a log that is longer there it may be
+    /// another history, as long as the place up to which it's here isn't seen there; up to where a forked log parts they
+    /// are the same.
+    fn known_of(&self, log: &LogId, theirs: Head) -> u64 {
+        let mine = self.mine.head(log);
+        let can_be_same = theirs.seq < mine.seq
+            || theirs.seq == mine.seq
+                && (theirs.hash == mine.hash || [theirs.hash, mine.hash].contains(&EntryHash::NONE));
+        match self.forks.end(log) {
+            _ if can_be_same => theirs.seq,
+            Some(end) => end.min(mine.seq).min(theirs.seq),
+            None => 0,
+        }
     }
 
     /// What to load next: the logs that reach further here than passed to the peer.
@@ -246,6 +262,10 @@ impl SharedSpace {
             if self.mine.head(log).seq > *end {
                 self.mine.0.insert(*log, Head { seq: *end, hash: EntryHash::NONE });
             }
+            if let Some(theirs) = self.theirs.as_ref().map(|theirs| theirs.head(&line.log)) {
+                let known = self.known_of(&line.log, theirs);
+                raise(&mut self.acked, line.log, known);
+            }
         }
         for (log, head) in heads {
             if self.mine.head(log).seq >= head.seq {
@@ -277,8 +297,9 @@ impl SharedSpace {
             return;
         }
         self.mine.advance(log, head);
-        let known = self.theirs.as_ref().map_or(0, |theirs| theirs.head(&log).seq);
-        if known > 0 && raise(&mut self.acked, log, known.min(head.seq)) {
+        let Some(theirs) = self.theirs.as_ref().map(|theirs| theirs.head(&log)) else { return };
+        let known = self.known_of(&log, theirs);
+        if raise(&mut self.acked, log, known) {
             self.acked_news.insert(log);
         }
     }
@@ -450,11 +471,12 @@ impl SharedSpace {
         let missing_here =
             self.theirs.as_ref().map_or(0, |theirs| theirs.0.iter().map(ahead).fold(0, u64::saturating_add));
         let missing_there = if self.theirs.is_some() {
-            self.mine
-                .0
-                .iter()
-                .map(|(log, head)| head.seq.saturating_sub(self.acked.get(log).copied().unwrap_or(0)))
-                .sum()
+            // What the peer says that it has is not sent, whatever it is.
+            let there = |log: &LogId| {
+                let said = self.theirs.as_ref().map_or(0, |theirs| theirs.head(log).seq);
+                said.max(self.acked.get(log).copied().unwrap_or(0))
+            };
+            self.mine.0.iter().map(|(log, head)| head.seq.saturating_sub(there(log))).sum()
         } else {
             self.mine.total()
         };

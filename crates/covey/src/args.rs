@@ -104,7 +104,8 @@ pub(crate) enum Command {
     ///
     /// Each collection is a view with the columns id and doc (JSON), all_records one over all of them with the column
     /// collection too. SQLite's functions are there, so that doc->>'name' is a field: covey sql garden "SELECT id,
-    /// doc->>'name' FROM plants WHERE doc->>'bed' > 2". A query runs for ten seconds at most.
+    /// doc->>'name' FROM plants WHERE doc->>'bed' > 2". A query runs for ten seconds at most. Tables are joined by ON, and
+    /// never by USING or NATURAL: both words are refused, wherever they stand. A document of more than 4 MiB is NULL.
     Sql(Sql),
     /// Write everything on this device to one encrypted file, whether its node runs or not
     Backup(Backup),

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use covey_store::{Store, StoreError};
@@ -128,19 +128,21 @@ impl Holdings {
     /// Keeps what has changed.
     pub(crate) async fn keep(node: &Node) {
         let unkept = std::mem::take(&mut node.0.held.state().unkept);
-        let packed = |space: SpaceId| {
-            let members: BTreeSet<DeviceId> =
-                node.engine().space(space).ok()?.membership.devices().map(|(device, _)| device).collect();
-            let mut peers = node.0.held.of(space);
-            peers.retain(|peer, _| members.contains(peer));
-            Some((name(space), wire::encode(&Kept::pack(&peers))))
-        };
-        let packed: Vec<(String, Vec<u8>)> = unkept.iter().filter_map(|space| packed(*space)).collect();
-        if packed.is_empty() {
+        if unkept.is_empty() {
             return;
         }
-        let kept = node.write(move |tx, _| {
-            packed.iter().try_for_each(|(name, bytes)| tx.set_meta(name, bytes)).map_err(Into::into)
+        let (held, spaces) = (Arc::clone(&node.0.held), unkept.clone());
+        // What is known is taken when it's written: of two that keep at once neither stores what is older.
+        let kept = node.write(move |tx, engine| {
+            for space in spaces {
+                let Ok(state) = engine.space(space) else { continue };
+                let members: BTreeSet<DeviceId> =
+                    state.membership.devices().map(|(device, _)| device).collect();
+                let mut peers = held.of(space);
+                peers.retain(|peer, _| members.contains(peer));
+                tx.set_meta(&name(space), &wire::encode(&Kept::pack(&peers)))?;
+            }
+            Ok(())
         });
         if let Err(err) = kept.await {
             tracing::debug!(%err, "keeping what peers hold");

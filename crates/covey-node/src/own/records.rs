@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{Collection, Node, NodeError, Space};
 
 /// Collections of the personal space that begin so are Covey's own.
-const RESERVED: &str = "covey.";
+pub(crate) const RESERVED: &str = "covey.";
 
 /// Where the records are.
 const SPACES: &str = "covey.spaces";

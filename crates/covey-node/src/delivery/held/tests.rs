@@ -65,3 +65,44 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_is_what_is_known_when_it_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = crate::NodeConfig::new(home.path().join("laptop"));
+    config.profile = Some(crate::Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+    config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".into()];
+    config.mdns = crate::MdnsConfig::off();
+    let node = Node::open(config).await.unwrap();
+    let (space, member) = (node.create_space("garden").await.unwrap().id(), node.device());
+    let hear = |seq| {
+        let held = HeldLog { log: log(PEER, 1), seq, of: 9 };
+        node.0.held.state().hear((space, member), &[held], true, OWN);
+    };
+    // While the writer is busy something is to be kept, and then the peer has less.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let store = node.0.store.clone();
+    let busy = tokio::spawn(async move {
+        let wait = move |_: &mut covey_store::Tx<'_>| {
+            let _ = started.send(());
+            released.recv().map_err(|err| crate::NodeError::Internal(err.to_string()))
+        };
+        store.write(wait).await
+    });
+    has_started.await.unwrap();
+    hear(9);
+    let mut keeping = Box::pin(Holdings::keep(&node));
+    tokio::select! {
+        biased;
+        () = &mut keeping => panic!("the writer is busy"),
+        () = std::future::ready(()) => {}
+    }
+    hear(2);
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    keeping.await;
+    let kept = Holdings::load(&node.0.store, vec![space]).await.unwrap();
+    assert_eq!(kept.of(space)[&member].of(member, log(PEER, 1), 9), 2);
+    node.shutdown().await;
+}

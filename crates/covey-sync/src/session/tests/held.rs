@@ -93,3 +93,57 @@ fn of_a_log_with_two_histories_nothing_is_said_to_be_held() {
     }
     assert!(pair.a.forks > 0, "the fork was noticed");
 }
+
+/// B is A's copy up to some place, and then has a longer history of its own, which A has never seen.
+fn with_another_longer_history() -> (Store, Store) {
+    let mut mine = filled(&secret(1), 3, 50);
+    let mut theirs = mine.clone();
+    for _ in 0..3 {
+        write(&secret(1), &mut mine, 51);
+    }
+    for _ in 0..6 {
+        write(&secret(1), &mut theirs, 52);
+    }
+    (mine, theirs)
+}
+
+#[test]
+fn a_peer_with_a_longer_history_of_a_log_is_not_said_to_hold_the_one_that_is_here() {
+    let (mine, theirs) = with_another_longer_history();
+    let mut pair = Pair::new(mine, theirs);
+    let (mut by_a, mut told) = (BTreeMap::new(), 0);
+    for choice in 0..400 {
+        if !pair.step(choice).unwrap() {
+            break;
+        }
+        listen(&mut pair.a, &mut by_a);
+        told += by_a.len();
+        assert!(is_true(&by_a, &pair.a.store, &pair.b.store), "{by_a:?}");
+    }
+    assert!(told > 0, "something was said");
+}
+
+#[test]
+fn a_log_that_grows_here_by_another_way_does_not_make_a_longer_one_of_the_peer_the_same() {
+    let (mine, theirs) = with_another_longer_history();
+    let log = LogId { device: secret(1).id(), incarnation: Incarnation(1) };
+    let mut shared = crate::space::SharedSpace::new(SPACE, Store::default().heads(), true);
+    let line = crate::frame::HeadLine { log, head: theirs.heads().head(&log) };
+    shared.take_heads(vec![line]).unwrap();
+    shared.take_held();
+    // Less than the peer's reaches to: it may be another history.
+    shared.advance(log, mine.heads().head(&log));
+    assert!(shared.take_held().iter().all(|held| held.seq == 0));
+    // As far as the peer's, and another one.
+    let mut other = mine;
+    for _ in 0..3 {
+        write(&secret(1), &mut other, 53);
+    }
+    shared.advance(log, other.heads().head(&log));
+    assert!(shared.take_held().iter().all(|held| held.seq == 0));
+    // The same.
+    let mut same = crate::space::SharedSpace::new(SPACE, Store::default().heads(), true);
+    same.take_heads(vec![line]).unwrap();
+    same.advance(log, theirs.heads().head(&log));
+    assert_eq!(same.take_held(), [HeldLog { log, seq: 9, of: 9 }]);
+}
