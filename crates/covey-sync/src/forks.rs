@@ -30,6 +30,11 @@ impl Forks {
         self.mine.get(log).map(|frozen| frozen.end)
     }
 
+    /// How many entries of a log stand before its histories part, if it's frozen.
+    pub(crate) fn before_parting(&self, log: &LogId) -> Option<u64> {
+        self.mine.get(log).map(|frozen| frozen.line.parts.saturating_sub(1))
+    }
+
     /// Notes what is known here.
     pub(crate) fn learn(&mut self, frozen: &[Frozen]) {
         for one in frozen {

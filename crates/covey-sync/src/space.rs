@@ -188,9 +188,9 @@ impl SharedSpace {
         let can_be_same = theirs.seq < mine.seq
             || theirs.seq == mine.seq
                 && (theirs.hash == mine.hash || [theirs.hash, mine.hash].contains(&EntryHash::NONE));
-        match self.forks.end(log) {
+        match self.forks.before_parting(log) {
             _ if can_be_same => theirs.seq,
-            Some(end) => end.min(mine.seq).min(theirs.seq),
+            Some(same) => same.min(mine.seq).min(theirs.seq),
             None => 0,
         }
     }
@@ -262,9 +262,9 @@ impl SharedSpace {
             if self.mine.head(log).seq > *end {
                 self.mine.0.insert(*log, Head { seq: *end, hash: EntryHash::NONE });
             }
-            if let Some(theirs) = self.theirs.as_ref().map(|theirs| theirs.head(&line.log)) {
-                let known = self.known_of(&line.log, theirs);
-                raise(&mut self.acked, line.log, known);
+            if let Some(theirs) = self.theirs.as_ref().map(|theirs| theirs.head(log)) {
+                let known = self.known_of(log, theirs);
+                raise(&mut self.acked, *log, known);
             }
         }
         for (log, head) in heads {

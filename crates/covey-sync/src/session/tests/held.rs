@@ -112,7 +112,7 @@ fn a_peer_with_a_longer_history_of_a_log_is_not_said_to_hold_the_one_that_is_her
     let (mine, theirs) = with_another_longer_history();
     let mut pair = Pair::new(mine, theirs);
     let (mut by_a, mut told) = (BTreeMap::new(), 0);
-    for choice in 0..400 {
+    for choice in 0..250 {
         if !pair.step(choice).unwrap() {
             break;
         }
