@@ -1,14 +1,15 @@
 //! What must be true in the end.
 
 mod children;
+mod removal;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use covey_engine::{
-    Engine, HoldReason, Rows, compact::first_kept, load::decode_stored, load_acts, load_for_peer, prepare,
+    Engine, HoldReason, Rows, compact::first_kept, load::decode_stored, load_for_peer, prepare,
 };
-use covey_log::{Entry, Evidence, Kind};
-use covey_space::{MembershipOp, Role, Standing};
+use covey_log::{Entry, Evidence};
+use covey_space::{Role, Standing};
 use covey_types::{EpochId, SpaceId};
 
 use crate::{disk::Rowset, machine::Machine, world::World};
@@ -328,14 +329,11 @@ fn nobody_outside_reads(world: &mut World, space: SpaceId, members: &[usize]) ->
         if members.contains(&i) || machine.liar || machine.lost || !admin_left {
             continue;
         }
-        // Whoever let it in rightfully may be lost with all that told of it, or have been set back to before.
+        // Whoever let it in rightfully may be lost with all that told of it, or have gone back to before: if nobody else had
+        // heard of it, then nobody in the space can know that it has a key.
         let heard_of = inside.engine().space(space).is_ok_and(|s| s.membership.was_device(machine.device()));
-        if !heard_of
-            && machine
-                .inviters
-                .iter()
-                .any(|inviter| world.machines[*inviter].lost || world.machines[*inviter].copied)
-        {
+        let is_gone = |by: &usize| world.machines[*by].lost || world.machines[*by].copied;
+        if !heard_of && (machine.is_forgotten || machine.inviters.iter().any(is_gone)) {
             continue;
         }
         let engine = machine.engine();
@@ -344,63 +342,8 @@ fn nobody_outside_reads(world: &mut World, space: SpaceId, members: &[usize]) ->
             return Err(format!("m{i} is out of the space and holds its current key"));
         }
     }
-    nothing_after_the_removal(world, space, members[0])?;
+    removal::nothing_after(world, space, members[0])?;
     forged_nowhere(world, space, members)
-}
-
-/// Where the epochs of a space were begun.
-fn beginnings(machine: &Machine, space: SpaceId) -> Result<Vec<(EpochId, Entry)>, String> {
-    let (key, keys) = {
-        let engine = machine.engine();
-        let state = engine.space(space).map_err(|err| err.to_string())?;
-        (state.key, state.info.keys.clone())
-    };
-    let acts = machine.disk.read(move |rows| load_acts(rows, key, &keys)).map_err(|err| err.to_string())?;
-    let begins = |(entry, acts): (Entry, Vec<MembershipOp>)| {
-        let epochs: Vec<_> = acts.iter().filter_map(MembershipOp::begins).collect();
-        epochs.into_iter().map(move |epoch| (epoch, entry.clone())).collect::<Vec<_>>()
-    };
-    Ok(acts.into_iter().flat_map(begins).collect())
-}
-
-/// Whoever was put out by somebody else has nothing that they can read and that was written by somebody who knew of it.
-///
-/// There's one exception: of epochs that were begun by people who didn't know of each other one may be current though
-/// somebody outside has its key, if somebody has that of each; until an admin begins another.
-fn nothing_after_the_removal(world: &World, space: SpaceId, member: usize) -> Result<(), String> {
-    let begun = beginnings(&world.machines[member], space)?;
-    for (i, machine) in world.machines.iter().enumerate() {
-        let device = machine.device();
-        if i == member || machine.lost || machine.liar {
-            continue;
-        }
-        let Ok(keys) = machine.engine().space(space).map(|state| state.info.keys.clone()) else { continue };
-        let inside = world.machines[member].engine();
-        let judge = inside.space(space).map_err(|err| err.to_string())?;
-        if !judge.is_out(device) {
-            continue;
-        }
-        // A part of a checkpoint says once more what was said under its key before.
-        let is_news =
-            |entry: &&Entry| !entry.header.kind.is_membership() && entry.header.kind != Kind::CHECKPOINT_PART;
-        let reach = judge.membership.farewell(device);
-        let is_concurrent = |epoch: EpochId| {
-            begun.iter().filter(|(begun, _)| *begun == epoch).any(|(_, by)| {
-                let (log, seq, deps) = (by.header.log, by.header.seq, &by.header.deps);
-                reach.get(&log).is_none_or(|last| seq > *last)
-                    && judge.membership.knew_of_removal(deps, device) == Some(false)
-            })
-        };
-        for entry in entries_of(machine, space)?.iter().filter(is_news) {
-            let knew = judge.membership.knew_of_removal(&entry.header.deps, device) == Some(true);
-            let epoch = entry.header.epoch;
-            if knew && keys.key(epoch).is_some() && !is_concurrent(epoch) {
-                let (log, seq) = (entry.header.log, entry.header.seq);
-                return Err(format!("m{i} was put out and reads entry {seq} of {log}, written by who knew"));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// No record holds what was forged.

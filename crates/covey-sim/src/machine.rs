@@ -89,6 +89,8 @@ pub(crate) struct Machine {
     pub(crate) acked: Vec<(SpaceId, LogId, Head)>,
     /// Machines that have let it in.
     pub(crate) inviters: BTreeSet<usize>,
+    /// Somebody who let it in went back to a backup of before that.
+    pub(crate) is_forgotten: bool,
     /// It was given the keys of the space and kept them; not so if its welcome was lost, or it went back to before.
     pub(crate) came_in: bool,
     pub(crate) backup: Option<Rowset>,
@@ -130,6 +132,7 @@ impl Machine {
             sync_due: false,
             acked: Vec::new(),
             inviters: BTreeSet::new(),
+            is_forgotten: false,
             came_in: index == 0,
             backup: None,
             invitations: Invitations::new(),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use covey_engine::begin_anew;
+use covey_engine::{Engine, begin_anew};
 use covey_pair::Nameplate;
 use covey_sync::{Input, Session, SessionConfig};
 use covey_types::{SpaceId, keys::random_bytes};
@@ -314,6 +314,16 @@ impl World {
         let is_in = self.machines[machine].spaces().iter().any(|space| self.space == Some(*space));
         self.machines[machine].came_in &= is_in;
         self.machines[machine].acked.clear();
+        let Some(space) = self.space else { return };
+        let knows = |engine: &Engine, device| {
+            engine.space(space).is_ok_and(|state| state.membership.was_device(device))
+        };
+        for other in 0..self.machines.len() {
+            let it = &self.machines[other];
+            if it.inviters.contains(&machine) && !knows(&self.machines[machine].engine(), it.device()) {
+                self.machines[other].is_forgotten = true;
+            }
+        }
     }
 
     fn connect(&mut self, a: usize, b: usize) {

@@ -42,6 +42,15 @@ fn whoever_is_lost_for_good_takes_only_what_they_alone_had() {
     all_hold(50_000..50_060, Options { losses: true, ..Options::default() });
 }
 
+/// Stories in which this is tried hard: people who go, lose their rights, or go back to a backup, at the same moment as they
+/// let others in.
+#[test]
+fn whoever_is_in_comes_to_the_keys_and_whoever_is_not_has_only_what_was_rightfully_given() {
+    for seed in [4429, 6442, 7305, 8002, 8517, 8746, 9218, 9836, 20_843] {
+        assert_eq!(run(seed, Options::default()).failure, None, "seed {seed}");
+    }
+}
+
 #[test]
 fn over_the_real_store_it_is_the_same() {
     all_hold(30_000..30_006, Options { real_store: true, ..Options::default() });

@@ -532,6 +532,12 @@ impl Membership {
         Some(self.removed_at(device).iter().filter(|v| by_another(v)).any(|v| graph.is_in(*v, &knew)))
     }
 
+    /// Whether an author who named `deps` as their past took a device to be in the space; `None` if they aren't all here.
+    pub fn took_for_member(&self, deps: &[EntryHash], device: DeviceId) -> Option<bool> {
+        let heads = self.acts.graph.find_all(deps)?;
+        Some(self.acts.view(&heads).state.role_of_device(device).is_some())
+    }
+
     /// Entries of the graph that have no effect, because others acted at the same moment, or because their author forked
     /// the log before them.
     pub fn fallen(&self) -> Vec<EntryHash> {

@@ -4,7 +4,7 @@ use covey_space::Role;
 use covey_types::SpaceId;
 
 use super::{members, of_one};
-use crate::world::World;
+use crate::{machine::Machine, world::World};
 
 /// Checks a child of which the honest people of its parent, who agree on who is in that, are to know the same.
 pub(super) fn all(world: &mut World, child: SpaceId, inside: &[usize]) -> Result<(), String> {
@@ -25,18 +25,21 @@ pub(super) fn all(world: &mut World, child: SpaceId, inside: &[usize]) -> Result
 }
 
 /// Whoever was never taken in doesn't hold so much as the ciphertext, wherever they are in the parent.
+///
+/// That somebody was taken in is shown by signed entries, whoever holds them, and that may be nobody who is still in the parent:
+/// those don't hear, in the child, of whom somebody took in that was put out of the parent and didn't know it yet.
 fn nobody_never_in_it_holds_anything(world: &World, child: SpaceId, inside: &[usize]) -> Result<(), String> {
     // To be told of a child is to be let into it by somebody who is: that may be known to them alone by now.
     let a_witness_is_gone =
         world.machines.iter().any(|machine| machine.lost || machine.liar || machine.copied);
     for (i, machine) in world.machines.iter().enumerate() {
-        let knows = |judge: &usize| {
-            let engine = world.machines[*judge].engine();
+        let shows = |judge: &Machine| {
+            let engine = judge.engine();
             engine.space(child).is_ok_and(|state| state.membership.was_device(machine.device()))
         };
         // Who was told of it, while the act that took them in was lost with a backup, has its name and keys.
         let holds = machine.heads(child).total() > 0;
-        if machine.lost || !holds || inside.iter().any(knows) || a_witness_is_gone {
+        if machine.lost || !holds || world.machines.iter().any(shows) || a_witness_is_gone {
             continue;
         }
         // Who is in it knows who ever was; who has left it may not.
