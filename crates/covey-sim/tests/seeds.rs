@@ -49,7 +49,7 @@ fn whoever_is_lost_for_good_takes_only_what_they_alone_had() {
 /// let others in.
 #[test]
 fn whoever_is_in_comes_to_the_keys_and_whoever_is_not_has_only_what_was_rightfully_given() {
-    for seed in [4429, 6442, 7305, 8002, 8517, 8746, 9218, 9836] {
+    for seed in [4429, 6442, 7305, 8002, 8517, 8746, 9218, 9836, 20_843] {
         assert_eq!(run(seed, Options::default()).failure, None, "seed {seed}");
     }
 }

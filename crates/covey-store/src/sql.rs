@@ -153,9 +153,9 @@ pub(crate) fn run(pool: &Arc<Pool>, query: &SqlQuery) -> Result<SqlAnswer, SqlEr
     pool.aside(|aside| {
         let watch = Watch::new(max_time);
         ask(aside, pool, query, &watch).map_err(|err| match watch.ended() {
-            Some(Ended::ByTime) => SqlError::Time(max_time),
-            Some(Ended::ByMemory) => SqlError::Memory,
-            Some(Ended::ByClosing) => SqlError::Store(StoreError::Closed),
+            Some(Ended::Time) => SqlError::Time(max_time),
+            Some(Ended::Memory) => SqlError::Memory,
+            Some(Ended::Closing) => SqlError::Store(StoreError::Closed),
             None => err,
         })
     })

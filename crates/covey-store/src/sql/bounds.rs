@@ -35,9 +35,9 @@ const STEPS: i32 = 64;
 /// Why a query was ended, as its handler notes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    ByTime,
-    ByMemory,
-    ByClosing,
+    Time,
+    Memory,
+    Closing,
 }
 
 /// The clock of a query, and why it was ended.
@@ -56,7 +56,7 @@ impl Watch {
     pub(super) fn is_over(&self) -> bool {
         let is_over = Instant::now() >= self.until;
         if is_over {
-            self.end(Ended::ByTime);
+            self.end(Ended::Time);
         }
         is_over
     }
@@ -66,7 +66,7 @@ impl Watch {
     }
 
     pub(super) fn ended(&self) -> Option<Ended> {
-        [Ended::ByTime, Ended::ByMemory, Ended::ByClosing]
+        [Ended::Time, Ended::Memory, Ended::Closing]
             .into_iter()
             .find(|why| *why as u8 + 1 == self.ended.load(Ordering::Relaxed))
     }
@@ -97,9 +97,9 @@ pub(super) fn set(conn: &mut Connection, pool: Arc<Pool>, watch: &Watch) -> rusq
         STEPS,
         Some(move || {
             if memory_used() - before > MAX_MEMORY_BYTES {
-                watch.end(Ended::ByMemory);
+                watch.end(Ended::Memory);
             } else if pool.is_closed() {
-                watch.end(Ended::ByClosing);
+                watch.end(Ended::Closing);
             } else {
                 return watch.is_over();
             }

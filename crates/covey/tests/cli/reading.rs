@@ -75,7 +75,9 @@ fn a_query_prints_a_table_or_an_object_per_row() {
 
     assert!(home.fails(2, &["sql", "garden", "SELECT id FROM tools"]).contains("no such table: tools"));
     assert!(home.fails(2, &["sql", "garden", "DELETE FROM plants"]).contains("view"));
-    assert!(home.fails(4, &["sql", "garden", "SELECT * FROM main.records"]).contains("may not"));
+    assert!(home.fails(2, &["sql", "garden", "SELECT * FROM main.records"]).contains("no such table"));
+    let joined = "SELECT * FROM plants NATURAL JOIN all_records";
+    assert!(home.fails(4, &["sql", "garden", joined]).contains("NATURAL"));
     assert!(home.fails(4, &["sql", "garden", "ATTACH 'x' AS y"]).contains("may not"));
     assert!(home.fails(1, &["sql", "nowhere", "SELECT 1"]).contains("there is no space"));
 
