@@ -34,7 +34,7 @@ pub struct Engine {
     pub devices: DeviceTable,
     /// The spaces this device is, or was, in.
     pub spaces: BTreeMap<SpaceId, SpaceState>,
-    /// Whether logs are kept and taken whole, whatever was agreed to: nothing is taken from a checkpoint on.
+    /// Whether logs are kept and taken whole: nothing is taken from a checkpoint on, and no agreement counts.
     pub keeps_whole_logs: bool,
 }
 

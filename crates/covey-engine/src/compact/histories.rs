@@ -33,7 +33,7 @@ impl Engine {
         let membership = &self.space(id)?.membership;
         let holds =
             |entry: &Arc<Entry>| Claim::read(entry).is_ok_and(|claim| claim.holds(membership) == Some(true));
-        let is_sound = evidence.agreed().is_none_or(holds);
+        let is_sound = evidence.agreed().is_none_or(|entry| !self.keeps_whole_logs && holds(entry));
         Ok(if is_sound { evidence } else { evidence.without_agreed() })
     }
 

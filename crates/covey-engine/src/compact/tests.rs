@@ -1,5 +1,6 @@
 //! Replicas over real stores that compact their logs: nothing is lost, and all come to the same bytes.
 
+mod attacks;
 mod copies;
 mod forks;
 mod replica;
