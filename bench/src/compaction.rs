@@ -62,7 +62,9 @@ struct Store {
 }
 
 async fn store(setting: &Setting, name: &str, rounds: usize) -> Result<Store> {
-    let node = nodes::open(&setting.work, name).await?;
+    let mut config = nodes::config(&setting.work.join(name), name, "127.0.0.1");
+    config.compaction = Some(covey_node::CompactionLimits::default());
+    let node = Node::open(config).await.with_context(|| format!("cannot open {name}'s node"))?;
     let (home, started) = (setting.work.join(name), Instant::now());
     let mut measured = Store { peak_mb: 0.0, all_mb: 0.0, per_second: 0.0, sizes: Samples::default() };
     write(&node, &home, rounds, &mut measured).await?;

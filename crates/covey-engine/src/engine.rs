@@ -34,6 +34,8 @@ pub struct Engine {
     pub devices: DeviceTable,
     /// The spaces this device is, or was, in.
     pub spaces: BTreeMap<SpaceId, SpaceState>,
+    /// Whether logs are kept and taken whole, whatever was agreed to: nothing is taken from a checkpoint on.
+    pub keeps_whole_logs: bool,
 }
 
 /// What has to be looked at again.
@@ -138,7 +140,7 @@ impl Engine {
             spaces.values().filter(|state| state.looked_back).map(|state| state.id).collect()
         };
         let believed = looked_back(&self.spaces);
-        *self = Self::load(rows)?;
+        *self = Self { keeps_whole_logs: self.keeps_whole_logs, ..Self::load(rows)? };
         for state in self.spaces.values_mut() {
             state.looked_back = believed.contains(&state.id);
         }

@@ -107,15 +107,16 @@ impl Engine {
                     continue;
                 }
                 Err(ChainError::Gap { .. } | ChainError::Fork { .. })
-                    if self.take_further_on(
-                        rows,
-                        secrets,
-                        (id, cursor),
-                        &entry,
-                        plain.as_ref(),
-                        wall_ms,
-                        &mut outcome,
-                    )? =>
+                    if !self.keeps_whole_logs
+                        && self.take_further_on(
+                            rows,
+                            secrets,
+                            (id, cursor),
+                            &entry,
+                            plain.as_ref(),
+                            wall_ms,
+                            &mut outcome,
+                        )? =>
                 {
                     continue;
                 }

@@ -8,7 +8,7 @@ mod turns;
 
 use std::{sync::PoisonError, time::Duration};
 
-use covey_engine::compact::Step;
+use covey_engine::compact::{Limits, Step};
 use covey_types::{DeviceId, SpaceId};
 
 pub(crate) use self::turns::News;
@@ -27,7 +27,7 @@ const STEPS_IN_A_ROW: usize = 256;
 const NAMED: usize = 3;
 
 /// Looks at spaces of which there's news until the node stops.
-pub(crate) async fn run(node: Node) {
+pub(crate) async fn run(node: Node, limits: Limits) {
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         tokio::select! {
@@ -38,7 +38,7 @@ pub(crate) async fn run(node: Node) {
             },
         }
         for space in node.0.news.take() {
-            match compact(&node, space).await {
+            match compact(&node, space, limits).await {
                 // If the key isn't here it's on its way, or never comes: then the space stays as it is.
                 Ok(()) | Err(NodeError::Membership(EngineError::NoKey { .. }) | NodeError::Closing) => {}
                 Err(err) => tracing::warn!(%space, %err, "compacting a space; it's tried again"),
@@ -47,10 +47,10 @@ pub(crate) async fn run(node: Node) {
     }
 }
 
-async fn compact(node: &Node, space: SpaceId) -> Result<(), NodeError> {
+async fn compact(node: &Node, space: SpaceId, limits: Limits) -> Result<(), NodeError> {
     let mut going = None;
     for _ in 0..STEPS_IN_A_ROW {
-        if !step(node, space).await? {
+        if !step(node, space, limits).await? {
             if going.is_some() {
                 // What was compacted may have turned out to be another history of the own log than the one here.
                 crate::sync::write_again(node, space);
@@ -65,8 +65,8 @@ async fn compact(node: &Node, space: SpaceId) -> Result<(), NodeError> {
 }
 
 /// Does the next thing; whether there may be more.
-async fn step(node: &Node, space: SpaceId) -> Result<bool, NodeError> {
-    let (device, limits) = (node.device(), node.0.config.compaction);
+async fn step(node: &Node, space: SpaceId, limits: Limits) -> Result<bool, NodeError> {
+    let device = node.device();
     let now = node.now_ms();
     // Taken in the writer's queue, so that what it knows is committed when the snapshot is taken.
     let planner = node.write(move |_, engine| Ok(engine.planner(space, device, limits)?)).await?;
@@ -80,6 +80,9 @@ async fn step(node: &Node, space: SpaceId) -> Result<bool, NodeError> {
 
 /// What compaction waits for in a space: said only where there is something.
 pub(crate) async fn waits(node: &Node, space: SpaceId, name: &str) -> Result<Option<Check>, NodeError> {
+    if node.0.config.compaction.is_none() {
+        return Ok(None);
+    }
     let now = node.now_ms();
     let engine = node.0.engine_handle();
     let waiting = node.0.store.read(move |reader| {

@@ -97,8 +97,9 @@ pub struct NodeConfig {
     /// While the disk has less room than this, bytes, nothing that others wrote is stored. What this device writes is,
     /// as long as there is any.
     pub min_free_bytes: u64,
-    /// When a log is worth compacting.
-    pub compaction: CompactionLimits,
+    /// When a log is worth compacting; `None`, the default: never, and logs are taken whole. Compaction isn't safe yet against
+    /// devices that were put out and members that lie: see `docs/protocol/compaction.md`.
+    pub compaction: Option<CompactionLimits>,
 }
 
 impl NodeConfig {
@@ -115,7 +116,7 @@ impl NodeConfig {
             limits: NetLimits::default(),
             clock: WallClock::default(),
             min_free_bytes: DEFAULT_MIN_FREE_BYTES,
-            compaction: CompactionLimits::default(),
+            compaction: None,
         }
     }
 }

@@ -157,8 +157,9 @@ impl Node {
             covey_net::try_listening(&listen)?;
         }
         let (store, secrets) = open_store(&config).await?;
-        let (engine, own) =
+        let (mut engine, own) =
             store.read(|reader| Ok((Engine::load(reader)?, crate::own::Own::load(reader)?))).await?;
+        engine.keeps_whole_logs = config.compaction.is_none();
         let (net, net_events) = covey_net::start(NetConfig {
             listen,
             bootstrap,
@@ -193,7 +194,9 @@ impl Node {
         node.spawn(crate::sync::accept(node.clone())?);
         node.spawn(pairing::accept(node.clone())?);
         node.spawn(release_held(node.clone()));
-        node.spawn(crate::compaction::run(node.clone()));
+        if let Some(limits) = node.0.config.compaction {
+            node.spawn(crate::compaction::run(node.clone(), limits));
+        }
         node.spawn(crate::own::run(node.clone()));
         node.spawn(crate::delivery::run(node.clone()));
         crate::sync::release_unknown(&node).await;

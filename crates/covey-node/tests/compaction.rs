@@ -13,7 +13,7 @@ use covey_store::{Store, Unlock};
 const LIMITS: CompactionLimits = CompactionLimits { min_bytes: 8 << 10, min_percent: 100 };
 
 fn compacting(home: &Path, name: &str) -> NodeConfig {
-    NodeConfig { compaction: LIMITS, ..config(&home.join(name), name) }
+    NodeConfig { compaction: Some(LIMITS), ..config(&home.join(name), name) }
 }
 
 async fn open(home: &Path, name: &str) -> Node {

@@ -217,15 +217,16 @@ fn bytes_of(cell: &ValueRef<'_>) -> usize {
 fn refused(err: rusqlite::Error) -> SqlError {
     match err {
         rusqlite::Error::MultipleStatement => SqlError::Several,
-        rusqlite::Error::SqlInputError { error, msg, .. } => match error.code {
-            ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden(msg),
-            _ => SqlError::Statement(msg),
-        },
-        rusqlite::Error::SqliteFailure(error, Some(msg))
-            if error.code == ErrorCode::AuthorizationForStatementDenied =>
+        // Without a place in the text it's a failure to rusqlite, though SQLite only could not read it.
+        rusqlite::Error::SqlInputError { error, msg, .. }
+        | rusqlite::Error::SqliteFailure(error, Some(msg))
+            if matches!(error.code, ErrorCode::AuthorizationForStatementDenied | ErrorCode::Unknown) =>
         {
-            SqlError::Forbidden(msg)
+            // A function that is shut is told with the code of any error.
+            let is_shut = error.code != ErrorCode::Unknown || msg.starts_with("not authorized");
+            if is_shut { SqlError::Forbidden(msg) } else { SqlError::Statement(msg) }
         }
+        rusqlite::Error::SqlInputError { msg, .. } => SqlError::Statement(msg),
         // That is what SQLite says of a statement of more steps than it may have.
         rusqlite::Error::SqliteFailure(error, _) if error.code == ErrorCode::OutOfMemory => {
             SqlError::Statement("it's too long".into())
