@@ -52,7 +52,10 @@ impl SpaceState {
             return Chores { rotate: true, ..Chores::default() };
         }
         let mut share = self.membership.without_key();
-        share.retain(|(_, epoch)| self.info.keys.key(*epoch).is_some());
+        // Guests give what may have no other way to whoever lacks it. The other keys are shared by those who write under them:
+        // where not all agree yet on who is in, the fewer do it the better.
+        let is_to_share = |epoch| role >= Role::Member || !self.membership.is_begun(epoch);
+        share.retain(|(_, epoch)| self.info.keys.key(*epoch).is_some() && is_to_share(*epoch));
         Chores { share, ..Chores::default() }
     }
 

@@ -119,6 +119,7 @@ impl Engine {
             newest = newest.max(newest_believed(rows, row.key)?);
             let mut state = SpaceState::new(row.key, row.id, info, loaded.membership);
             (state.frozen, state.sealed_voids) = (loaded.frozen, loaded.sealed_voids);
+            state.unplaced_voids = loaded.unplaced_voids;
             state.ends = state.ends_by_cuts();
             let cuts = contradicted(rows, &state)?;
             state.membership.contradict(cuts);

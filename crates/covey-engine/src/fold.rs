@@ -60,6 +60,14 @@ fn fold_but(id: SpaceId, acts: &[Act], voids: &[Void], counting: &HashSet<EntryH
     }
 }
 
+/// Whatever void entries name that have no place in the graph, since not all of it is there yet: each list is what one names.
+pub(crate) fn unplaced(membership: &Membership, voids: &[Void]) -> Vec<Vec<EntryHash>> {
+    let waits = |(entry, _): &&Void| {
+        !membership.knows_all(&[entry.hash]) && !membership.knows_all(&entry.header.deps)
+    };
+    voids.iter().filter(waits).map(|(entry, _)| entry.header.deps.clone()).collect()
+}
+
 /// The void entries that stand in the past of a witness by another device.
 fn built_upon<'a>(witnesses: impl Iterator<Item = &'a Entry>, voids: &'a [Void]) -> HashSet<EntryHash> {
     /// Of two different devices at least one is not the author.

@@ -17,7 +17,7 @@ use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, Rows, RowsMut, Secrets, SpaceState,
     compact::{LogState, own_agreement},
     ends::acts_between,
-    fold::{Act, fold},
+    fold::{Act, fold, unplaced},
     ingest::NEVER_PLACED,
     judge::{held, note_targets},
     load::{decode_stored, load_evidence, open_voids, verified},
@@ -315,6 +315,7 @@ impl Engine {
         }
         let devices = rows.logs(state.key)?.into_iter().map(|row| row.id.device).collect();
         let state = self.space_mut(id)?;
+        state.unplaced_voids = unplaced(&membership, &voids);
         state.membership = membership;
         state.sealed_voids = sealed_voids;
         // Anybody may be judged otherwise now.

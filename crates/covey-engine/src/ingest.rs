@@ -461,8 +461,9 @@ impl Engine {
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
         loop {
-            let opens_voids = outcome.keys_came && self.space(id)?.sealed_voids;
-            if std::mem::take(&mut outcome.due.fold) || opens_voids {
+            let state = self.space(id)?;
+            let opens_voids = outcome.keys_came && state.sealed_voids;
+            if std::mem::take(&mut outcome.due.fold) || opens_voids || state.places_voids() {
                 self.rebuild_graph(rows, secrets, id, outcome)?;
             }
             self.settle_ends(rows, secrets, id, wall_ms, outcome)?;
@@ -475,7 +476,7 @@ impl Engine {
                 self.release_held(rows, secrets, id, HoldReason::Past, wall_ms, outcome)?;
             }
             // Of what was held each entry is let go once.
-            if !outcome.due.fold && self.ends_are_settled(id)? {
+            if !outcome.due.fold && !self.space(id)?.places_voids() && self.ends_are_settled(id)? {
                 break;
             }
         }

@@ -8,12 +8,12 @@ use std::{
 use covey_log::{Entry, Evidence, ForkLine};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
 use covey_store::{ForkRow, LogKey, LogRow, SpaceKey, StoreError, StoredEntry};
-use covey_types::{DeviceId, Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
+use covey_types::{DeviceId, EntryHash, Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
 
 use crate::{
     Rows,
     compact::LogState,
-    fold::{Act, Void, fold},
+    fold::{Act, Void, fold, unplaced},
     prepare::open_body,
     space::HoldReason,
 };
@@ -66,7 +66,8 @@ pub(crate) fn load_membership(
     let sealed_voids = voids.iter().any(|(_, acts)| acts.is_none());
     // What rested on a forked log need not fit any more.
     let membership = if frozen.is_empty() { replay(id, &acts)? } else { fold(id, &acts, &voids) };
-    Ok(Loaded { membership, frozen, sealed_voids })
+    let unplaced_voids = unplaced(&membership, &voids);
+    Ok(Loaded { membership, frozen, sealed_voids, unplaced_voids })
 }
 
 /// The graph of entries each of which was taken in when it came.
@@ -86,6 +87,7 @@ pub(crate) struct Loaded {
     pub(crate) membership: Membership,
     pub(crate) frozen: BTreeMap<LogId, ForkLine>,
     pub(crate) sealed_voids: bool,
+    pub(crate) unplaced_voids: Vec<Vec<EntryHash>>,
 }
 
 /// What is known of the forked logs of a space.

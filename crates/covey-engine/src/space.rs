@@ -120,6 +120,8 @@ pub struct SpaceState {
     pub(crate) ends: BTreeMap<LogId, Head>,
     /// Whether there are void entries that could not be opened.
     pub(crate) sealed_voids: bool,
+    /// What those void entries name that wait for some of it.
+    pub(crate) unplaced_voids: Vec<Vec<EntryHash>>,
     /// The last question to the membership and its answer: entries in a row ask the same one.
     verdict: Option<(LogId, Vec<EntryHash>, Verdict)>,
 }
@@ -160,6 +162,7 @@ impl SpaceState {
             frozen: BTreeMap::new(),
             ends: BTreeMap::new(),
             sealed_voids: false,
+            unplaced_voids: Vec::new(),
             verdict: None,
         }
     }
@@ -238,6 +241,11 @@ impl SpaceState {
     pub(crate) fn awaits(&self, log: LogId, head: u64) -> Option<u64> {
         let line = self.frozen.get(&log)?;
         (line.parts < line.from && head + 1 < line.from).then_some(line.from - 1)
+    }
+
+    /// Whether all is here now that some void entry names which has no place in the graph yet.
+    pub(crate) fn places_voids(&self) -> bool {
+        self.unplaced_voids.iter().any(|deps| self.membership.knows_all(deps))
     }
 
     pub(crate) fn forget_verdict(&mut self) {

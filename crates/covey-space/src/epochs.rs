@@ -50,6 +50,11 @@ impl Epochs {
         self.0.get(&epoch).is_some_and(|epoch| epoch.beginnings().next().is_some())
     }
 
+    /// Whether one that stands has.
+    pub(crate) fn stands(&self, epoch: EpochId, fallen: &Vertices) -> bool {
+        self.0.get(&epoch).is_some_and(|epoch| epoch.begun.iter().any(|begun| !fallen.contains(begun)))
+    }
+
     /// An entry begins an epoch.
     pub(crate) fn begin(&mut self, epoch: EpochId, vertex: Vertex) {
         self.0.entry(epoch).or_default().begun.push(vertex);

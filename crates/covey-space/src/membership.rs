@@ -575,6 +575,11 @@ impl Membership {
         self.epochs.has_begun(epoch)
     }
 
+    /// Whether an entry that stands has begun this epoch.
+    pub fn is_begun(&self, epoch: EpochId) -> bool {
+        self.epochs.stands(epoch, &self.now().fallen)
+    }
+
     /// The epoch under whose key to write; `None` before the founding entry is here.
     pub fn current_epoch(&self) -> Option<EpochId> {
         self.newest_epochs().first().copied()

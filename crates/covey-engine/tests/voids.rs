@@ -1,13 +1,14 @@
-//! Keys of epochs that entries without effect have begun: people may have written under them.
+//! Entries without effect: people may have written under the keys that they give, and built upon them.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
 use common::{NOW_MS, Replica, further, garden};
-use covey_engine::{HoldReason, load::decode_stored};
+use covey_engine::{Engine, HoldReason, Secrets, load::decode_stored};
 use covey_log::{Entry, Evidence, ForkProof};
 use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::{MembershipOp, Role};
+use covey_store::Tx;
 use covey_types::{EpochId, SpaceId};
 
 /// Writes a record.
@@ -93,6 +94,38 @@ fn an_act_under_the_key_of_a_void_one_makes_that_count_for_all_or_for_nobody() {
     assert_eq!(waiting(carol, space), Vec::<u64>::new());
     assert_eq!(epoch(carol, space), epoch(bob, space));
     assert_eq!(epoch(carol, space), built_upon.0.header.epoch, "Bob has built upon the epoch");
+}
+
+#[test]
+fn a_void_act_takes_its_place_when_what_it_names_comes_after_it() {
+    let (people, space) = garden(&["ada", "bob", "carol", "dan"]);
+    let [ada, bob, carol, dan] = people.as_slice() else { panic!("four came") };
+    let phone = |of: &Replica| {
+        let device = further(of).certified();
+        let added = move |tx: &mut Tx<'_>, engine: &mut Engine, secrets: &Secrets| {
+            engine.add_device(tx, secrets, space, &device, NOW_MS)
+        };
+        (*of.with(added).0).clone()
+    };
+    let named = phone(ada);
+    bob.tell(space, vec![named.clone()]);
+    let evidence = two_histories(ada, bob, space);
+    let built_upon = phone(bob);
+    for who in [bob, carol, dan] {
+        learn(who, space, &evidence);
+    }
+    // To Carol and Dan the proof came before what stands in front of it.
+    for entry in [&named, &built_upon] {
+        carol.tell(space, vec![entry.clone()]);
+    }
+    for entry in [&built_upon, &named] {
+        dan.tell(space, vec![entry.clone()]);
+    }
+    for who in [carol, dan] {
+        assert_eq!(epoch(who, space), epoch(bob, space));
+        assert_eq!(who.with(move |tx, engine, _| Ok(tx.held(engine.space(space)?.key)?.len())), 0);
+    }
+    assert_eq!(epoch(bob, space), built_upon.header.epoch, "Bob has built upon the epoch");
 }
 
 /// Carol puts Bob out and goes on acting, while Ada makes Carol a guest, and herself: so Carol's act falls, and Bob is the
