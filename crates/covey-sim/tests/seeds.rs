@@ -49,15 +49,15 @@ fn whoever_is_lost_for_good_takes_only_what_they_alone_had() {
 /// let others in.
 #[test]
 fn whoever_is_in_comes_to_the_keys_and_whoever_is_not_has_only_what_was_rightfully_given() {
-    for seed in [4429, 7305, 8002, 8517, 8746, 9218, 9836, 20_843] {
+    for seed in [4429, 6442, 7305, 8002, 8517, 8746, 9218, 9836, 20_843] {
         assert_eq!(run(seed, Options::default()).failure, None, "seed {seed}");
     }
 }
 
 #[test]
 fn whoever_has_a_device_that_was_put_out_takes_nothing_back_of_what_it_had_written_before() {
-    let saved = all_hold(60_020..60_060, Options { thieves: true, ..Options::default() });
-    assert!(saved > 3, "only {saved} logs of devices that were put out count beyond a fork");
+    let saved = all_hold(60_000..60_060, Options { thieves: true, ..Options::default() });
+    assert!(saved > 6, "only {saved} logs of devices that were put out count beyond a fork");
 }
 
 #[test]
