@@ -505,17 +505,19 @@ fn a_function_of_long_texts_ends_with_the_time_of_the_query() {
         let started = Instant::now();
         let answer = store.sql_blocking(&query);
         assert!(matches!(answer, Ok(_) | Err(SqlError::Time(_))), "{sql}: {answer:?}");
-        assert!(started.elapsed() < Duration::from_secs(2), "{sql}: {:?}", started.elapsed());
+        // Without a bound each of these runs for more than half a minute, however fast the machine.
+        assert!(started.elapsed() < Duration::from_secs(15), "{sql}: {:?}", started.elapsed());
     }
-    for sql in [
-        "SELECT json_patch('{}', '{}')",
-        "SELECT jsonb_patch('{}', '{}')",
-        "SELECT json_pretty('{}', 'x')",
-        "SELECT median(1)",
-        "SELECT percentile(1, 50)",
-    ] {
+    for sql in
+        ["SELECT json_patch('{}', '{}')", "SELECT jsonb_patch('{}', '{}')", "SELECT json_pretty('{}', 'x')"]
+    {
         let answer = ask(&store, key, sql);
         assert!(matches!(answer, Err(SqlError::Forbidden(_))), "{sql}: {answer:?}");
+    }
+    // Not every build of SQLite has these.
+    for sql in ["SELECT median(1)", "SELECT percentile(1, 50)"] {
+        let answer = ask(&store, key, sql);
+        assert!(matches!(answer, Err(SqlError::Forbidden(_) | SqlError::Statement(_))), "{sql}: {answer:?}");
     }
 }
 
