@@ -1,6 +1,6 @@
 //! SQLCipher connections: how they are opened, unlocked and set up.
 
-use std::{io, os::unix::ffi::OsStrExt, path::Path, time::Duration};
+use std::{io, os::unix::ffi::OsStrExt, path::Path, sync::Once, time::Duration};
 
 use covey_types::keys::random_bytes;
 use rusqlite::{
@@ -11,7 +11,7 @@ use rusqlite::{
 };
 
 use crate::{
-    ending::wait_for_work,
+    ending::{keep_openssl, wait_for_work},
     home::Home,
     key::{DatabaseKey, key_pragma, key_text},
 };
@@ -68,7 +68,7 @@ pub(crate) struct Aside {
 /// Attaches the database to a connection to nothing.
 pub(crate) fn open_aside(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Aside> {
     // What is attached is opened as the connection was: for reading only.
-    let conn = Connection::open_with_flags(":memory:", flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    let conn = connect(Path::new(":memory:"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     set_up(&conn)?;
     let name = format!("s{:032x}", u128::from_le_bytes(random_bytes()));
     conn.execute_batch("PRAGMA cipher_log_level = NONE")?;
@@ -87,7 +87,7 @@ pub(crate) fn open_copy(
     key: &DatabaseKey,
     salt: Option<&[u8; 16]>,
 ) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_key(&conn, key, salt)?;
     conn.execute_batch(
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;",
@@ -110,7 +110,7 @@ pub(crate) fn leave_wal(path: &Path, key: &DatabaseKey) -> rusqlite::Result<()> 
 /// on close is forbidden, so that even a log with changes in it stays as it is.
 pub(crate) fn probe(home: &Home, key: &DatabaseKey) -> rusqlite::Result<u32> {
     let had_wal = home.wal().exists();
-    let conn = Connection::open_with_flags(home.database(), flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    let conn = connect(&home.database(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version = (|| {
         set_key(&conn, key, None)?;
@@ -136,7 +136,7 @@ fn remove_empty(wal: &Path) {
 }
 
 fn open(path: &Path, mode: OpenFlags, key: &DatabaseKey) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, flags(mode))?;
+    let conn = connect(path, mode)?;
     set_key(&conn, key, None)?;
     set_up(&conn)?;
     Ok(conn)
@@ -150,8 +150,14 @@ fn set_up(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Each connection is used by one thread at a time, so SQLite's own mutexes are left out.
-fn flags(mode: OpenFlags) -> OpenFlags {
-    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
+fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        keep_openssl();
+        // SQLite takes itself for started before SQLCipher is: a second thread's first connection would take no key.
+        drop(Connection::open_in_memory());
+    });
+    Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 fn set_key(conn: &Connection, key: &DatabaseKey, salt: Option<&[u8; 16]>) -> rusqlite::Result<()> {

@@ -1,13 +1,17 @@
 //! The end of the process, which must not come in the middle of the database's work.
 //!
-//! SQLCipher and the OpenSSL beneath it free what they hold when the process ends, while other threads still run:
-//! a thread that is encrypting a page at that moment works with freed memory, and the process dies of a signal
-//! instead of ending. Neither can be told not to. So whoever touches a connection says so with [`working`], and a
-//! handler that runs before theirs waits until nobody does and lets nobody begin.
+//! SQLCipher and the OpenSSL beneath it free what they hold when the process ends, while other threads still run: a thread
+//! that works with it at that moment works with freed memory, and the process dies of a signal instead of ending.
+//!
+//! OpenSSL is told not to, by [`keep_openssl`]: what it holds for a thread is freed by the end of that thread too, which can't be
+//! made to wait. SQLCipher can't be told. So whoever touches a connection says so with [`working`], and a handler that runs
+//! before SQLCipher's waits until nobody does and lets nobody begin.
 
 use std::{
     cell::Cell,
+    ffi::{c_int, c_void},
     marker::PhantomData,
+    ptr,
     sync::{Condvar, Mutex, MutexGuard, Once, PoisonError},
     thread,
     time::Duration,
@@ -79,6 +83,26 @@ impl Gate {
         state.ending = true;
         // Nothing more can be done for work that takes longer.
         drop(self.changed.wait_timeout_while(state, PATIENCE, |state| state.working > 0));
+    }
+}
+
+/// `OPENSSL_INIT_NO_ATEXIT` of OpenSSL's `crypto.h`: nothing is freed when the process ends.
+const OPENSSL_INIT_NO_ATEXIT: u64 = 0x0008_0000;
+
+#[expect(unsafe_code, reason = "nothing safe tells OpenSSL so without linking its TLS")]
+unsafe extern "C" {
+    /// Of the OpenSSL that SQLCipher is built with.
+    fn OPENSSL_init_crypto(opts: u64, settings: *const c_void) -> c_int;
+}
+
+/// Has OpenSSL keep what it holds until the process is gone. To be called before SQLCipher's first use, which is OpenSSL's
+/// first too: what is said then counts.
+pub(crate) fn keep_openssl() {
+    // SAFETY: as crypto.h declares it; no settings are given, and it may be called by any thread at any time.
+    #[expect(unsafe_code, reason = "a function of C")]
+    let done = unsafe { OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, ptr::null()) };
+    if done != 1 {
+        tracing::warn!("OpenSSL did not start as it was told to");
     }
 }
 

@@ -7,13 +7,19 @@
 
 mod common;
 
-use std::{path::Path, process, sync::mpsc::channel, thread};
+use std::{
+    path::Path,
+    process,
+    sync::{Arc, Barrier, mpsc::channel},
+    thread,
+};
 
 use common::{again, child_home, entry, log, open, space, write};
 use covey_store::Store;
 use covey_types::keys::random_bytes;
 
-/// How many programs end. Without a wait for what is under way, about every fourth dies of a signal.
+/// How many programs end. Without a wait for what is under way, about every fourth dies of a signal; if OpenSSL frees what it
+/// keeps for threads, about every thirtieth of those with threads that end.
 const ENDS: usize = 40;
 
 /// Most entries that are written first.
@@ -32,6 +38,39 @@ fn a_program_that_ends_in_the_middle_of_work_on_the_store_does_not_crash() {
         let ended = ended.unwrap();
         assert!(ended.success(), "program {round}: {ended}");
     }
+}
+
+/// Threads that end together with the program.
+const ENDING_THREADS: usize = 32;
+
+#[test]
+fn a_program_that_ends_while_threads_end_that_used_the_store_does_not_crash() {
+    if let Some(home) = child_home() {
+        end_with_threads(&home);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..ENDS {
+        let home = dir.path().join(round.to_string());
+        let mut ended =
+            again("a_program_that_ends_while_threads_end_that_used_the_store_does_not_crash", &home);
+        let ended = ended.wait();
+        assert!(ended.as_ref().unwrap().success(), "program {round}: {ended:?}");
+    }
+}
+
+/// Opens stores in many threads, and closes them and ends those threads when the program ends: what a library keeps for each
+/// thread is freed by the thread's end, and by the program's.
+fn end_with_threads(home: &Path) -> ! {
+    let begin = Arc::new(Barrier::new(ENDING_THREADS + 1));
+    for n in 0..ENDING_THREADS {
+        let (home, begin) = (home.join(n.to_string()), begin.clone());
+        thread::spawn(move || {
+            open(&home).close().unwrap();
+            begin.wait();
+        });
+    }
+    begin.wait();
+    process::exit(0)
 }
 
 /// Writes, reads, opens and closes in several threads, and ends while they do.
