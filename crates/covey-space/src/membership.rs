@@ -339,6 +339,24 @@ impl Membership {
         Some(state.devices().filter_map(limits).collect())
     }
 
+    /// The places before this one at which a log says something of the membership that isn't in the past which its entry there
+    /// names. Whoever names what they know leaves out nothing that they have said themselves. `None` unless all that is named
+    /// is here.
+    pub fn unnamed_acts(&self, log: LogId, before: u64, deps: &[EntryHash]) -> Option<Vec<u64>> {
+        let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
+        let past = self.acts.graph.up_to(&heads);
+        let acts = self.acts.of_log(log, before).filter(|act| !self.acts.graph.is_in(*act, &past));
+        Some(acts.map(|act| self.acts.judged(act).seq).collect())
+    }
+
+    /// The limits that stand on a log's author, but for those of their own and those that whoever names `deps` knew: the device
+    /// that set each, and up to which place the log counts in spite of it. `None` unless all that is named is here.
+    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64)>> {
+        let past = self.acts.graph.up_to(&self.acts.graph.find_all(deps)?);
+        let unknown = self.now().limits.iter().filter(|limit| !self.acts.graph.is_in(**limit, &past));
+        Some(unknown.filter_map(|limit| self.acts.limit_on(*limit, log, &self.contradicted)).collect())
+    }
+
     fn known_state(&mut self, deps: &[EntryHash], heads: &[Vertex], knew: &Past) -> State {
         if let Some(state) = self.known.get(deps) {
             return state.clone();
