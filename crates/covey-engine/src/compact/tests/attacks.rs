@@ -7,7 +7,7 @@ use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_records::{PartWriter, Word};
 use covey_space::{
     MembershipOp, Role, kem,
-    ops::{Cut, RemoveMember},
+    ops::{Cut, RemoveMember, SetRole},
 };
 use covey_types::{EntryHash, Hlc, Incarnation, LogId, wire};
 
@@ -526,4 +526,101 @@ fn of_a_log_that_was_entered_nothing_is_said_to_be_held_before_all_is() {
     sync(&a, &c);
     let told = c.heads()[&a.log()].seq;
     assert_eq!(a.state_of(&a).surely_held(told), told);
+}
+
+/// A member whose log all agreed to, and one who was away and saw only the beginning of it.
+fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
+    let f = Replica::founder();
+    let m = let_in(&f, Role::Member, NOW_MS);
+    let away = let_in(&f, Role::Member, NOW_MS + 1);
+    sync_both(&f, &m);
+    m.put_at("early", "\"first\"", NOW_MS + 2);
+    sync_both(&f, &m);
+    sync(&f, &away);
+    let later = NOW_MS + ABSENT_AFTER_MS + 10_000;
+    for round in 0..80 {
+        m.put_at("r1", &format!("{round}"), later + round);
+    }
+    m.put_at("early", "\"second\"", later + 100);
+    for _ in 0..3 {
+        m.compact_at(later + 200);
+        sync_both(&f, &m);
+        f.compact_at(later + 200);
+        sync_both(&f, &m);
+    }
+    assert!(f.state_of(&m).base > 0 && f.rows_of(&m) < 20, "{} rows", f.rows_of(&m));
+    (f, m, away, later + 300)
+}
+
+fn promote(by: &Replica, whom: &Replica, wall_ms: u64) {
+    let (id, user) = (by.space(), whom.secrets.user.id());
+    by.with(move |rows, engine, secrets| {
+        let acts = [MembershipOp::SetRole(SetRole { user, role: Role::Admin, cuts: Vec::new() })];
+        engine.append_acts(rows, secrets, id, wall_ms, &acts)
+    });
+}
+
+#[test]
+fn an_agreement_falls_everywhere_if_its_author_was_put_out_before_it_by_somebody_else() {
+    let (f, m, away, later) = agreed_while_one_was_away();
+    let seen = away.head_of(&m);
+    let c = let_in(&f, Role::Member, later);
+    sync(&f, &c);
+    assert!(c.records().contains("second") && c.state_of(&m).base > 0);
+    // Whoever was away learns that they may put others out, and does so, by what they have seen of the log.
+    promote(&f, &away, later + 1);
+    replica::sync_but(&f, &away, &m);
+    assert_eq!(away.head_of(&m), seen);
+    put_out(&away, &m, seen);
+    let all = [&f, &away, &c];
+    for _ in 0..3 {
+        for a in all {
+            for b in all {
+                sync_at_most(a, b, 64 << 10, 50);
+            }
+        }
+    }
+
+    for one in all {
+        assert!(one.records().contains("first") && !one.records().contains("second"), "{}", one.records());
+        assert_eq!((one.records(), one.audit()), (f.records(), f.audit()));
+        assert_eq!(one.head_of(&m), seen);
+    }
+    // And so it is after a restart.
+    let before = f.records();
+    let f = f.restarted();
+    assert_eq!(f.records(), before);
+    f.put_at("r2", "1", later + 10);
+    sync_both(&f, &c);
+    assert_eq!(f.records(), c.records());
+}
+
+#[test]
+fn an_act_that_lies_apart_is_forgotten_if_its_author_never_said_it_there() {
+    let (a, b) = super::pair();
+    sync_both(&a, &b);
+    for round in 0..80 {
+        b.put("r1", &format!("{round}"));
+    }
+    settle(&[&a, &b]);
+    assert!(a.state_of(&b).base > 40);
+    let c = let_in(&a, Role::Member, NOW_MS + 1);
+    replica::sync_but(&a, &c, &b);
+    let deps = b.entry(&b, b.head_of(&b).seq).header.deps;
+    let head = Head { seq: 5, hash: EntryHash([9; 32]) };
+    let acts = covey_space::ops::encode(&[MembershipOp::RenameUser("Mallory".into())]);
+    let key = key_of(&b);
+    let place = BodyContext { space: b.space(), log: b.log(), seq: 6, kind: Kind::MEMBERSHIP };
+    let body = covey_space::ops::seal_acts(&key, place, &acts);
+    let hlc = Hlc::new(NOW_MS + 50, 0);
+    let (space, log, kind, epoch) = (b.space(), b.log(), Kind::MEMBERSHIP, key.id());
+    let forged = Entry::sign(&b.secrets.device, Draft { space, log, head, hlc, kind, epoch, deps }, body);
+    c.ingest(vec![forged]);
+    assert_ne!(c.audit(), a.audit(), "it's believed as long as there's nothing else of that log");
+    sync(&a, &c);
+
+    assert_eq!((c.records(), c.audit(), c.heads()), (a.records(), a.audit(), a.heads()));
+    c.put_at("late", "1", NOW_MS + 5000);
+    sync(&c, &a);
+    assert!(a.records().contains("late"), "what c builds upon is known to all");
 }
