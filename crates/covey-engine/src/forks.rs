@@ -336,7 +336,7 @@ impl Engine {
         state.suspects = devices;
         state.forget_verdict();
         (outcome.due.judge, outcome.membership_changed) = (true, true);
-        Ok(())
+        self.take_void_notices(rows, secrets, id, &voids, outcome)
     }
 
     /// Takes in the keys that void entries give: people may have written under them. Whether there were any.
