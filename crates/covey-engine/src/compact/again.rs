@@ -103,8 +103,7 @@ impl Engine {
                 fell.insert(agreement.at.seq);
             }
         }
-        // Nobody takes an own log back: it may not be written twice.
-        if fell.is_empty() || row.id.device == secrets.device.id() {
+        if fell.is_empty() {
             return Ok(());
         }
         let stands = |agreement: &Agreement| !fell.contains(&agreement.at.seq);
@@ -115,7 +114,14 @@ impl Engine {
         state.agreed = state.agreed.filter(stands).or(state.entrance.filter(stands));
         state.offered = state.offered.filter(stands);
         state.save(rows, row.key)?;
-        if loses_base { self.give_up_base(rows, id, row, state, outcome) } else { Ok(()) }
+        if !loses_base {
+            return Ok(());
+        }
+        // No place of a log is written twice: what this device writes from now on goes into another one.
+        if row.id.device == secrets.device.id() && self.space(id)?.own_log(row.id.device) == row.id {
+            self.begin_incarnation(rows, id)?;
+        }
+        self.give_up_base(rows, id, row, state, outcome)
     }
 
     /// Takes a log back to what it was without its base.
