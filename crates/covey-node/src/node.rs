@@ -94,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) chores: crate::chores::Pending,
     pub(crate) news: crate::compaction::News,
     pub(crate) held: Arc<crate::delivery::Holdings>,
+    pub(crate) chat: crate::chat::Memory,
     events: broadcast::Sender<Event>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
@@ -185,6 +186,7 @@ impl Node {
             chores: crate::chores::Pending::default(),
             news: crate::compaction::News::default(),
             held: Arc::new(held),
+            chat: crate::chat::Memory::default(),
             events: broadcast::channel(EVENT_BACKLOG).0,
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -199,6 +201,7 @@ impl Node {
         }
         node.spawn(crate::own::run(node.clone()));
         node.spawn(crate::delivery::run(node.clone()));
+        crate::chat::catch_up(&node).await;
         crate::sync::release_unknown(&node).await;
         let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
         for space in spaces {
