@@ -180,7 +180,7 @@ mod tests {
     fn put(record: &mut Record, id: &str, device: DeviceId, time: u64, fields: &[(&str, &str)]) {
         let op = Op::Put { collection: "c", id: RecordId::parse(id).unwrap(), fields: fields.to_vec() };
         let stamp = Stamp { hlc: Hlc::from_u64(time), device };
-        record.apply(&op, stamp, LogId { device, incarnation: Incarnation::FIRST });
+        record.apply(&op, stamp, LogId { device, incarnation: Incarnation(0) });
     }
 
     fn sent(text: &str) -> (String, Record) {

@@ -105,12 +105,10 @@ CREATE TRIGGER chat_search_delete AFTER DELETE ON chat_messages WHEN old.text <>
     VALUES('delete', old.key, 's' || old.space || ' c' || old.channel, old.text);
 END;
 
-CREATE TRIGGER chat_search_update_old AFTER UPDATE OF text, channel ON chat_messages WHEN old.text <> '' BEGIN
+-- One trigger for both: the old words go before the new ones come.
+CREATE TRIGGER chat_search_update AFTER UPDATE OF text, channel ON chat_messages BEGIN
     INSERT INTO chat_search(chat_search, rowid, place, text)
-    VALUES('delete', old.key, 's' || old.space || ' c' || old.channel, old.text);
-END;
-
-CREATE TRIGGER chat_search_update_new AFTER UPDATE OF text, channel ON chat_messages WHEN new.text <> '' BEGIN
+    SELECT 'delete', old.key, 's' || old.space || ' c' || old.channel, old.text WHERE old.text <> '';
     INSERT INTO chat_search(rowid, place, text)
-    VALUES(new.key, 's' || new.space || ' c' || new.channel, new.text);
+    SELECT new.key, 's' || new.space || ' c' || new.channel, new.text WHERE new.text <> '';
 END;

@@ -105,7 +105,7 @@ impl Projector {
         // Should this come to nothing, all is looked at again: it's remembered anew at the end.
         let State { is_caught_up, mut generations } = std::mem::take(&mut *state);
         let mut news = News::default();
-        if !is_caught_up || tx.position() != before {
+        if !is_caught_up || tx.position()? != before {
             self.follow(tx, engine, &mut news)?;
         }
         let spaces: Vec<_> = engine

@@ -47,7 +47,7 @@ impl Node {
             let mut guard = Unconfirmed { stale, armed: true };
             // What chat's records come to changes with them, whoever wrote them and wherever they are taken back.
             let change = |tx: &mut Tx<'_>| {
-                let before = tx.position();
+                let before = tx.position()?;
                 let done = change(tx, &mut engine)?;
                 let news = chat.project(tx, &mut engine, before)?;
                 Ok::<_, NodeError>((done, news))

@@ -383,11 +383,6 @@ impl Reader<'_> {
 }
 
 impl Tx<'_> {
-    /// The newest position that was given to a change.
-    pub fn position(&self) -> u64 {
-        self.memory().position.get()
-    }
-
     /// The key of a channel, which is made if it isn't there yet.
     pub fn ensure_chat_channel(&mut self, space: SpaceKey, id: &str) -> Result<ChatKey, StoreError> {
         if let Some(key) = self.chat_channel(space, id)? {
