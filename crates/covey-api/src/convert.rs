@@ -184,7 +184,12 @@ pub(crate) fn change(change: Change) -> Result<ChangeDto, Problem> {
 /// What the API tells of an event; `None` for what has to be looked up first, or can't be seen any more.
 pub(crate) fn event(event: Event) -> Option<EventKind> {
     Some(match event {
-        Event::Message { .. } | Event::ChannelChanged { .. } => return None,
+        Event::Message { .. } | Event::ChannelChanged { .. } | Event::Typing { .. } => return None,
+        Event::Presence { space, user, state } => EventKind::Presence {
+            space: space.to_string(),
+            user: user.to_string(),
+            state: state.as_str().to_owned(),
+        },
         Event::PeerConnected(device) => EventKind::PeerConnected { peer_id: device.to_string() },
         Event::PeerDisconnected(device) => EventKind::PeerDisconnected { peer_id: device.to_string() },
         Event::PeerDiscovered(device) => EventKind::PeerDiscovered { peer_id: device.to_string() },

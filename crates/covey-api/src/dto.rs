@@ -453,6 +453,24 @@ pub enum EventKind {
         /// Which.
         channel: Box<ChannelDto>,
     },
+    /// Somebody is typing.
+    Typing {
+        /// In which space.
+        space: String,
+        /// In which channel.
+        channel: String,
+        /// Who.
+        user: String,
+    },
+    /// Somebody is there, or not any more.
+    Presence {
+        /// In which space.
+        space: String,
+        /// Who.
+        user: String,
+        /// "online", "away" or "offline".
+        state: String,
+    },
     /// How a space stands with a peer changed.
     SyncChanged {
         /// Which space.

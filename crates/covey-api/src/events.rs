@@ -130,6 +130,15 @@ async fn told(node: &Node, event: Event) -> Option<EventKind> {
             let channel = Box::new(convert::chat::channel(channel));
             Some(EventKind::Channel { space: channel.space.clone(), channel })
         }
+        Event::Typing { space: id, channel, user } => {
+            let space = node.space(&id.to_string()).ok()?;
+            let channel = space.chat().channel_at(id, &channel).await.ok()??;
+            Some(EventKind::Typing {
+                space: channel.space.to_string(),
+                channel: channel.id,
+                user: user.to_string(),
+            })
+        }
         event => convert::event(event),
     }
 }

@@ -18,6 +18,7 @@
 //! | [`mentions`] | who is mentioned in a text |
 //! | [`message`] | messages, what is said about them, and what they look like then |
 //! | [`position`] | places in the order of a channel's messages |
+//! | [`presence`] | what is told and never kept: who is there, who is typing |
 //! | [`text`] | what may stand in a text, and highlighted places in it |
 
 pub mod channel;
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod mentions;
 pub mod message;
 pub mod position;
+pub mod presence;
 pub mod text;
 
 pub use channel::{Change, Channel, Kind, NewChannel};

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `channels` | making channels, changing them, joining, leaving, inviting |
 //! | `messages` | sending, editing, deleting, reacting |
+//! | `presence` | who is there, who is typing |
 //! | `project` | what is kept in step with the records |
 //! | `reading` | pages of messages, search, unread counts, drafts |
 //! | `rooms` | which channels there are, and who is in them |
 
 mod channels;
 mod messages;
+pub(crate) mod presence;
 mod project;
 mod reading;
 mod rooms;
@@ -24,7 +26,7 @@ use covey_records::{BodyWriter, Op, RecordId, own};
 use covey_types::{DeviceId, Hlc, SpaceId, UserId};
 
 pub use channels::ChannelChange;
-pub use covey_chat::{Kind as ChannelKind, Position};
+pub use covey_chat::{Kind as ChannelKind, Position, presence::Presence};
 pub use messages::NewMessage;
 pub(crate) use project::{Memory, Projector, catch_up, tell};
 pub use reading::{Found, FoundPage, MessagePage, Wanted};
@@ -174,6 +176,8 @@ impl Chat {
     async fn say(&self, space: SpaceId, says: Vec<Say>) -> Result<Hlc, NodeError> {
         let node = self.node().clone();
         node.require_going_on(space)?;
+        // Whoever says something is there.
+        node.set_presence(false);
         node.0.news.turn(space).await;
         let (secrets, now) = (node.secrets(), node.now_ms());
         let device = node.device();

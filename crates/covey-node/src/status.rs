@@ -248,6 +248,24 @@ pub enum Event {
         /// Which, by its id in that space.
         channel: String,
     },
+    /// Somebody is there, or not any more. Never kept.
+    Presence {
+        /// In which space.
+        space: SpaceId,
+        /// Who.
+        user: UserId,
+        /// How they are now.
+        state: crate::chat::Presence,
+    },
+    /// Somebody is typing. Never kept.
+    Typing {
+        /// In which space: a channel's own, where it's a private one.
+        space: SpaceId,
+        /// In which channel, by its id in that space.
+        channel: String,
+        /// Who.
+        user: UserId,
+    },
     /// How a space stands with a peer changed.
     SyncChanged {
         /// Which space.

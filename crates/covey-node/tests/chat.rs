@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{PATIENCE, config, eventually, join, node};
 use covey_node::{
     Chat, NetworkMode, Node, NodeError, Role, Space,
-    chat::{ChannelChange, ChannelKind, Message, MessageState, NewMessage, Wanted},
+    chat::{ChannelChange, ChannelKind, Message, MessageState, NewMessage, Presence, Wanted},
 };
 
 fn text(text: &str) -> NewMessage {
@@ -385,4 +385,33 @@ async fn what_a_removed_member_wrote_too_late_is_taken_back_from_the_messages() 
     assert_eq!(cems.channel("beds").await.unwrap().members.len(), 1, "bob had joined by writing");
     ada.shutdown().await;
     cem.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_are_near_see_who_is_there_and_who_types() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let here = ada.create_space("garden").await.unwrap();
+    let there = join(&here, &bob, Role::Member).await;
+    let (mine, theirs) = (here.chat(), there.chat());
+    let me = ada.identity().user;
+    let of_ada = || theirs.presence().into_iter().find(|(user, ..)| *user == me).map(|(_, state, _)| state);
+    eventually("bob sees that ada is there", || async { of_ada() == Some(Presence::Online) }).await;
+    ada.set_presence(true);
+    eventually("ada is away", || async { of_ada() == Some(Presence::Away) }).await;
+    let channel = mine.create_channel("beds", false, "").await.unwrap();
+    eventually("whoever does something is there", || async { of_ada() == Some(Presence::Online) }).await;
+    let mut events = bob.events();
+    mine.typing("beds").await.unwrap();
+    let typing = async {
+        loop {
+            if let Ok(covey_node::Event::Typing { channel, user, .. }) = events.recv().await {
+                return (channel, user);
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, typing).await.unwrap(), (channel.id, me));
+    ada.shutdown().await;
+    eventually("ada is gone", || async { of_ada() == Some(Presence::Offline) }).await;
+    bob.shutdown().await;
 }

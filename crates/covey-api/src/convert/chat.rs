@@ -2,12 +2,12 @@
 
 use covey_node::{
     UserId,
-    chat::{Channel, FoundPage, Message, MessagePage, MessageState},
+    chat::{Channel, FoundPage, Message, MessagePage, MessageState, Presence},
 };
 
 use super::rfc3339;
 use crate::dto::{
-    ChannelDto, FoundDto, FoundList, MessageDto, MessageList, ParticipantDto, ThreadDto,
+    ChannelDto, FoundDto, FoundList, MessageDto, MessageList, ParticipantDto, PresenceDto, ThreadDto,
 };
 
 fn texts(users: Vec<UserId>) -> Vec<String> {
@@ -87,4 +87,8 @@ pub(crate) fn found(page: FoundPage) -> FoundList {
         items: page.items.into_iter().map(one).collect(),
         next: page.next.map(|next| next.to_string()),
     }
+}
+
+pub(crate) fn presence((user, state, since): (UserId, Presence, Option<u64>)) -> PresenceDto {
+    PresenceDto { user: user.to_string(), state: state.as_str().to_owned(), since: since.map(rfc3339) }
 }

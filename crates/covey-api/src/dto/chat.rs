@@ -207,3 +207,29 @@ pub struct FoundList {
     /// For `next=`: where it goes on.
     pub next: Option<String>,
 }
+
+/// How this device's user is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPresence {
+    /// "online" or "away".
+    pub state: String,
+}
+
+/// How somebody is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceDto {
+    /// Their id.
+    pub user: String,
+    /// "online", "away" or "offline".
+    pub state: String,
+    /// Since when, if it's known.
+    pub since: Option<String>,
+}
+
+/// How everybody in a space is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceList {
+    /// The people.
+    pub items: Vec<PresenceDto>,
+}

@@ -12,7 +12,7 @@ use crate::{
     convert::chat as convert,
     dto::{
         ChannelDto, ChannelList, ChannelPatch, FoundList, MessageDto, MessageList, NewChannel, NewDirect,
-        NewMessage, NewParticipant, ReadUpTo, TextDto,
+        NewMessage, NewParticipant, NewPresence, PresenceList, ReadUpTo, TextDto,
     },
     extract::{InJson, InPath, InQuery},
     limits::DEFAULT_PAGE,
@@ -258,4 +258,33 @@ pub(super) async fn search(
     let (_, chat) = place(&state, &space)?;
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     Ok(Json(convert::found(chat.search(&query.q, query.channel.as_deref(), query.next, limit).await?)))
+}
+
+pub(super) async fn typing(
+    State(state): State<ApiState>,
+    InPath((space, channel)): InPath<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (_, chat) = place(&state, &space)?;
+    chat.typing(&channel).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn set_presence(
+    State(state): State<ApiState>,
+    InJson(new): InJson<NewPresence>,
+) -> Result<StatusCode, Problem> {
+    match new.state.as_str() {
+        "online" => state.node.set_presence(false),
+        "away" => state.node.set_presence(true),
+        other => return Err(Problem::invalid(format!("{other:?} is nothing one can be: online or away"))),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn presence(
+    State(state): State<ApiState>,
+    InPath(space): InPath<String>,
+) -> Result<Json<PresenceList>, Problem> {
+    let (_, chat) = place(&state, &space)?;
+    Ok(Json(PresenceList { items: chat.presence().into_iter().map(convert::presence).collect() }))
 }

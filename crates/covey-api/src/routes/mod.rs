@@ -132,6 +132,9 @@ fn chat_routes() -> Router<ApiState> {
             "/api/v1/spaces/{space}/messages/{id}/reactions/{emoji}",
             put(chat::react).delete(chat::take_back),
         )
+        .route("/api/v1/spaces/{space}/channels/{channel}/typing", post(chat::typing))
+        .route("/api/v1/spaces/{space}/presence", get(chat::presence))
+        .route("/api/v1/presence", put(chat::set_presence))
         .route("/api/v1/spaces/{space}/search", get(chat::search))
 }
 
