@@ -138,10 +138,10 @@ impl From<NodeError> for Problem {
             NodeError::NotAllowed { .. }
             | NodeError::NotYours(_)
             | NodeError::Revoked
-            | NodeError::Personal { .. } => {
-                Self::not_allowed(detail)
+            | NodeError::Personal { .. } => Self::not_allowed(detail),
+            NodeError::NotReady { .. } | NodeError::NotFresh { .. } | NodeError::Conflict(_) => {
+                Self::conflict(detail)
             }
-            NodeError::NotReady { .. } | NodeError::NotFresh { .. } | NodeError::Conflict(_) => Self::conflict(detail),
             NodeError::Membership(error) => Self::of_membership(&error),
             NodeError::DiskFull { .. } => Self::disk_full(detail),
             NodeError::Pairing(error) => crate::pairing::problem(&error),

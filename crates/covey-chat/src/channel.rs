@@ -143,9 +143,15 @@ impl Channel {
                 admins.extend(named);
             }
         }
-        let counts = |stamp: Stamp| who(stamp).is_some_and(|writer| writer.is_admin || admins.contains(&writer.user));
+        let counts =
+            |stamp: Stamp| who(stamp).is_some_and(|writer| writer.is_admin || admins.contains(&writer.user));
         let newest = |of: fn(&Change) -> Option<&(Stamp, String)>| {
-            changes.iter().filter_map(of).filter(|(stamp, _)| counts(*stamp)).max().map(|(_, text)| text.clone())
+            changes
+                .iter()
+                .filter_map(of)
+                .filter(|(stamp, _)| counts(*stamp))
+                .max()
+                .map(|(_, text)| text.clone())
         };
         let mut new = new;
         if let Some(name) = newest(|change| change.name.as_ref()) {
@@ -154,7 +160,8 @@ impl Channel {
         if let Some(topic) = newest(|change| change.topic.as_ref()) {
             new.topic = topic;
         }
-        let archived = changes.iter().filter_map(|change| change.archived).filter(|(stamp, _)| counts(*stamp)).max();
+        let archived =
+            changes.iter().filter_map(|change| change.archived).filter(|(stamp, _)| counts(*stamp)).max();
         Self { new, archived: archived.is_some_and(|(_, archived)| archived), admins }
     }
 }
@@ -192,6 +199,7 @@ mod tests {
     }
 
     /// Each device is its user's of the same number; 9 is an admin of the space.
+    #[expect(clippy::unnecessary_wraps, reason = "as whoever asks wants it")]
     fn who(stamp: Stamp) -> Option<Writer> {
         let n = stamp.device.0[0];
         Some(Writer { user: user(n), is_admin: n == 9 })

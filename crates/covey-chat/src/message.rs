@@ -42,7 +42,10 @@ impl Message {
     pub fn parse(id: &str, record: &Record) -> Option<Self> {
         let (sent, channel) = fields::text(record, "in")?;
         let (written, text) = fields::text(record, "text")?;
-        if !ids::is_message(id) || text.len() > MAX_TEXT_BYTES || !(ids::is_channel(&channel) || channel == ids::MAIN) {
+        if !ids::is_message(id)
+            || text.len() > MAX_TEXT_BYTES
+            || !(ids::is_channel(&channel) || channel == ids::MAIN)
+        {
             return None;
         }
         let other = |name| {
@@ -162,7 +165,9 @@ pub fn reactions<'a>(record: &Record, names: impl Iterator<Item = &'a str>) -> R
 
 /// Whether this may be a reaction: one word without control characters. Whether it's an emoji is for whoever shows it.
 pub fn is_emoji(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_EMOJI_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+    !text.is_empty()
+        && text.len() <= MAX_EMOJI_BYTES
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]

@@ -8,7 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_types::{DeviceId, SpaceId, UserId, limits::{MAX_CLOCK_DRIFT_MS, MAX_RECORD_ID_BYTES}, wire};
+use covey_types::{
+    DeviceId, SpaceId, UserId,
+    limits::{MAX_CLOCK_DRIFT_MS, MAX_RECORD_ID_BYTES},
+    wire,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{OFFLINE_AFTER, TYPING_FOR};
@@ -90,7 +94,7 @@ struct Heard {
     user: UserId,
     state: Presence,
     at_ms: u64,
-    heard_ms: u64,
+    last_ms: u64,
 }
 
 /// Who is there, in all spaces. Times are milliseconds of the caller's clock.
@@ -103,7 +107,13 @@ pub struct Roster {
 
 impl Roster {
     /// Takes in what a member's device has said.
-    pub fn hear(&mut self, space: SpaceId, (device, user): (DeviceId, UserId), said: Said, now_ms: u64) -> Vec<News> {
+    pub fn hear(
+        &mut self,
+        space: SpaceId,
+        (device, user): (DeviceId, UserId),
+        said: Said,
+        now_ms: u64,
+    ) -> Vec<News> {
         // Something old is sent again by whoever kept it; something of the future would silence the device for long.
         if said.at_ms.abs_diff(now_ms) > MAX_CLOCK_DRIFT_MS {
             return Vec::new();
@@ -124,7 +134,7 @@ impl Roster {
                 if is_old || (devices.len() >= MAX_DEVICES && !devices.contains_key(&device)) {
                     return Vec::new();
                 }
-                devices.insert(device, Heard { user, state, at_ms: said.at_ms, heard_ms: now_ms });
+                devices.insert(device, Heard { user, state, at_ms: said.at_ms, last_ms: now_ms });
                 self.compare(space, now_ms)
             }
         }
@@ -140,14 +150,17 @@ impl Roster {
     /// Lets those go that haven't been heard for too long.
     pub fn tick(&mut self, now_ms: u64) -> Vec<(SpaceId, News)> {
         let spaces: Vec<SpaceId> = self.spaces.keys().copied().collect();
-        let all = |space| self.compare(space, now_ms).into_iter().map(move |news| (space, news)).collect::<Vec<_>>();
+        let all = |space| {
+            self.compare(space, now_ms).into_iter().map(move |news| (space, news)).collect::<Vec<_>>()
+        };
         spaces.into_iter().flat_map(all).collect()
     }
 
     /// When to come back at the latest, if anybody is there.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let present = self.spaces.values().flat_map(BTreeMap::values).filter(|heard| heard.state > Presence::Offline);
-        present.map(|heard| heard.heard_ms + millis(OFFLINE_AFTER)).min()
+        let present =
+            self.spaces.values().flat_map(BTreeMap::values).filter(|heard| heard.state > Presence::Offline);
+        present.map(|heard| heard.last_ms + millis(OFFLINE_AFTER)).min()
     }
 
     /// How somebody is, and since when.
@@ -160,7 +173,7 @@ impl Roster {
         let Some(devices) = self.spaces.get_mut(&space) else { return Vec::new() };
         let mut now: BTreeMap<UserId, Presence> = BTreeMap::new();
         for heard in devices.values_mut() {
-            if now_ms.saturating_sub(heard.heard_ms) >= millis(OFFLINE_AFTER) {
+            if now_ms.saturating_sub(heard.last_ms) >= millis(OFFLINE_AFTER) {
                 heard.state = Presence::Offline;
             }
             let slot = now.entry(heard.user).or_insert(Presence::Offline);
@@ -213,7 +226,10 @@ mod tests {
         assert!(roster.hear(GARDEN, PHONE, here(Presence::Away, start), start).is_empty());
         let heard = roster.hear(GARDEN, LAPTOP, here(Presence::Offline, start + 1), start + 10);
         assert_eq!(heard, [News::Presence(ADA, Presence::Away)]);
-        assert!(roster.hear(GARDEN, LAPTOP, here(Presence::Online, start), start + 11).is_empty(), "an old one");
+        assert!(
+            roster.hear(GARDEN, LAPTOP, here(Presence::Online, start), start + 11).is_empty(),
+            "an old one"
+        );
         let timeout = roster.poll_timeout().unwrap();
         assert!(roster.tick(timeout - 1).is_empty());
         assert_eq!(roster.tick(timeout), [(GARDEN, News::Presence(ADA, Presence::Offline))]);

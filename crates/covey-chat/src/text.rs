@@ -77,11 +77,8 @@ pub fn query(words: &str) -> Option<String> {
     const MAX_WORDS: usize = 16;
     /// Shorter beginnings fit too much.
     const MIN_PREFIX: usize = 2;
-    let words: Vec<&str> = words
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .take(MAX_WORDS)
-        .collect();
+    let words: Vec<&str> =
+        words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(MAX_WORDS).collect();
     let (last, rest) = words.split_last()?;
     let mut out: Vec<String> = rest.iter().map(|word| format!("\"{word}\"")).collect();
     let goes_on = if last.chars().count() >= MIN_PREFIX { "*" } else { "" };
@@ -97,7 +94,8 @@ mod tests {
 
     #[test]
     fn emoji_and_right_to_left_text_pass_as_they_are_and_control_characters_do_not() {
-        for text in ["👩‍👩‍👧‍👦 hi", "שלום \u{202e}abc\u{202c}", "line\nline\ttab", "<b>not bold</b>"] {
+        for text in ["👩‍👩‍👧‍👦 hi", "שלום \u{202e}abc\u{202c}", "line\nline\ttab", "<b>not bold</b>"]
+        {
             assert_eq!(parse(text).unwrap(), text);
         }
         assert_eq!(parse("a\u{1b}[2Jb\u{1}\u{2}\0").unwrap(), "a[2Jb");

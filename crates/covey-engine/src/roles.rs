@@ -10,10 +10,7 @@ use covey_store::LogKey;
 use covey_types::{Hlc, SpaceId, UserId};
 
 use crate::{
-    Engine, EngineError, Rows, SpaceState,
-    apply::operations,
-    load::decode_stored,
-    prepare::open_body,
+    Engine, EngineError, Rows, SpaceState, apply::operations, load::decode_stored, prepare::open_body,
 };
 
 impl SpaceState {
@@ -46,9 +43,7 @@ impl Engine {
             let Some(Ok(plain)) = open_body(&entry, &keys) else { continue };
             let says = |op: &Op<'_>| match op {
                 Op::Put { collection: name, id, fields } => {
-                    *name == collection
-                        && id.text(&mut [0; 36]) == record
-                        && fields.contains(&(field, value))
+                    *name == collection && id.text(&mut [0; 36]) == record && fields.contains(&(field, value))
                 }
                 _ => false,
             };

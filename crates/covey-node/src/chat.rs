@@ -157,7 +157,8 @@ impl Say {
     }
 
     fn with(mut self, field: &str, value: &(impl serde::Serialize + ?Sized)) -> Self {
-        let json = serde_json::to_string(value).expect("texts, flags and lists of texts can be written as JSON");
+        let json =
+            serde_json::to_string(value).expect("texts, flags and lists of texts can be written as JSON");
         self.fields.push((field.to_owned(), json));
         self
     }
@@ -193,8 +194,9 @@ impl Chat {
                 }
                 Ok::<_, EngineError>(body.finish())
             };
-            let written = writer
-                .write(move |tx, engine| Ok(engine.append_records(tx, &secrets, space, now, |_, _, _| body())?));
+            let written = writer.write(move |tx, engine| {
+                Ok(engine.append_records(tx, &secrets, space, now, |_, _, _| body())?)
+            });
             let entry = written.await?;
             writer.0.news.wrote(space, entry.body.len());
             writer.published(space, std::slice::from_ref(&entry));

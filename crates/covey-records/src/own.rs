@@ -56,7 +56,8 @@ mod tests {
         assert!(!may_write("own.notes", &record, bob));
         assert!(may_write("notes", &record, bob));
         assert!(may_write("ownership", "x", bob));
-        for bad in ["", "x", "07070707070707070707070707070707", "07070707070707070707070707070707.", ".note"] {
+        for bad in ["", "x", "07070707070707070707070707070707", "07070707070707070707070707070707.", ".note"]
+        {
             assert!(!may_write("own.notes", bad, ada), "{bad}");
         }
     }

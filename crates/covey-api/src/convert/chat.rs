@@ -25,7 +25,8 @@ const fn state(state: MessageState) -> &'static str {
 }
 
 pub(crate) fn message(message: Message) -> MessageDto {
-    let thread = |(replies, last): (u64, covey_node::Hlc)| ThreadDto { replies, last_at: rfc3339(last.wall_ms()) };
+    let thread =
+        |(replies, last): (u64, covey_node::Hlc)| ThreadDto { replies, last_at: rfc3339(last.wall_ms()) };
     MessageDto {
         id: message.id,
         channel: message.channel,

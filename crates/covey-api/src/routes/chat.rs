@@ -110,7 +110,9 @@ pub(super) async fn add_member(
     let as_admin = match new.role.as_deref() {
         None | Some("member") => false,
         Some("admin") => true,
-        Some(other) => return Err(Problem::invalid(format!("{other:?} is no role in a channel: member or admin"))),
+        Some(other) => {
+            return Err(Problem::invalid(format!("{other:?} is no role in a channel: member or admin")));
+        }
     };
     let whom = user(&space, &new.user)?;
     let wish = Wish { act: "inviting people", whom: None, role: None, takes_owner: false };

@@ -76,7 +76,13 @@ impl Chat {
     }
 
     /// Says in a child space that it is a channel.
-    async fn found(&self, child: &Space, kind: Kind, topic: &str, users: &BTreeSet<UserId>) -> Result<(), NodeError> {
+    async fn found(
+        &self,
+        child: &Space,
+        kind: Kind,
+        topic: &str,
+        users: &BTreeSet<UserId>,
+    ) -> Result<(), NodeError> {
         let mut say = Say::new(ids::CHANNELS, ids::MAIN).with("kind", kind.as_str()).with("topic", topic);
         if kind == Kind::Direct {
             let users: Vec<String> = users.iter().map(UserId::to_string).collect();
@@ -115,7 +121,9 @@ impl Chat {
     fn nobody_lacks(&self, room: &Room) -> bool {
         let engine = self.node().engine();
         let first = room.homes.first().and_then(|home| engine.space(home.space).ok());
-        first.is_some_and(|state| room.people.iter().all(|user| state.membership.role_of_user(*user).is_some()))
+        first.is_some_and(|state| {
+            room.people.iter().all(|user| state.membership.role_of_user(*user).is_some())
+        })
     }
 
     /// Changes a channel.
@@ -128,7 +136,7 @@ impl Chat {
         if room.kind != Kind::Public && change.name.is_some() {
             return Err(NodeError::Invalid("a private channel keeps the name that it was given".into()));
         }
-        let home = self.home(&room)?;
+        let home = room.home()?;
         let mut say = Say::new(ids::CHANGES, home.inner.as_str());
         if let Some(name) = change.name {
             say = say.with("name", &checked_name(&name)?);
@@ -173,7 +181,7 @@ impl Chat {
     }
 
     async fn set_joined(&self, room: &Room, joined: bool) -> Result<(), NodeError> {
-        let home = self.home(room)?;
+        let home = room.home()?;
         let say = Say::new(ids::JOINS, home.inner.as_str()).with("joined", &joined);
         self.say(home.space, vec![say]).await.map(drop)
     }
@@ -191,7 +199,7 @@ impl Chat {
             )),
             Kind::Private => {
                 let role = if as_admin { Role::Admin } else { Role::Member };
-                let home = self.home(&room)?;
+                let home = room.home()?;
                 Space::new(self.node().clone(), home.space).add_member(user, role).await
             }
             Kind::Public => {
@@ -199,8 +207,9 @@ impl Chat {
                 if !is_member {
                     return Err(NodeError::NotFound { kind: "member", name: user.to_string() });
                 }
-                let home = self.home(&room)?;
-                let mut says = vec![Say::new(ids::INVITES, ids::invitation(&home.inner, user)).with("invited", &true)];
+                let home = room.home()?;
+                let mut says =
+                    vec![Say::new(ids::INVITES, ids::invitation(&home.inner, user)).with("invited", &true)];
                 if as_admin {
                     self.require_admin(&room)?;
                     let mut admins: BTreeSet<UserId> = room.admins.clone();
@@ -224,16 +233,18 @@ impl Chat {
         }
         let room = self.room(wanted).await?;
         if room.kind != Kind::Private {
-            return Err(NodeError::Conflict("people leave this channel by themselves: it can't be closed to them".into()));
+            return Err(NodeError::Conflict(
+                "people leave this channel by themselves: it can't be closed to them".into(),
+            ));
         }
-        let home = self.home(&room)?;
+        let home = room.home()?;
         Space::new(self.node().clone(), home.space).remove_member(user).await
     }
 
     /// Refuses what only admins of a channel may do: its own, and those of the space.
     fn require_admin(&self, room: &Room) -> Result<(), NodeError> {
         let me = self.me();
-        let home = self.home(room)?;
+        let home = room.home()?;
         let role = self.node().engine().space(home.space)?.membership.role_of_user(me);
         if role >= Some(Role::Admin) || room.admins.contains(&me) {
             return Ok(());

@@ -33,22 +33,19 @@ impl From<TextError> for NodeError {
             TextError::TooLong { len } => {
                 Self::TooLarge { what: "a message", len, max: covey_chat::limits::MAX_TEXT_BYTES }
             }
-            err => Self::Invalid(err.to_string()),
+            err @ TextError::Empty => Self::Invalid(err.to_string()),
         }
     }
 }
 
 impl Chat {
-    pub(super) fn home<'a>(&self, room: &'a Room) -> Result<&'a Home, NodeError> {
-        room.homes.first().ok_or_else(|| NodeError::NotFound { kind: "channel", name: room.id.clone() })
-    }
-
     /// The users that a text mentions, of those who can read it.
     fn mentioned(&self, space: SpaceId, text: &str) -> Result<Vec<String>, NodeError> {
         let engine = self.node().engine();
         let members = engine.space(space)?.membership.members();
         drop(engine);
-        let people: Vec<(UserId, String)> = members.into_iter().map(|(user, member)| (user, member.name)).collect();
+        let people: Vec<(UserId, String)> =
+            members.into_iter().map(|(user, member)| (user, member.name)).collect();
         Ok(mentions::mentioned(text, &people).iter().map(UserId::to_string).collect())
     }
 
@@ -63,7 +60,10 @@ impl Chat {
         let text = text::parse(&new.text)?;
         let room = self.room(wanted).await?;
         if room.archived {
-            return Err(NodeError::Conflict(format!("the channel {:?} is archived: nobody writes in it any more", room.name)));
+            return Err(NodeError::Conflict(format!(
+                "the channel {:?} is archived: nobody writes in it any more",
+                room.name
+            )));
         }
         let part = match new.client_id {
             None => fresh_part(),
@@ -74,12 +74,14 @@ impl Chat {
                     covey_chat::limits::MIN_CLIENT_ID,
                     covey_chat::limits::MAX_CLIENT_ID
                 );
-                return Err(NodeError::Invalid(format!("{part:?} can't be a client's id of a message: {rule}")));
+                return Err(NodeError::Invalid(format!(
+                    "{part:?} can't be a client's id of a message: {rule}"
+                )));
             }
         };
         let id = own::id(self.node().device(), &part);
         // An answer stands where what it answers does.
-        let mut home = self.home(&room)?.clone();
+        let mut home = room.home()?.clone();
         let mut say = Say::new(ids::MESSAGES, part).with("text", &text);
         if let Some(answered) = new.reply_to {
             let (at, message) = self.find_in(&room, &answered).await?;
@@ -108,7 +110,9 @@ impl Chat {
         let found = self.look(move |look| {
             for home in homes {
                 let channel = look.rows.chat_channel(home.key, &home.inner)?;
-                if let Some(message) = look.rows.chat_message(home.key, &id)?.filter(|found| Some(found.channel) == channel) {
+                if let Some(message) =
+                    look.rows.chat_message(home.key, &id)?.filter(|found| Some(found.channel) == channel)
+                {
                     return Ok(Some((home, message)));
                 }
             }
@@ -189,7 +193,9 @@ impl Chat {
     pub async fn react(&self, id: &str, emoji: &str, present: bool) -> Result<(), NodeError> {
         if !is_emoji(emoji) {
             let max = covey_chat::limits::MAX_EMOJI_BYTES;
-            return Err(NodeError::Invalid(format!("{emoji:?} can't be a reaction: one emoji or word of at most {max} bytes")));
+            return Err(NodeError::Invalid(format!(
+                "{emoji:?} can't be a reaction: one emoji or word of at most {max} bytes"
+            )));
         }
         let (space, message) = self.place_of(id).await?;
         let say = Say::new(ids::REACTIONS, message.id).with(emoji, &present);

@@ -19,7 +19,7 @@ use covey_space::Standing;
 use covey_types::{DeviceId, Incarnation, LogId, SpaceId, UserId};
 use tokio::sync::{Notify, broadcast::error::RecvError};
 
-use super::{Chat, ChannelKind};
+use super::{ChannelKind, Chat};
 use crate::{Event, Node, NodeError};
 
 /// After a peer has come it takes the gossip of both a moment to know each other.
@@ -68,7 +68,8 @@ fn keys(node: &Node) -> Vec<(SpaceId, bool, EpochKey)> {
     let engine = node.engine();
     let ours = engine.spaces.values().filter(|space| Some(space.id) != personal);
     let ours = ours.filter(|space| engine.standing(space.id, device) == Standing::Member);
-    ours.filter_map(|space| Some((space.id, space.parent().is_some(), space.current_key()?.clone()))).collect()
+    ours.filter_map(|space| Some((space.id, space.parent().is_some(), space.current_key()?.clone())))
+        .collect()
 }
 
 /// Follows the topics of all spaces with their current keys, and no others.
@@ -199,7 +200,8 @@ impl Chat {
         let state = self.node().0.presences.state();
         let of = |user: UserId| {
             let known = state.roster.of(space, user);
-            let (mut presence, since) = known.map_or((Presence::Offline, None), |(state, since)| (state, Some(since)));
+            let (mut presence, since) =
+                known.map_or((Presence::Offline, None), |(state, since)| (state, Some(since)));
             if user == me {
                 presence = presence.max(own_state(&state, now));
             }
@@ -215,7 +217,7 @@ impl Chat {
     pub async fn typing(&self, wanted: &str) -> Result<(), NodeError> {
         let room = self.room(wanted).await?;
         self.node().set_presence(false);
-        let home = self.home(&room)?;
+        let home = room.home()?;
         let inner = if room.kind == ChannelKind::Public { home.inner.as_str() } else { ids::MAIN };
         let key = self.node().engine().space(home.space)?.current_key().cloned();
         if let Some(key) = key {

@@ -100,7 +100,12 @@ impl Projector {
     ///
     /// # Errors
     /// The store's.
-    pub(crate) fn project(&self, tx: &mut Tx<'_>, engine: &mut Engine, before: u64) -> Result<News, NodeError> {
+    pub(crate) fn project(
+        &self,
+        tx: &mut Tx<'_>,
+        engine: &mut Engine,
+        before: u64,
+    ) -> Result<News, NodeError> {
         let mut state = self.state();
         // Should this come to nothing, all is looked at again: it's remembered anew at the end.
         let State { is_caught_up, mut generations } = std::mem::take(&mut *state);
@@ -190,7 +195,9 @@ impl Projector {
         news: &mut News,
     ) -> Result<(), NodeError> {
         let written = Message::parse(id, &record(tx, engine, place, ids::MESSAGES, id)?);
-        let author = written.as_ref().map(|message| engine.space(place.id).map(|space| space.author(message.sent.device)));
+        let author = written
+            .as_ref()
+            .map(|message| engine.space(place.id).map(|space| space.author(message.sent.device)));
         let (Some(written), Some(author)) = (written, author.transpose()?.flatten()) else {
             if let Some(old) = tx.chat_message(place.key, id)? {
                 tx.drop_chat_message(place.key, id)?;
@@ -250,8 +257,10 @@ impl Projector {
             return Ok(());
         }
         let channel = tx.ensure_chat_channel(place.key, rest)?;
-        let said = fields::text(record, "upto").and_then(|(stamp, at)| Some((stamp, at.parse::<Position>().ok()?)));
-        let user = said.as_ref().map(|(stamp, _)| engine.space(place.id).map(|space| space.author(stamp.device)));
+        let said =
+            fields::text(record, "upto").and_then(|(stamp, at)| Some((stamp, at.parse::<Position>().ok()?)));
+        let user =
+            said.as_ref().map(|(stamp, _)| engine.space(place.id).map(|space| space.author(stamp.device)));
         let (Some((stamp, at)), Some(user)) = (said, user.transpose()?.flatten()) else {
             return Ok(tag_bytes(tag).map_or(Ok(()), |tag| tx.drop_chat_mark(channel, &tag))?);
         };
@@ -325,7 +334,13 @@ fn tag_bytes(tag: &str) -> Option<Vec<u8>> {
     (0..tag.len()).step_by(2).map(digits).collect()
 }
 
-fn record(tx: &Tx<'_>, engine: &Engine, place: Place, collection: &str, id: &str) -> Result<Record, StoreError> {
+fn record(
+    tx: &Tx<'_>,
+    engine: &Engine,
+    place: Place,
+    collection: &str,
+    id: &str,
+) -> Result<Record, StoreError> {
     match tx.collection(place.key, collection)? {
         Some(collection) => load_record(tx, collection, id, &engine.devices),
         None => Ok(Record::new()),
@@ -346,7 +361,9 @@ fn reactions(
         doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
     let space = engine.space(place.id)?;
     let mut out = Vec::new();
-    for (emoji, (Stamp { hlc, device }, present)) in message::reactions(record, doc.keys().map(String::as_str)) {
+    for (emoji, (Stamp { hlc, device }, present)) in
+        message::reactions(record, doc.keys().map(String::as_str))
+    {
         let Some(user) = space.author(device) else { continue };
         out.push(ChatReaction { message: rest.to_owned(), device, user, emoji, hlc, present });
     }

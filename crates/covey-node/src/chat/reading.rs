@@ -1,6 +1,6 @@
 //! Pages of messages, search, unread counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot};
 
 use covey_chat::{Kind, text};
 use covey_store::{ChatMark, ChatMessage, ChatPage};
@@ -92,7 +92,13 @@ fn place(row: &ChatMessage) -> Position {
 impl Look<'_> {
     /// Messages of all homes of a channel on one side of a place, in the order of the side; one more than wanted if there
     /// are more.
-    fn side(&self, room: &Room, thread: Option<&str>, page: &ChatPage, limit: usize) -> Result<Vec<(Home, ChatMessage)>, NodeError> {
+    fn side(
+        &self,
+        room: &Room,
+        thread: Option<&str>,
+        page: &ChatPage,
+        limit: usize,
+    ) -> Result<Vec<(Home, ChatMessage)>, NodeError> {
         let mut all = Vec::new();
         for home in &room.homes {
             let rows = match (thread, self.rows.chat_channel(home.key, &home.inner)?) {
@@ -135,11 +141,10 @@ impl Look<'_> {
         let (mut marks, mut names, mut owners) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut messages = Vec::with_capacity(placed.len());
         for one in placed {
-            let spot = (one.home.space, one.home.inner.clone());
-            if !marks.contains_key(&spot) {
+            if let Slot::Vacant(slot) = marks.entry((one.home.space, one.home.inner.clone())) {
                 let channel = self.rows.chat_channel(one.home.key, &one.home.inner)?;
                 let read = channel.map(|channel| self.rows.chat_marks(channel)).transpose()?;
-                marks.insert(spot, read.unwrap_or_default());
+                slot.insert(read.unwrap_or_default());
                 let state = self.engine.space(one.home.space)?;
                 owners.extend(state.membership.devices());
             }
@@ -176,7 +181,8 @@ impl Gathered {
             let room = &rooms[room];
             let position = place(&row);
             let held = deliveries.get(&home.space);
-            let on: BTreeSet<DeviceId> = held.into_iter().flat_map(|held| held.of(row.device, row.hlc)).collect();
+            let on: BTreeSet<DeviceId> =
+                held.into_iter().flat_map(|held| held.of(row.device, row.hlc)).collect();
             let is_other = |user: &UserId| *user != row.user;
             let delivered: BTreeSet<UserId> =
                 on.iter().filter_map(|device| owners.get(device).copied()).filter(is_other).collect();
@@ -218,7 +224,8 @@ impl Gathered {
 
 impl Chat {
     async fn finish(&self, gathered: Gathered) -> Result<Vec<Message>, NodeError> {
-        let spaces: BTreeSet<SpaceId> = gathered.messages.iter().map(|(placed, _)| placed.home.space).collect();
+        let spaces: BTreeSet<SpaceId> =
+            gathered.messages.iter().map(|(placed, _)| placed.home.space).collect();
         let mut deliveries = BTreeMap::new();
         for space in spaces {
             let held = Space::new(self.node().clone(), space).deliveries().await?;
@@ -350,7 +357,8 @@ impl Chat {
             for one in found.into_iter().take(limit) {
                 let inner = look.rows.chat_channel_id(one.message.channel)?.unwrap_or_default();
                 let has = |home: &&Home| home.key == one.message.space && home.inner == inner;
-                let at = rooms.iter().enumerate().find_map(|(at, room)| Some((at, room.homes.iter().find(has)?)));
+                let at =
+                    rooms.iter().enumerate().find_map(|(at, room)| Some((at, room.homes.iter().find(has)?)));
                 let Some((room, home)) = at else { continue };
                 placed.push(Placed { home: home.clone(), row: one.message, room });
                 places.push(text::highlights(&one.marked).1);
@@ -406,7 +414,8 @@ impl Chat {
                 let is_in = room.joined.contains(&look.me);
                 let unread = if is_in { look.unread(room)? } else { (0, 0, None) };
                 let people = |user: &UserId| {
-                    let role = look.engine.space(parent).ok().and_then(|state| state.membership.role_of_user(*user));
+                    let role =
+                        look.engine.space(parent).ok().and_then(|state| state.membership.role_of_user(*user));
                     let leads = room.kind == Kind::Public && role >= Some(covey_space::Role::Admin);
                     let is_admin = leads || room.admins.contains(user);
                     Participant { user: *user, name: look.name(parent, *user), is_admin }
@@ -421,7 +430,8 @@ impl Chat {
         let (rooms, me) = (gathered.rooms.clone(), self.me());
         let mut last = self.finish(gathered).await?.into_iter();
         let mut channels = Vec::with_capacity(rooms.len());
-        for (room, (has_last, (unread, mentions, new_since), members, draft)) in rooms.into_iter().zip(about) {
+        for (room, (has_last, (unread, mentions, new_since), members, draft)) in rooms.into_iter().zip(about)
+        {
             channels.push(Channel {
                 joined: room.joined.contains(&me),
                 id: room.id,
@@ -438,7 +448,8 @@ impl Chat {
                 draft,
             });
         }
-        channels.sort_by(|a, b| (!a.joined, a.kind, &a.name, &a.id).cmp(&(!b.joined, b.kind, &b.name, &b.id)));
+        channels
+            .sort_by(|a, b| (!a.joined, a.kind, &a.name, &a.id).cmp(&(!b.joined, b.kind, &b.name, &b.id)));
         Ok(channels)
     }
 }

@@ -47,6 +47,13 @@ pub(super) struct Room {
     pub(super) people: BTreeSet<UserId>,
 }
 
+impl Room {
+    /// Where new messages go.
+    pub(super) fn home(&self) -> Result<&Home, NodeError> {
+        self.homes.first().ok_or_else(|| NodeError::NotFound { kind: "channel", name: self.id.clone() })
+    }
+}
+
 /// What a look at the channels is made with.
 pub(super) struct Look<'a> {
     pub(super) rows: &'a Reader<'a>,
@@ -69,7 +76,10 @@ impl Look<'_> {
 
     /// What was changed of channels, by channel, and which of the changes were made by admins.
     #[expect(clippy::type_complexity, reason = "read in one place only")]
-    fn changes(&self, space: SpaceKey) -> Result<(HashMap<String, Vec<Change>>, HashMap<Stamp, bool>), StoreError> {
+    fn changes(
+        &self,
+        space: SpaceKey,
+    ) -> Result<(HashMap<String, Vec<Change>>, HashMap<Stamp, bool>), StoreError> {
         let (mut changes, mut admins): (HashMap<String, Vec<Change>>, _) = (HashMap::new(), HashMap::new());
         for (id, record) in self.records(space, ids::CHANGES)? {
             let Some((_, channel)) = own::split(&id) else { continue };
@@ -98,7 +108,8 @@ impl Look<'_> {
         let mut invited: HashMap<String, Vec<UserId>> = HashMap::new();
         for (id, record) in self.records(key, ids::INVITES)? {
             let invites = own::split(&id).and_then(|(_, rest)| ids::invited(rest));
-            let Some((channel, user)) = invites.filter(|_| fields::flag(&record, "invited").is_some_and(|(_, yes)| yes))
+            let Some((channel, user)) =
+                invites.filter(|_| fields::flag(&record, "invited").is_some_and(|(_, yes)| yes))
             else {
                 continue;
             };
@@ -106,7 +117,9 @@ impl Look<'_> {
         }
         let mut rooms = Vec::new();
         for (id, record) in self.records(key, ids::CHANNELS)? {
-            let Some(new) = NewChannel::parse(&id, &record).filter(|new| new.kind == Kind::Public) else { continue };
+            let Some(new) = NewChannel::parse(&id, &record).filter(|new| new.kind == Kind::Public) else {
+                continue;
+            };
             let founder = who(new.made).map(|writer| writer.user);
             let folded = Folded::fold(new, changes.get(&id).map_or(&[], Vec::as_slice), who);
             let said = said.remove(&id).unwrap_or_default();
@@ -134,7 +147,9 @@ impl Look<'_> {
         let key = state.key;
         let is_main = |id: &str| own::split(id).is_some_and(|(_, rest)| rest == ids::MAIN);
         let made = self.records(key, ids::CHANNELS)?.into_iter().filter(|(id, _)| is_main(id));
-        let made = made.filter_map(|(id, record)| NewChannel::parse(&id, &record)).filter(|new| new.kind != Kind::Public);
+        let made = made
+            .filter_map(|(id, record)| NewChannel::parse(&id, &record))
+            .filter(|new| new.kind != Kind::Public);
         let Some(new) = made.min_by_key(|new| new.made) else { return Ok(None) };
         let (mut changes, admins) = self.changes(key)?;
         let who = |stamp: Stamp| {
@@ -154,7 +169,11 @@ impl Look<'_> {
             topic: folded.new.topic,
             archived: folded.archived,
             homes: vec![Home { space: state.id, key, inner: ids::MAIN.to_owned() }],
-            admins: members.iter().filter(|(_, member)| is_admin(member.role)).map(|(user, _)| *user).collect(),
+            admins: members
+                .iter()
+                .filter(|(_, member)| is_admin(member.role))
+                .map(|(user, _)| *user)
+                .collect(),
             joined,
             since: Hlc::default(),
             people: if is_direct { people } else { BTreeSet::new() },

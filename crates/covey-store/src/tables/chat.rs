@@ -184,7 +184,12 @@ impl Reader<'_> {
     }
 
     /// Messages of a channel on one side of a place, at most so many.
-    pub fn chat_page(&self, channel: ChatKey, page: &ChatPage, limit: usize) -> Result<Vec<ChatMessage>, StoreError> {
+    pub fn chat_page(
+        &self,
+        channel: ChatKey,
+        page: &ChatPage,
+        limit: usize,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
         let (sign, order, at) = match page {
             ChatPage::Before(at) => ("<", "DESC", at),
             ChatPage::After(at) => (">", "ASC", at),
@@ -220,7 +225,9 @@ impl Reader<'_> {
     pub fn chat_replies(&self, space: SpaceKey, root: &str) -> Result<Option<(u64, Hlc)>, StoreError> {
         let sql = "SELECT count(*), max(hlc) FROM chat_messages INDEXED BY chat_messages_by_thread
                    WHERE space = ?1 AND root = ?2 AND NOT deleted HAVING count(*) > 0";
-        self.row("count the answers to a message", sql, (space.0, root), |row| Ok((row.get(0)?, hlc(row, 1)?)))
+        self.row("count the answers to a message", sql, (space.0, root), |row| {
+            Ok((row.get(0)?, hlc(row, 1)?))
+        })
     }
 
     /// The reactions to a message, also those that were taken back.
@@ -353,8 +360,14 @@ impl Reader<'_> {
     }
 
     /// The ids of the records of a collection, deleted ones too; at most so many.
-    pub fn record_ids(&self, space: SpaceKey, collection: &str, limit: usize) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT r.id FROM collections c JOIN records r INDEXED BY records_by_id ON r.collection = c.key
+    pub fn record_ids(
+        &self,
+        space: SpaceKey,
+        collection: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql =
+            "SELECT r.id FROM collections c JOIN records r INDEXED BY records_by_id ON r.collection = c.key
                    WHERE c.space = ?1 AND c.name = ?2 ORDER BY r.id LIMIT ?3";
         self.rows("list the records of a collection", sql, (space.0, collection, limit), |row| row.get(0))
     }
@@ -441,11 +454,18 @@ impl Tx<'_> {
         let sql = "DELETE FROM chat_late WHERE channel = ?1 AND message IN (
                        SELECT m.key FROM chat_late l JOIN chat_messages m ON m.key = l.message
                        WHERE l.channel = ?1 AND (m.hlc, m.id) <= (?2, ?3))";
-        self.execute("note that late messages are read", sql, (channel.0, Bits(upto.0.to_u64()), &upto.1)).map(drop)
+        self.execute("note that late messages are read", sql, (channel.0, Bits(upto.0.to_u64()), &upto.1))
+            .map(drop)
     }
 
     /// Notes that a record says something of a message, or nothing any more.
-    pub fn set_chat_edit(&mut self, space: SpaceKey, message: &str, id: &str, says: bool) -> Result<(), StoreError> {
+    pub fn set_chat_edit(
+        &mut self,
+        space: SpaceKey,
+        message: &str,
+        id: &str,
+        says: bool,
+    ) -> Result<(), StoreError> {
         let sql = if says {
             "INSERT OR IGNORE INTO chat_edits(space, message, id) VALUES(?1, ?2, ?3)"
         } else {
@@ -465,10 +485,12 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let doing = "store reactions";
         // Whose record it is can be told by the first half of the device's id alone, should the record be gone.
-        let sql = "DELETE FROM chat_reactions WHERE space = ?1 AND message = ?2 AND substr(device, 1, 16) = ?3";
+        let sql =
+            "DELETE FROM chat_reactions WHERE space = ?1 AND message = ?2 AND substr(device, 1, 16) = ?3";
         self.execute(doing, sql, (space.0, message, tag))?;
         for one in reactions {
-            let sql = "INSERT OR REPLACE INTO chat_reactions(space, message, device, emoji, user, hlc, present)
+            let sql =
+                "INSERT OR REPLACE INTO chat_reactions(space, message, device, emoji, user, hlc, present)
                        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let (device, user) = (one.device.as_bytes(), one.user.as_bytes());
             let params = (space.0, message, device, &one.emoji, user, Bits(one.hlc.to_u64()), one.present);

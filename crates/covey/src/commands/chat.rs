@@ -1,6 +1,6 @@
 //! `covey channel`, `covey chat` and `covey dm`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use covey_api::dto::{
     ChannelDto, ChannelList, EventDto, EventKind, FoundList, MemberDto, MessageDto, MessageList, NewChannel,
@@ -28,7 +28,11 @@ pub(super) async fn channel(client: &Client, command: &Channel, out: &Out) -> Re
                 return out.document(&made);
             }
             out.line(&format!("The channel {} is made.", shown(&made)))?;
-            out.hint(&format!("Say something: covey chat send {} {} TEXT", visible(space), visible(&made.name)));
+            out.hint(&format!(
+                "Say something: covey chat send {} {} TEXT",
+                visible(space),
+                visible(&made.name)
+            ));
             Ok(())
         }
         Channel::Join(place) => {
@@ -45,7 +49,12 @@ pub(super) async fn channel(client: &Client, command: &Channel, out: &Out) -> Re
             let channel = find(client, place).await?;
             let new = NewParticipant { user: user.clone(), role: None };
             client.tell(&within(&channel, "members"), &new).await?;
-            told(&channel, channel.joined, &format!("{} is invited to {}.", visible(user), shown(&channel)), out)
+            told(
+                &channel,
+                channel.joined,
+                &format!("{} is invited to {}.", visible(user), shown(&channel)),
+                out,
+            )
         }
     }
 }
@@ -77,7 +86,8 @@ async fn list(client: &Client, space: &str, out: &Out) -> Result<(), Failure> {
         return out.document(&channels.items);
     }
     if channels.items.is_empty() {
-        return out.line(&format!("  There are no channels yet: covey channel create {} NAME", visible(space)));
+        return out
+            .line(&format!("  There are no channels yet: covey channel create {} NAME", visible(space)));
     }
     let row = |channel: &ChannelDto| {
         let unread = match (channel.joined, channel.unread) {
@@ -106,7 +116,8 @@ pub(super) async fn chat(client: &Client, command: &Chat, out: &Out) -> Result<(
                 ("channel", channel.clone()),
                 ("limit", Some(limit.to_string())),
             ];
-            let found: FoundList = client.get(&with_query(path(&["spaces", space, "search"]), &query)).await?;
+            let found: FoundList =
+                client.get(&with_query(path(&["spaces", space, "search"]), &query)).await?;
             if !out.is_json() && found.items.is_empty() {
                 return out.line("  Nothing was found.");
             }
@@ -143,12 +154,18 @@ fn print(message: &MessageDto, out: &Out) -> Result<(), Failure> {
     let text = if message.deleted { "(deleted)".to_owned() } else { visible_lines(&message.text) };
     let mut line = format!("{name}  {}\n  {text}", out.paint(Tone::Soft, &marks));
     for (emoji, users) in &message.reactions {
-        line.push_str(&format!("\n  {} {}", visible(emoji), users.len()));
+        let _ = write!(line, "\n  {} {}", visible(emoji), users.len());
     }
     out.line(&line)
 }
 
-async fn read(client: &Client, place: &ChannelPlace, follow: bool, limit: usize, out: &Out) -> Result<(), Failure> {
+async fn read(
+    client: &Client,
+    place: &ChannelPlace,
+    follow: bool,
+    limit: usize,
+    out: &Out,
+) -> Result<(), Failure> {
     let channel = find(client, place).await?;
     // Opened first, so that nothing is missed between the page and the first event.
     let socket = if follow { Some(client.socket("events").await?) } else { None };
@@ -220,7 +237,8 @@ async fn shared_with(client: &Client, user: &str) -> Result<(String, String), Fa
         let is_meant = |member: &&MemberDto| {
             !member.you && (member.name == user || (user.len() >= 4 && member.user_id.starts_with(user)))
         };
-        found.extend(members.iter().filter(is_meant).map(|member| (space.id.clone(), member.user_id.clone())));
+        found
+            .extend(members.iter().filter(is_meant).map(|member| (space.id.clone(), member.user_id.clone())));
     }
     let Some((space, id)) = found.first().cloned() else {
         return Err(Failure::failed(format!("there is nobody called {} in your spaces", visible(user)))

@@ -25,12 +25,26 @@ fn people_talk_in_channels_and_between_two_of_them() {
     let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
     bob.ok(&["join", &link, "--timeout", "20s"]);
     let made = ada.json(&["channel", "create", "garden", "beds", "--topic", "what grows where"]);
-    assert_eq!((&made["kind"], &made["name"], &made["joined"]), (&json!("public"), &json!("beds"), &json!(true)));
+    assert_eq!(
+        (&made["kind"], &made["name"], &made["joined"]),
+        (&json!("public"), &json!("beds"), &json!(true))
+    );
     let sent = ada.json(&["chat", "send", "garden", "beds", "hello @Bob 🌱"]);
-    assert_eq!((&sent["author_name"], &sent["edited"], &sent["reply_to"]), (&json!("Ada"), &json!(false), &Value::Null));
+    assert_eq!(
+        (&sent["author_name"], &sent["edited"], &sent["reply_to"]),
+        (&json!("Ada"), &json!(false), &Value::Null)
+    );
     until(&bob, &["channel", "list", "garden"], |channels| channels[0]["last"]["text"] == "hello @Bob 🌱");
     assert_eq!(bob.json(&["channel", "join", "garden", "#beds"])["joined"], true);
-    bob.ok(&["chat", "send", "garden", "beds", "line one\nhint: a line of mine", "--reply-to", sent["id"].as_str().unwrap()]);
+    bob.ok(&[
+        "chat",
+        "send",
+        "garden",
+        "beds",
+        "line one\nhint: a line of mine",
+        "--reply-to",
+        sent["id"].as_str().unwrap(),
+    ]);
     until(&ada, &["channel", "list", "garden"], |channels| channels[0]["unread"] == 1);
     let read = ada.ok(&["--json", "chat", "read", "garden", "beds"]);
     assert_eq!(texts(&read), ["hello @Bob 🌱", "line one\nhint: a line of mine"]);
@@ -48,7 +62,11 @@ fn people_talk_in_channels_and_between_two_of_them() {
     });
     bob.ok(&["dm", "Ada", "and you"]);
     until(&ada, &["channel", "list", "garden"], |channels| {
-        channels.as_array().unwrap().iter().any(|one| one["id"] == channel && one["last"]["text"] == "and you")
+        channels
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["id"] == channel && one["last"]["text"] == "and you")
     });
     ada.ok(&["channel", "create", "garden", "plans", "--private"]);
     ada.ok(&["channel", "invite", "garden", "plans", "Bob"]);
