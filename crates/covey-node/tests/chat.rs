@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{PATIENCE, config, eventually, join, node};
 use covey_node::{
-    Chat, NetworkMode, Node, NodeError, Role, Space,
+    Chat, NetworkMode, Node, NodeError, Role, Space, WallClock,
     chat::{ChannelChange, ChannelKind, FoundPage, Message, MessageState, NewMessage, Presence, Wanted},
 };
 
@@ -209,6 +209,32 @@ async fn two_who_write_apart_come_to_the_same_order_and_see_who_has_read() {
     );
     mine.mark_read("beds", &late.id).await.unwrap();
     assert_eq!(mine.channel("beds").await.unwrap().unread, 0);
+    ada.shutdown().await;
+    bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_that_are_off_do_not_turn_a_talk_around() {
+    let home = tempfile::tempdir().unwrap();
+    let ada = node(home.path(), "ada").await;
+    let mut slow = config(&home.path().join("bob"), "bob");
+    slow.clock = WallClock::new(|| WallClock::default().now_ms() - 4 * 60 * 1000);
+    let bob = Node::open(slow).await.unwrap();
+    let here = ada.create_space("garden").await.unwrap();
+    let there = join(&here, &bob, Role::Member).await;
+    let (mine, theirs) = (here.chat(), there.chat());
+    mine.create_channel("beds", false, "").await.unwrap();
+    eventually("bob sees it", || async { theirs.channel("beds").await.is_ok() }).await;
+    let mut said = Vec::new();
+    for n in 0..3 {
+        for (chat, other, who) in [(&mine, &theirs, "ada"), (&theirs, &mine, "bob")] {
+            said.push(format!("{who} {n}"));
+            say(chat, "beds", said.last().unwrap()).await;
+            eventually("the other has it", || async { texts(other, "beds").await.len() == said.len() }).await;
+        }
+    }
+    assert_eq!(texts(&mine, "beds").await, said);
+    assert_eq!(texts(&theirs, "beds").await, said);
     ada.shutdown().await;
     bob.shutdown().await;
 }

@@ -12,8 +12,36 @@ use covey_node::{
     chat::{NewMessage, Wanted},
 };
 
-/// Words that messages are made of: some in each, some rare.
-const WORDS: [&str; 8] = ["bean", "bed", "water", "frost", "seed", "compost", "row", "glass"];
+/// How many different words there are: what a team comes to use.
+const WORDS: u64 = 30_000;
+
+/// A word: low numbers are frequent.
+fn word(n: u64) -> String {
+    const PARTS: [&str; 16] =
+        ["ba", "den", "fro", "gra", "hum", "ke", "li", "mo", "no", "pa", "ro", "se", "ta", "us", "wi", "yo"];
+    let mut word = String::new();
+    let mut rest = n + 16;
+    while rest > 0 {
+        word.push_str(PARTS[(rest % 16) as usize]);
+        rest /= 16;
+    }
+    word
+}
+
+/// A number that looks like chance, the same each time.
+fn dice(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 16
+}
+
+/// What message `n` says: eight words, frequent ones more often.
+fn text(n: u64) -> String {
+    let one = |i: u64| {
+        let bound = WORDS >> (dice(n * 8 + i) % 12);
+        word(dice(n * 8 + i + 1_000_000_007) % bound.max(1))
+    };
+    (0..8).map(one).collect::<Vec<_>>().join(" ")
+}
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> (T, Duration) {
     let start = Instant::now();
@@ -36,9 +64,8 @@ async fn a_large_channel_opens_and_is_searched_at_once() {
     let channel = chat.create_channel("beds", false, "").await.unwrap().id;
     let tag = channel.split('.').next().unwrap().to_owned();
     let row = |n: usize| {
-        let (a, b) = (WORDS[n % 8], WORDS[n / 8 % 8]);
         let rare = if n.is_multiple_of(10_000) { " heirloom" } else { "" };
-        let text = format!("the {a} and the {b} number{n}{rare}");
+        let text = format!("{}{rare}", text(n as u64));
         (Some(format!("{tag}.{n:016}")), format!(r#"{{"in":"{channel}","text":"{text}"}}"#))
     };
     let messages = space.collection("own.chat.messages").unwrap();
@@ -54,7 +81,10 @@ async fn a_large_channel_opens_and_is_searched_at_once() {
     let (_, paging) = timed("one page further", chat.page("beds", None, Wanted::Before(before), 50)).await;
     let (_, listing) = timed("list the channels", chat.channels()).await;
     let mut searching = Duration::ZERO;
-    for words in ["heirloom", "bean", "bean frost", "number77", "numb", "glass wat"] {
+    let (frequent, other, rare) = (word(0), word(1), word(WORDS / 2));
+    let both = format!("{frequent} {other}");
+    let begun = format!("{other} {}", &rare[..3]);
+    for words in ["heirloom", "he", &frequent, &both, &rare, &rare[..4], &begun] {
         let (found, took) = timed(&format!("search {words:?}"), chat.search(words, None, None, 50)).await;
         assert!(!found.unwrap().items.is_empty());
         searching = searching.max(took);

@@ -121,6 +121,10 @@ impl Projector {
             .collect();
         for (place, generation) in spaces {
             self.judge_again(tx, engine, place, &mut news)?;
+            if engine.space(place.id)?.parent().is_some() {
+                // Who is in a child is who is in the channel.
+                news.channel(place, ids::MAIN);
+            }
             generations.insert(place.id, generation);
         }
         *state = State { is_caught_up: true, generations };
@@ -177,7 +181,8 @@ impl Projector {
                 note_roles(tx, engine, place, moved, &record, &["name", "topic", "archived", "admins"])?;
                 news.channel(place, rest);
             }
-            ids::CHANNELS => news.channel(place, &moved.id),
+            // A child has one channel.
+            ids::CHANNELS => news.channel(place, if rest == ids::MAIN { rest } else { &moved.id }),
             ids::JOINS => news.channel(place, rest),
             ids::INVITES => news.channel(place, ids::invited(rest).map_or(rest, |(channel, _)| channel)),
             _ => {}

@@ -136,6 +136,10 @@ pub struct ChatUnread {
     pub first: Option<(Hlc, String)>,
 }
 
+/// Messages that are looked at to count those that somebody hasn't read: whoever has written as many themself without
+/// reading is a program.
+const MAX_LOOKED_AT: usize = 10_000;
+
 const COLUMNS: &str = "m.space, m.channel, m.hlc, m.id, m.device, m.user, m.edited, m.deleted, m.reply_to, m.root, m.mentions, m.text";
 
 fn id32(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 32]> {
@@ -266,7 +270,7 @@ impl Reader<'_> {
     }
 
     /// What of a channel `reader` has not read who has read up to a place: what others wrote behind it, and what came late.
-    /// Counts up to `limit`.
+    /// Counts up to `limit`, and looks at no more than [`MAX_LOOKED_AT`] messages behind the place.
     pub fn chat_unread(
         &self,
         channel: ChatKey,
@@ -275,14 +279,15 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<ChatUnread, StoreError> {
         let sql = "SELECT hlc, id, mentions FROM (
-                       SELECT hlc, id, mentions FROM chat_messages INDEXED BY chat_messages_in_order
-                       WHERE channel = ?1 AND (hlc, id) > (?2, ?3) AND user <> ?4 AND NOT deleted
-                       ORDER BY hlc, id LIMIT ?5)
+                       SELECT hlc, id, mentions, user, deleted FROM chat_messages INDEXED BY chat_messages_in_order
+                       WHERE channel = ?1 AND (hlc, id) > (?2, ?3) ORDER BY hlc, id LIMIT ?6)
+                   WHERE user <> ?4 AND NOT deleted
                    UNION
                    SELECT m.hlc, m.id, m.mentions FROM chat_late l JOIN chat_messages m ON m.key = l.message
                    WHERE l.channel = ?1 AND m.user <> ?4 AND NOT m.deleted
                    ORDER BY 1, 2 LIMIT ?5";
-        let params = (channel.0, Bits(after.0.to_u64()), &after.1, reader.as_bytes(), limit);
+        let at = Bits(after.0.to_u64());
+        let params = (channel.0, at, &after.1, reader.as_bytes(), limit, MAX_LOOKED_AT);
         let mut unread = ChatUnread::default();
         let rows = self.rows("count the unread messages", sql, params, |row| {
             let mentions = row.get_ref(2)?.as_blob()?.chunks_exact(32).any(|user| user == reader.as_bytes());
