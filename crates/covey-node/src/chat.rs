@@ -207,11 +207,12 @@ impl Chat {
 
     /// The channel with this id or name; `#name` is taken for the name too.
     async fn room(&self, wanted: &str) -> Result<Room, NodeError> {
+        let (parent, id) = (self.space.id(), wanted.to_owned());
+        if let Some(room) = self.look(move |look| look.room(parent, &id)).await? {
+            return Ok(room);
+        }
         let rooms = self.rooms().await?;
         let none = || NodeError::NotFound { kind: "channel", name: wanted.to_owned() };
-        if let Some(at) = rooms.iter().position(|room| room.id == wanted) {
-            return rooms.into_iter().nth(at).ok_or_else(none);
-        }
         let bare = wanted.strip_prefix('#').unwrap_or(wanted);
         let is_meant = |room: &Room| room.name == bare || is_part(&room.id, wanted);
         let mut found: Vec<Room> = rooms.into_iter().filter(is_meant).collect();

@@ -307,9 +307,7 @@ impl Chat {
         let gathered = self.look(move |look| {
             let key = look.engine.space(space)?.key;
             let inner = look.rows.chat_channel_id(row.channel)?.unwrap_or_default();
-            let has = |home: &Home| home.space == space && home.inner == inner;
-            let room = look.rooms(parent)?.into_iter().find(|room| room.homes.iter().any(has));
-            let Some(room) = room else { return Ok(None) };
+            let Some(room) = look.room_at(parent, space, &inner)? else { return Ok(None) };
             let placed = Placed { row, home: Home { space, key, inner }, room: 0 };
             look.gather(parent, vec![room], vec![placed]).map(Some)
         });
@@ -396,8 +394,9 @@ impl Chat {
     /// # Errors
     /// The store's.
     pub async fn channel_at(&self, space: SpaceId, inner: &str) -> Result<Option<Channel>, NodeError> {
-        let has = |room: &Room| room.homes.iter().any(|home| home.space == space && home.inner == inner);
-        let Some(room) = self.rooms().await?.into_iter().find(has) else { return Ok(None) };
+        let (parent, inner) = (self.space.id(), inner.to_owned());
+        let room = self.look(move |look| look.room_at(parent, space, &inner)).await?;
+        let Some(room) = room else { return Ok(None) };
         Ok(self.seen(vec![room]).await?.pop())
     }
 

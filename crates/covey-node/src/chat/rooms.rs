@@ -54,6 +54,16 @@ impl Room {
     }
 }
 
+/// Whether the id of a record says that it's about a channel, if only one is wanted.
+fn is_about(id: &str, only: Option<&str>) -> bool {
+    only.is_none_or(|only| {
+        let rest = own::split(id).map(|(_, rest)| rest);
+        rest.is_some_and(|rest| {
+            rest.strip_prefix(only).is_some_and(|more| more.is_empty() || more.starts_with('.'))
+        })
+    })
+}
+
 /// What a look at the channels is made with.
 pub(super) struct Look<'a> {
     pub(super) rows: &'a Reader<'a>,
@@ -69,9 +79,16 @@ impl Look<'_> {
         }
     }
 
-    fn records(&self, space: SpaceKey, collection: &str) -> Result<Vec<(String, Record)>, StoreError> {
+    /// The records of a collection whose ids are wanted.
+    fn records(
+        &self,
+        space: SpaceKey,
+        collection: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Record)>, StoreError> {
         let ids = self.rows.record_ids(space, collection, MAX_LOOKED_AT)?;
-        ids.into_iter().map(|id| Ok((id.clone(), self.record(space, collection, &id)?))).collect()
+        let wanted = ids.into_iter().filter(|id| is_wanted(id));
+        wanted.map(|id| Ok((id.clone(), self.record(space, collection, &id)?))).collect()
     }
 
     /// What was changed of channels, by channel, and which of the changes were made by admins.
@@ -79,9 +96,10 @@ impl Look<'_> {
     fn changes(
         &self,
         space: SpaceKey,
+        only: Option<&str>,
     ) -> Result<(HashMap<String, Vec<Change>>, HashMap<Stamp, bool>), StoreError> {
         let (mut changes, mut admins): (HashMap<String, Vec<Change>>, _) = (HashMap::new(), HashMap::new());
-        for (id, record) in self.records(space, ids::CHANGES)? {
+        for (id, record) in self.records(space, ids::CHANGES, |id| is_about(id, only))? {
             let Some((_, channel)) = own::split(&id) else { continue };
             let change = Change::parse(&record);
             admins.extend(was_admin(self.rows, space, &id, &change)?);
@@ -90,23 +108,23 @@ impl Look<'_> {
         Ok((changes, admins))
     }
 
-    /// The public channels of a space.
-    fn public(&self, state: &SpaceState) -> Result<Vec<Room>, StoreError> {
+    /// The public channels of a space; or the one of this id only.
+    fn public(&self, state: &SpaceState, only: Option<&str>) -> Result<Vec<Room>, StoreError> {
         let key = state.key;
-        let (changes, admins) = self.changes(key)?;
+        let (changes, admins) = self.changes(key, only)?;
         let who = |stamp: Stamp| {
             let user = state.author(stamp.device)?;
             Some(Writer { user, is_admin: admins.get(&stamp) == Some(&true) })
         };
         let mut said: HashMap<String, Vec<(UserId, Stamp, bool)>> = HashMap::new();
-        for (id, record) in self.records(key, ids::JOINS)? {
+        for (id, record) in self.records(key, ids::JOINS, |id| is_about(id, only))? {
             let joins = own::split(&id).zip(fields::flag(&record, "joined"));
             let Some(((_, channel), (stamp, joined))) = joins else { continue };
             let Some(user) = state.author(stamp.device) else { continue };
             said.entry(channel.to_owned()).or_default().push((user, stamp, joined));
         }
         let mut invited: HashMap<String, Vec<UserId>> = HashMap::new();
-        for (id, record) in self.records(key, ids::INVITES)? {
+        for (id, record) in self.records(key, ids::INVITES, |id| is_about(id, only))? {
             let invites = own::split(&id).and_then(|(_, rest)| ids::invited(rest));
             let Some((channel, user)) =
                 invites.filter(|_| fields::flag(&record, "invited").is_some_and(|(_, yes)| yes))
@@ -116,7 +134,7 @@ impl Look<'_> {
             invited.entry(channel.to_owned()).or_default().push(user);
         }
         let mut rooms = Vec::new();
-        for (id, record) in self.records(key, ids::CHANNELS)? {
+        for (id, record) in self.records(key, ids::CHANNELS, |id| only.is_none_or(|only| id == only))? {
             let Some(new) = NewChannel::parse(&id, &record).filter(|new| new.kind == Kind::Public) else {
                 continue;
             };
@@ -146,12 +164,12 @@ impl Look<'_> {
     pub(super) fn child(&self, parent: SpaceId, state: &SpaceState) -> Result<Option<Room>, StoreError> {
         let key = state.key;
         let is_main = |id: &str| own::split(id).is_some_and(|(_, rest)| rest == ids::MAIN);
-        let made = self.records(key, ids::CHANNELS)?.into_iter().filter(|(id, _)| is_main(id));
+        let made = self.records(key, ids::CHANNELS, is_main)?.into_iter();
         let made = made
             .filter_map(|(id, record)| NewChannel::parse(&id, &record))
             .filter(|new| new.kind != Kind::Public);
         let Some(new) = made.min_by_key(|new| new.made) else { return Ok(None) };
-        let (mut changes, admins) = self.changes(key)?;
+        let (mut changes, admins) = self.changes(key, Some(ids::MAIN))?;
         let who = |stamp: Stamp| {
             let user = state.author(stamp.device)?;
             Some(Writer { user, is_admin: admins.get(&stamp) == Some(&true) })
@@ -182,8 +200,40 @@ impl Look<'_> {
 
     /// All channels of a space that can be seen here.
     pub(super) fn rooms(&self, parent: SpaceId) -> Result<Vec<Room>, NodeError> {
-        let state = self.engine.space(parent)?;
-        let mut rooms = self.public(state)?;
+        let mut rooms = self.public(self.engine.space(parent)?, None)?;
+        rooms.extend(self.children(parent)?);
+        Ok(rooms)
+    }
+
+    /// The channel of this id: not all others are looked at for it.
+    pub(super) fn room(&self, parent: SpaceId, id: &str) -> Result<Option<Room>, NodeError> {
+        let rooms = if ids::is_channel(id) {
+            self.public(self.engine.space(parent)?, Some(id))?
+        } else {
+            self.children(parent)?
+        };
+        Ok(rooms.into_iter().find(|room| room.id == id))
+    }
+
+    /// The channel that records of a space name like this.
+    pub(super) fn room_at(
+        &self,
+        parent: SpaceId,
+        space: SpaceId,
+        inner: &str,
+    ) -> Result<Option<Room>, NodeError> {
+        let rooms = if space == parent {
+            self.public(self.engine.space(parent)?, Some(inner))?
+        } else {
+            self.children(parent)?
+        };
+        let has = |home: &Home| home.space == space && home.inner == inner;
+        Ok(rooms.into_iter().find(|room| room.homes.iter().any(has)))
+    }
+
+    /// The channels that are children of a space.
+    fn children(&self, parent: SpaceId) -> Result<Vec<Room>, NodeError> {
+        let mut rooms = Vec::new();
         let mut directs: BTreeMap<String, Room> = BTreeMap::new();
         for child in self.engine.children(parent) {
             let state = self.engine.space(child)?;
