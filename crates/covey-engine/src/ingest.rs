@@ -391,6 +391,13 @@ impl Engine {
                 let what = "a record, merged with this change,";
                 Err(EngineError::TooLarge { what, len, max: MAX_MERGED_BYTES })
             }
+            Err(ApplyError::NotOwn { collection, id }) => {
+                let tag = covey_records::own::tag(header.log.device);
+                Err(EngineError::Invalid(format!(
+                    "in {collection:?} a device writes only records whose ids begin with its own tag ({tag}. here), and {id:?} \
+                     does not"
+                )))
+            }
         }
     }
 

@@ -314,18 +314,23 @@ impl Membership {
 
     /// Whether the entry `seq` of `log`, which names `deps` as its past, may write data.
     pub fn may_write(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Verdict {
-        let Some(heads) = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty()) else {
-            return Verdict::Unknown;
-        };
+        match self.role_at(log, seq, deps) {
+            None => Verdict::Unknown,
+            Some(Some(role)) if role >= Role::Member => Verdict::Allowed,
+            Some(_) => Verdict::Refused,
+        }
+    }
+
+    /// What the author of the entry `seq` of `log`, which names `deps` as its past, was when they wrote it: without what
+    /// fell, and after every limit of which they didn't know and past whose cut it lies. `None` unless all of that is here.
+    pub fn role_at(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Option<Option<Role>> {
+        let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
         let knew = self.acts.graph.up_to(&heads);
         let state = self.known_state(deps, &heads, &knew);
         let user = state.owner_of(log.device);
         let writer = Writer { log, seq, user, knew: &knew };
         let ceiling = self.acts.ceiling(writer, &self.now().limits, &self.contradicted);
-        match state.role_of_device(log.device).min(ceiling) {
-            Some(role) if role >= Role::Member => Verdict::Allowed,
-            _ => Verdict::Refused,
-        }
+        Some(state.role_of_device(log.device).min(ceiling))
     }
 
     /// The devices that may say of somebody that they count up to a place and no further, as whoever names `deps` knew it:
