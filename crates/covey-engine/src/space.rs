@@ -236,6 +236,12 @@ impl SpaceState {
         self.frozen.get(log).is_some_and(|line| seq >= line.from)
     }
 
+    /// Up to which place of a log, and no further than this one, all that its author is known to have said of the membership is of one
+    /// history.
+    pub(crate) fn is_one_up_to(&self, log: &LogId, head: u64) -> u64 {
+        self.frozen.get(log).map_or(head, |line| head.min(line.parts.saturating_sub(1)))
+    }
+
     /// If a log is forked, counts up to an agreement, and may still be of another history before that: the place of the
     /// agreement.
     pub(crate) fn awaits(&self, log: LogId, head: u64) -> Option<u64> {

@@ -349,9 +349,10 @@ impl Membership {
         Some(acts.map(|act| self.acts.judged(act).seq).collect())
     }
 
-    /// The limits that stand on a log's author, but for those of their own and those that whoever names `deps` knew: the device
-    /// that set each, and up to which place the log counts in spite of it. `None` unless all that is named is here.
-    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64)>> {
+    /// The limits that stand on a log's author, but for those that whoever names `deps` knew: the device that set each, which may
+    /// be the author's, up to which place the log counts in spite of it, and the cut that it names. `None` unless all that is named
+    /// is here.
+    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64, Option<Head>)>> {
         let past = self.acts.graph.up_to(&self.acts.graph.find_all(deps)?);
         let unknown = self.now().limits.iter().filter(|limit| !self.acts.graph.is_in(**limit, &past));
         Some(unknown.filter_map(|limit| self.acts.limit_on(*limit, log, &self.contradicted)).collect())

@@ -37,7 +37,8 @@ impl Engine {
         let mut state = LogState::load(rows, cursor.key)?;
         if header.kind == Kind::AGREED {
             let Ok(claim) = Claim::read(entry) else { return Ok(false) };
-            if claim.holds(&self.space(id)?.membership, cursor.head.seq) != Some(true) {
+            let space = self.space(id)?;
+            if claim.holds(&space.membership, space.is_one_up_to(&header.log, cursor.head.seq)) != Some(true) {
                 return Ok(false);
             }
             self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
@@ -124,6 +125,7 @@ impl Engine {
         if !is_later
             || here.is_none_or(|here| here == begin.hash)
             || claim.holds(&self.space(id)?.membership, begin.seq - 1) != Some(true)
+            || claim.is_of_unseen_history(rows, key, &self.space(id)?.membership)?
         {
             return Ok(false);
         }

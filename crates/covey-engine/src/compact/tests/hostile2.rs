@@ -65,14 +65,20 @@ fn removed_founder() -> (Replica, Replica) {
 /// The thief forks the log right behind the founding, so that nothing of it has to be named: the agreement ends before the cut.
 #[test]
 fn a_removed_founder_forks_nothing_away_by_agreeing_alone_to_an_old_place() {
-    for turn in [false, true] {
+    for turn in 0..3 {
         let (a, b) = removed_founder();
         let (key, first) = (key_of(&a), a.entry(&a, 1));
         let mut made = planted(&a, a.log(), (first.head(), &key), &[first.hash], (1, |_| Vec::new()));
         let audit = b.audit();
-        if turn {
+        if turn == 1 {
             // The agreement comes first.
             made.rotate_right(1);
+        } else if turn == 2 {
+            // With the proof.
+            let proof = ForkProof::of(a.space(), (&a.entry(&a, 2)).into(), (&made[0]).into()).unwrap();
+            let evidence = Evidence::new(proof).with_agreed(Some(Arc::new(made[3].clone())));
+            let id = b.space();
+            b.with(move |rows, engine, secrets| engine.take_evidence(rows, secrets, id, evidence, NOW_MS + 3));
         }
         b.ingest(made.clone());
         b.ingest(made);
@@ -134,11 +140,11 @@ fn a_founder_who_left_agrees_to_nothing_more() {
 #[test]
 fn two_who_were_put_out_agree_to_nothing_together() {
     let a = Replica::founder();
-    let c = let_in(&a, Role::Admin, NOW_MS);
+    let c = let_in(&a, Role::Owner, NOW_MS);
     let past = a.entry(&a, a.head_of(&a).seq).hash;
     a.put("kept", "\"true\"");
     sync_both(&a, &c);
-    let b = let_in(&c, Role::Admin, NOW_MS + 1);
+    let b = let_in(&c, Role::Owner, NOW_MS + 1);
     sync_both(&c, &b);
     let head = c.head_of(&a);
     remove(&c, a.secrets.user.id(), NOW_MS + 2);
