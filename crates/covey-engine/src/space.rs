@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use covey_log::{EpochKey, ForkLine, Frozen};
 use covey_space::{KeyRing, Membership, Role, Verdict};
-use covey_store::SpaceKey;
+use covey_store::{LogKey, SpaceKey};
 use covey_types::{DeviceId, EntryHash, Head, Incarnation, LogId, SpaceId};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ pub struct SpaceState {
     pub(crate) suspects: BTreeSet<DeviceId>,
     /// Whether a peer's word about this device's own log was believed since the start.
     pub(crate) looked_back: bool,
+    /// Membership entries that lie apart from the rest of their logs, and where; `None` if that has to be looked up.
+    pub(crate) apart: Option<Vec<(EntryHash, LogKey, u64)>>,
     /// What was learned of the logs while seeing whether to compact them.
     pub(crate) compaction: Learned,
     /// Whether there are acts that can't be read for lack of a key; `None` if that has to be looked up.
@@ -157,6 +159,7 @@ impl SpaceState {
             membership,
             suspects,
             looked_back: false,
+            apart: None,
             compaction: Learned::default(),
             opaque_acts: None,
             frozen: BTreeMap::new(),

@@ -142,6 +142,7 @@ impl Engine {
                 note_targets(rows, space.key, &said.body, &mut outcome.touched)?;
             }
         }
+        self.space_mut(id)?.apart = None;
         let gap = first_gap(rows, row, state.base)?;
         LogState { open: state.open, seen: state.seen, said_at: state.said_at, ..LogState::default() }
             .save(rows, row.key)?;

@@ -137,8 +137,14 @@ impl Claim {
         let limits = membership.limits_on(self.log, &self.deps)?;
         let is_before = limits
             .iter()
-            .any(|(by, end, _)| *end < self.agreement.at.seq && !self.said_by.contains(by));
+            .any(|(by, end, _)| *end < self.agreement.at.seq && !self.is_excused(*by, membership));
         Some(names_own && needed.iter().all(has_agreed) && !is_before)
+    }
+
+    /// Whether a limit that a device has set takes nothing from the agreement: its word is in it, and it's still among those who
+    /// have to agree. Those who aren't any more may sign what they like, as of any time.
+    fn is_excused(&self, by: DeviceId, membership: &Membership) -> bool {
+        self.said_by.contains(&by) && membership.limiters().contains(&by)
     }
 
     /// Whether the log has another history here, which is the one that somebody had seen who put the author out and whose word
@@ -154,9 +160,8 @@ impl Claim {
             return Ok(false);
         }
         for (by, _, cut) in membership.limits_on(self.log, &self.deps).unwrap_or_default() {
-            let Some(cut) = cut.filter(|cut| cut.seq >= begin.seq && !self.said_by.contains(&by)) else {
-                continue;
-            };
+            let cut = cut.filter(|cut| cut.seq >= begin.seq && !self.is_excused(by, membership));
+            let Some(cut) = cut else { continue };
             if rows.hash_at(log, cut.seq)? == Some(cut.hash) {
                 return Ok(true);
             }
@@ -238,7 +243,7 @@ impl Collected {
         let seen = Seen { log: begin.header.log, begin: begin.head(), last };
         let mut needed = membership.limiters_at(&begin.header.deps)?;
         // Those who may limit the author by now: with their word in it, what they say of it later lies behind.
-        needed.extend(membership.limiters_at(&membership.frontier())?);
+        needed.extend(membership.limiters());
         needed.remove(&seen.log.device);
         if !needed.iter().all(|device| self.says(*device, &seen)) {
             return None;

@@ -7,15 +7,15 @@
 //! entry names, in its deps, all that its author knew of the membership: once all of that is here nothing of it can have been
 //! left out on the way, and the log goes on from there.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use covey_log::{Entry, Kind};
-use covey_store::StoreError;
-use covey_types::SpaceId;
+use covey_store::{LogKey, StoreError};
+use covey_types::{DeviceId, EntryHash, SpaceId};
 
 use super::{Agreement, Claim, LogState, MAX_FORMER, again::keep_offered};
 use crate::{
-    Engine, EngineError, Ingested, RowsMut, Secrets,
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets,
     ingest::Place,
     logs::{LogCursor, row_of},
 };
@@ -38,7 +38,8 @@ impl Engine {
         if header.kind == Kind::AGREED {
             let Ok(claim) = Claim::read(entry) else { return Ok(false) };
             let space = self.space(id)?;
-            if claim.holds(&space.membership, space.is_one_up_to(&header.log, cursor.head.seq)) != Some(true) {
+            if claim.holds(&space.membership, space.is_one_up_to(&header.log, cursor.head.seq)) != Some(true)
+            {
                 return Ok(false);
             }
             self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
@@ -69,6 +70,7 @@ impl Engine {
             Err(StoreError::NotNext { .. }) => return Ok(false),
             stored => stored?,
         };
+        self.space_mut(id)?.apart = None;
         self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
         if let Some(agreed) = entrance {
             state.move_base(agreed, cursor.head.seq, true);
@@ -100,6 +102,32 @@ impl Engine {
             outcome.due.fold |= seq > cursor.head.seq && rows.forget_apart(cursor.key, seq)?;
         }
         Ok(())
+    }
+
+    /// What the next entry of this device names as its past. Not what lies apart, if that can be helped: it's passed on when its log
+    /// comes to it, and whoever wrote it may have put it where no log ever comes.
+    pub(crate) fn deps_to_name(
+        &mut self,
+        rows: &impl Rows,
+        id: SpaceId,
+        device: DeviceId,
+    ) -> Result<Vec<EntryHash>, EngineError> {
+        let state = self.space_mut(id)?;
+        let mut apart = match state.apart.take() {
+            Some(apart) => apart,
+            None => {
+                let all = rows.membership(state.key)?.into_iter();
+                all.map(|(log, stored)| (stored.hash, log, stored.seq)).collect()
+            }
+        };
+        if !apart.is_empty() {
+            let heads: BTreeMap<LogKey, u64> =
+                rows.logs(state.key)?.into_iter().map(|row| (row.key, row.head.seq)).collect();
+            apart.retain(|(_, log, seq)| heads.get(log).is_none_or(|head| seq > head));
+        }
+        let without: Vec<EntryHash> = apart.iter().map(|(hash, ..)| *hash).collect();
+        state.apart = Some(apart);
+        Ok(state.membership.deps_for_but(device, &without))
     }
 
     /// Takes in that everybody agreed to a history of a log that isn't the one here: whether it was that. What stands here from

@@ -256,7 +256,7 @@ impl Planner {
     /// other way around. `None` if that can't be told.
     fn limiters_since(&self, begin: &Entry) -> Option<Vec<DeviceId>> {
         let then = self.membership.limiters_at(&begin.header.deps)?;
-        let now = self.membership.limiters_at(&self.membership.frontier())?;
+        let now = self.membership.limiters();
         Some(then.symmetric_difference(&now).copied().collect())
     }
 
