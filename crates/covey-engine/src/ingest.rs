@@ -47,6 +47,7 @@ impl Engine {
     ///
     /// # Errors
     /// The backend's. What is wrong with entries is told in [`Ingested`].
+    #[expect(clippy::too_many_lines, reason = "one loop over all that may come of an entry")]
     pub fn ingest(
         &mut self,
         rows: &mut impl RowsMut,

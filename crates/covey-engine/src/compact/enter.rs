@@ -113,12 +113,11 @@ impl Engine {
         device: DeviceId,
     ) -> Result<Vec<EntryHash>, EngineError> {
         let state = self.space_mut(id)?;
-        let mut apart = match state.apart.take() {
-            Some(apart) => apart,
-            None => {
-                let all = rows.membership(state.key)?.into_iter();
-                all.map(|(log, stored)| (stored.hash, log, stored.seq)).collect()
-            }
+        let mut apart = if let Some(apart) = state.apart.take() {
+            apart
+        } else {
+            let all = rows.membership(state.key)?.into_iter();
+            all.map(|(log, stored)| (stored.hash, log, stored.seq)).collect()
         };
         if !apart.is_empty() {
             let heads: BTreeMap<LogKey, u64> =
