@@ -135,9 +135,12 @@ impl Claim {
         let names_own = membership.unnamed_acts(self.log, before, &self.deps)?.is_empty();
         let has_agreed = |device: &DeviceId| *device == self.log.device || self.said_by.contains(device);
         let limits = membership.limits_on(self.log, &self.deps)?;
-        let is_before = limits
-            .iter()
-            .any(|(by, end, _)| *end < self.agreement.at.seq && !self.is_excused(*by, membership));
+        let is_before = limits.iter().any(|(by, end, _)| {
+            // Who has given their word has seen the checkpoint, and not yet the agreement.
+            let said = self.said_by.contains(by);
+            let seen = if said { self.agreement.last.seq } else { self.agreement.at.seq };
+            *end < seen && !self.is_excused(*by, membership)
+        });
         Some(names_own && needed.iter().all(has_agreed) && !is_before)
     }
 

@@ -382,3 +382,36 @@ fn what_an_agreement_took_with_it_comes_back_when_it_stands_again() {
     assert!(f.membership().has_device(m.device()), "they were never put out");
     assert!(f.records().contains("second"), "what was here, and nobody took away, is gone");
 }
+
+/// Who gave their word on a checkpoint puts its author out while that one closes it, and leaves later.
+#[test]
+fn an_agreement_outlives_those_who_agreed_and_put_the_author_out_meanwhile() {
+    let a = Replica::founder();
+    let f = let_in(&a, Role::Owner, NOW_MS);
+    let m = let_in(&a, Role::Member, NOW_MS);
+    for one in [&f, &m] {
+        sync_both(&a, one);
+    }
+    m.put("kept", "\"true\"");
+    for round in 0..80 {
+        m.put("r1", &format!("{round}"));
+    }
+    m.compact();
+    sync_both(&m, &a);
+    sync_both(&a, &f);
+    f.compact();
+    a.compact();
+    sync_both(&f, &a);
+    sync_both(&a, &m);
+    remove(&f, m.secrets.user.id(), NOW_MS + 1);
+    m.compact();
+    sync_both(&m, &a);
+    a.compact();
+    assert!(a.state_of(&m).base > 40 && a.rows_of(&m) < 20, "{:?}", a.state_of(&m));
+    sync_both(&f, &a);
+    f.compact();
+    assert!(a.records().contains("true"));
+    remove(&f, f.secrets.user.id(), NOW_MS + 2);
+    sync_both(&f, &a);
+    assert!(a.records().contains("true"), "it was in the agreement, and before the cut");
+}
