@@ -11,9 +11,10 @@ use covey_space::{
     keyring::{MAX_OPENED, WrappedKey},
     ops::{self, Cut, HistoryPolicy, MAX_ACTS, MAX_WRAPPED, SetSpace},
 };
+use covey_store::LogRow;
 use covey_types::{DeviceId, EpochId, SpaceId, UserId};
 
-use crate::{Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState};
+use crate::{Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState, compact::LogState};
 
 /// Most logs that are named in an act: with as many keys as an act may hold they fit into a membership entry.
 const MAX_CUTS: usize = MAX_ACTS / 2;
@@ -101,7 +102,13 @@ impl SpaceState {
     /// the others doesn't count any more, which harms nobody but somebody with thousands of logs.
     fn cuts(&self, rows: &impl Rows, of: impl Fn(DeviceId) -> bool) -> Result<Vec<Cut>, EngineError> {
         let logs = rows.logs(self.key)?.into_iter().filter(|log| of(log.id.device));
-        let mut cuts: Vec<Cut> = logs.map(|log| Cut { log: log.id, head: log.head }).collect();
+        // Of a log that was taken in from a checkpoint on the agreement was seen too: without it nothing of that holds.
+        let cut = |log: LogRow| {
+            let entrance = LogState::load(rows, log.key)?.entrance;
+            let seen = entrance.map(|agreed| agreed.at).filter(|at| at.seq > log.head.seq);
+            Ok(Cut { log: log.id, head: seen.unwrap_or(log.head) })
+        };
+        let mut cuts = logs.map(cut).collect::<Result<Vec<_>, EngineError>>()?;
         cuts.sort_by_key(|cut| std::cmp::Reverse(cut.head.seq));
         cuts.truncate(MAX_CUTS);
         Ok(cuts)

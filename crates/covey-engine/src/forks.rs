@@ -149,7 +149,7 @@ impl Engine {
             return Ok(());
         }
         let key = state.key;
-        let evidence = self.as_far_as_agreed(id, evidence)?;
+        let evidence = self.as_far_as_agreed(rows, id, evidence)?;
         let rows_here = rows.forks(key)?;
         let of_device = rows_here.iter().filter(|row| row.id.device == log.device).count();
         let known = rows_here.into_iter().find(|row| row.id == log);

@@ -2,7 +2,7 @@
 
 use covey_log::{ChainError, Entry, Header, Kind};
 use covey_records::Stamp;
-use covey_space::{MembershipError, MembershipOp, Verdict, ops};
+use covey_space::{MembershipError, MembershipOp, Role, Verdict, ops};
 use covey_store::{HeldRow, LogKey, StoreError};
 use covey_types::{DeviceId, SpaceId, limits::MAX_CLOCK_DRIFT_MS, wire};
 
@@ -47,6 +47,7 @@ impl Engine {
     ///
     /// # Errors
     /// The backend's. What is wrong with entries is told in [`Ingested`].
+    #[expect(clippy::too_many_lines, reason = "one loop over all that may come of an entry")]
     pub fn ingest(
         &mut self,
         rows: &mut impl RowsMut,
@@ -60,7 +61,9 @@ impl Engine {
         let heard = self.space(id)?.hears_unknown_authors();
         for Prepared { entry, plain } in prepared {
             let log = entry.header.log;
-            if outcome.rejected.contains_key(&log) {
+            // What is said of the membership further on in a log may be what it takes to take the log in.
+            let is_act = entry.header.kind.is_membership() && !self.keeps_whole_logs;
+            if outcome.rejected.get(&log).is_some_and(|is_forked| *is_forked || !is_act) {
                 continue;
             }
             if !self.is_welcome(rows, id, &entry, &mut logs)? {
@@ -523,11 +526,36 @@ impl Engine {
             outcome.due.judge = false;
         }
         if outcome.membership_changed {
+            self.leave_what_was_refused(rows, secrets, id)?;
             // A child that has proved to be one makes room for others.
             self.look_at_notices_again(rows, secrets, id, outcome)?;
         }
         let touched = std::mem::take(&mut outcome.touched);
         self.rebuild_all(rows, id, touched, outcome)
+    }
+
+    /// Begins another own log, if entries of this one don't count since they were written while this device was out, and it's back:
+    /// they would stand in the way of each checkpoint, and one that was begun then is agreed to by nobody.
+    fn leave_what_was_refused(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+    ) -> Result<(), EngineError> {
+        let (state, device) = (self.space(id)?, secrets.device.id());
+        if self.keeps_whole_logs
+            || !state.suspects.contains(&device)
+            || state.require_role(device, Role::Member).is_err()
+        {
+            return Ok(());
+        }
+        let own = state.own_log(device);
+        let own = rows.logs(state.key)?.into_iter().find(|row| row.id == own);
+        let is_refused = |row: &HeldRow| {
+            own.is_some_and(|own| own.key == row.log) && row.reason == HoldReason::Refused as u32
+        };
+        let is_stuck = rows.held(state.key)?.iter().any(is_refused);
+        if is_stuck { self.begin_incarnation(rows, id) } else { Ok(()) }
     }
 
     /// Tries held entries again: those that wait for membership, or those whose time has come.

@@ -123,7 +123,7 @@ impl Engine {
         if head == Head::EMPTY {
             self.require_room_for(rows, id, log)?;
         }
-        let deps = state.membership.deps_for(device);
+        let deps = self.deps_to_name(rows, id, device)?;
         let hlc = self.clock.tick(wall_ms);
         let draft = Draft { space: id, log, head, hlc, kind, epoch: key.id(), deps };
         let place = BodyContext { space: id, log, seq: head.seq + 1, kind };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use covey_log::{EpochKey, ForkLine, Frozen};
 use covey_space::{KeyRing, Membership, Role, Verdict};
-use covey_store::SpaceKey;
+use covey_store::{LogKey, SpaceKey};
 use covey_types::{DeviceId, EntryHash, Head, Incarnation, LogId, SpaceId};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ pub struct SpaceState {
     pub(crate) suspects: BTreeSet<DeviceId>,
     /// Whether a peer's word about this device's own log was believed since the start.
     pub(crate) looked_back: bool,
+    /// Membership entries that lie apart from the rest of their logs, and where; `None` if that has to be looked up.
+    pub(crate) apart: Option<Vec<(EntryHash, LogKey, u64)>>,
     /// What was learned of the logs while seeing whether to compact them.
     pub(crate) compaction: Learned,
     /// Whether there are acts that can't be read for lack of a key; `None` if that has to be looked up.
@@ -157,6 +159,7 @@ impl SpaceState {
             membership,
             suspects,
             looked_back: false,
+            apart: None,
             compaction: Learned::default(),
             opaque_acts: None,
             frozen: BTreeMap::new(),
@@ -234,6 +237,12 @@ impl SpaceState {
     /// Whether membership entries at this place of a log are void: it's past the fork, and what all agreed to.
     pub(crate) fn is_void_at(&self, log: &LogId, seq: u64) -> bool {
         self.frozen.get(log).is_some_and(|line| seq >= line.from)
+    }
+
+    /// Up to which place of a log, and no further than this one, all that its author is known to have said of the membership is of one
+    /// history.
+    pub(crate) fn is_one_up_to(&self, log: &LogId, head: u64) -> u64 {
+        self.frozen.get(log).map_or(head, |line| head.min(line.parts.saturating_sub(1)))
     }
 
     /// If a log is forked, counts up to an agreement, and may still be of another history before that: the place of the

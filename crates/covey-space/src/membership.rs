@@ -337,11 +337,12 @@ impl Membership {
     /// those of admins, and those whose user has another one in the space. `None` unless all of that is here.
     pub fn limiters_at(&self, deps: &[EntryHash]) -> Option<BTreeSet<DeviceId>> {
         let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
-        let state = self.acts.view(&heads).state;
-        let mut devices_of: BTreeMap<UserId, u32> = BTreeMap::new();
-        state.devices().for_each(|(_, user, _)| *devices_of.entry(user).or_default() += 1);
-        let limits = |(device, user, role)| (role >= Role::Admin || devices_of[&user] > 1).then_some(device);
-        Some(state.devices().filter_map(limits).collect())
+        Some(limiters(&self.acts.view(&heads).state))
+    }
+
+    /// The same as things stand here.
+    pub fn limiters(&self) -> BTreeSet<DeviceId> {
+        limiters(&self.now().state)
     }
 
     /// The places before this one at which a log says something of the membership that isn't in the past which its entry there
@@ -354,9 +355,10 @@ impl Membership {
         Some(acts.map(|act| self.acts.judged(act).seq).collect())
     }
 
-    /// The limits that stand on a log's author, but for those of their own and those that whoever names `deps` knew: the device
-    /// that set each, and up to which place the log counts in spite of it. `None` unless all that is named is here.
-    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64)>> {
+    /// The limits that stand on a log's author, but for those that whoever names `deps` knew: the device that set each, which may
+    /// be the author's, up to which place the log counts in spite of it, and the cut that it names. `None` unless all that is named
+    /// is here.
+    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64, Option<Head>)>> {
         let past = self.acts.graph.up_to(&self.acts.graph.find_all(deps)?);
         let unknown = self.now().limits.iter().filter(|limit| !self.acts.graph.is_in(**limit, &past));
         Some(unknown.filter_map(|limit| self.acts.limit_on(*limit, log, &self.contradicted)).collect())
@@ -400,6 +402,42 @@ impl Membership {
             heads.truncate(MAX_DEPS);
         }
         let mut hashes: Vec<EntryHash> = heads.iter().map(hash).collect();
+        hashes.sort_unstable();
+        hashes
+    }
+
+    /// The same without some entries, and without what rests on those: others may never get them. If that would leave out what
+    /// gave the device its role, all are named.
+    pub fn deps_for_but(&self, device: DeviceId, without: &[EntryHash]) -> Vec<EntryHash> {
+        let graph = &self.acts.graph;
+        let without: BTreeSet<Vertex> = without.iter().filter_map(|hash| graph.find(hash)).collect();
+        if without.is_empty() {
+            return self.deps_for(device);
+        }
+        let rests_on_them = |vertex: &Vertex| {
+            without.contains(vertex)
+                || graph.voids().contains(vertex)
+                || without.iter().any(|one| graph.is_before(*one, *vertex))
+        };
+        let mut open: Vec<Vertex> = graph.frontier().iter().copied().collect();
+        let (mut looked_at, mut found) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(vertex) = open.pop().filter(|_| found.len() <= 4 * MAX_DEPS) {
+            if !looked_at.insert(vertex) {
+                continue;
+            }
+            if rests_on_them(&vertex) {
+                open.extend(graph.deps(vertex));
+            } else {
+                found.insert(vertex);
+            }
+        }
+        let is_newest = |vertex: &Vertex| !found.iter().any(|other| graph.is_before(*vertex, *other));
+        let newest: Vec<Vertex> = found.iter().copied().filter(is_newest).collect();
+        let may = |newest: &[Vertex]| self.acts.view(newest).state.role_of_device(device);
+        if !(1..=MAX_DEPS).contains(&newest.len()) || may(&newest) != self.role_of(device) {
+            return self.deps_for(device);
+        }
+        let mut hashes: Vec<EntryHash> = newest.into_iter().map(|vertex| graph.hash(vertex)).collect();
         hashes.sort_unstable();
         hashes
     }
@@ -631,6 +669,14 @@ impl Membership {
         let lacked = |device: DeviceId| self.epochs.lacked_by(device, &self.acts.graph, now);
         self.devices().flat_map(|(device, _)| lacked(device).map(move |epoch| (device, epoch))).collect()
     }
+}
+
+/// The devices that may say of somebody that they count up to a place and no further.
+fn limiters(state: &State) -> BTreeSet<DeviceId> {
+    let mut devices_of: BTreeMap<UserId, u32> = BTreeMap::new();
+    state.devices().for_each(|(_, user, _)| *devices_of.entry(user).or_default() += 1);
+    let limits = |(device, user, role)| (role >= Role::Admin || devices_of[&user] > 1).then_some(device);
+    state.devices().filter_map(limits).collect()
 }
 
 fn founder(op: &MembershipOp) -> Option<UserId> {

@@ -498,22 +498,20 @@ impl Acts {
         acts.filter(move |act| self.judged(*act).seq < before && !self.judged(*act).void)
     }
 
-    /// If a vertex limits the author of a log, and another device set it: which one, and up to where the log counts.
+    /// If a vertex limits the author of a log: which device set it, up to where the log counts, and the cut that it names.
     pub(crate) fn limit_on(
         &self,
         vertex: Vertex,
         log: LogId,
         contradicted: &Contradicted,
-    ) -> Option<(DeviceId, u64)> {
+    ) -> Option<(DeviceId, u64, Option<Head>)> {
         let judged = self.judged(vertex);
-        if judged.log.device == log.device {
-            return None;
-        }
         let user = judged.before.state.owner_of(log.device);
         let meant = judged.outcome.limits.iter().filter(|limit| is_meant(limit, log.device, user));
         let bars = meant.filter(|limit| limit.ceiling < Some(Role::Member));
-        let ends = bars.map(|limit| self.cut(vertex, limit, log, Some(contradicted)));
-        ends.min().map(|end| (judged.log.device, end))
+        let cut = |limit| self.cut(vertex, limit, log, Some(contradicted));
+        let ends = bars.map(|limit| (cut(limit), limit.cuts.get(&log).copied()));
+        ends.min_by_key(|(end, _)| *end).map(|(end, named)| (judged.log.device, end, named))
     }
 
     /// Up to where a log counts in spite of a limit: as far as the limit says, but never less than what its author

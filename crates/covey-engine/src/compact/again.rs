@@ -78,7 +78,7 @@ impl Engine {
         }
         for evidence in load_evidence(rows, key, id)? {
             let line = evidence.line();
-            let merged = self.as_far_as_agreed(id, evidence)?;
+            let merged = self.as_far_as_agreed(rows, id, evidence)?;
             if merged.line() != line {
                 self.freeze_from(rows, secrets, id, (Some(line), merged), wall_ms, outcome)?;
             }
@@ -95,19 +95,27 @@ impl Engine {
         outcome: &mut Ingested,
     ) -> Result<(), EngineError> {
         let mut state = LogState::load(rows, row.key)?;
-        let membership = &self.space(id)?.membership;
+        let space = self.space(id)?;
+        let (membership, upto) = (&space.membership, space.is_one_up_to(&row.id, row.head.seq));
         let mut fell = BTreeSet::new();
         for agreement in [state.entrance, state.agreed, state.offered].into_iter().flatten() {
             let claim = claim(rows, row, agreement)?;
-            if claim.is_some_and(|claim| claim.holds(membership, row.head.seq) == Some(false)) {
+            if claim.is_some_and(|claim| claim.holds(membership, upto) == Some(false)) {
                 fell.insert(agreement.at.seq);
             }
         }
-        if fell.is_empty() {
+        // Whoever was put out may be all that has the rest of their log, should that fall. Back in the space they have to come
+        // to the same as the others.
+        let is_own = row.id.device == secrets.device.id();
+        if fell.is_empty() || is_own && !membership.has_device(row.id.device) {
             return Ok(());
         }
         let stands = |agreement: &Agreement| !fell.contains(&agreement.at.seq);
         let loses_base = state.base > 0 && !state.entrance.as_ref().is_some_and(stands);
+        if is_own && loses_base && space.own_log(row.id.device) == row.id {
+            // It may not be written twice, nor does anybody take it from its base on.
+            self.begin_incarnation(rows, id)?;
+        }
         for at in fell.iter().filter(|at| **at <= row.head.seq) {
             rows.hold(row.key, *at, HoldReason::Past as u32, NEVER_AGREED)?;
         }
@@ -116,10 +124,6 @@ impl Engine {
         state.save(rows, row.key)?;
         if !loses_base {
             return Ok(());
-        }
-        // No place of a log is written twice: what this device writes from now on goes into another one.
-        if row.id.device == secrets.device.id() && self.space(id)?.own_log(row.id.device) == row.id {
-            self.begin_incarnation(rows, id)?;
         }
         self.give_up_base(rows, id, row, state, outcome)
     }
@@ -141,6 +145,7 @@ impl Engine {
                 note_targets(rows, space.key, &said.body, &mut outcome.touched)?;
             }
         }
+        self.space_mut(id)?.apart = None;
         let gap = first_gap(rows, row, state.base)?;
         LogState { open: state.open, seen: state.seen, said_at: state.said_at, ..LogState::default() }
             .save(rows, row.key)?;

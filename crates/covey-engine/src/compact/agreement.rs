@@ -123,7 +123,8 @@ impl Claim {
     }
 
     /// Whether all have given their word who had to: those who might limit somebody, by the membership that the
-    /// checkpoint's author knew, and whoever has put the author out before the checkpoint. `None` if that isn't here.
+    /// checkpoint's author knew, and whoever has put the author out before the agreement. `None` if that isn't here.
+    /// Who put themself out before it, or was by their other device, had nothing to agree to any more.
     ///
     /// The author can't leave out what they have themselves said of the membership. What stands in the log up to `head` is
     /// theirs; what lies apart behind it may be of another history.
@@ -133,9 +134,42 @@ impl Claim {
         let before = begin.min(head.saturating_add(1));
         let names_own = membership.unnamed_acts(self.log, before, &self.deps)?.is_empty();
         let has_agreed = |device: &DeviceId| *device == self.log.device || self.said_by.contains(device);
-        let is_before = |(by, end): &(DeviceId, u64)| *end + 1 < begin && !has_agreed(by);
         let limits = membership.limits_on(self.log, &self.deps)?;
-        Some(names_own && needed.iter().all(has_agreed) && !limits.iter().any(is_before))
+        let is_before = limits.iter().any(|(by, end, _)| {
+            // Who has given their word has seen the checkpoint, and not yet the agreement.
+            let said = self.said_by.contains(by);
+            let seen = if said { self.agreement.last.seq } else { self.agreement.at.seq };
+            *end < seen && !self.is_excused(*by, membership)
+        });
+        Some(names_own && needed.iter().all(has_agreed) && !is_before)
+    }
+
+    /// Whether a limit that a device has set takes nothing from the agreement: its word is in it, and it's still among those who
+    /// have to agree. Those who aren't any more may sign what they like, as of any time.
+    fn is_excused(&self, by: DeviceId, membership: &Membership) -> bool {
+        self.said_by.contains(&by) && membership.limiters().contains(&by)
+    }
+
+    /// Whether the log has another history here, which is the one that somebody had seen who put the author out and whose word
+    /// isn't in the agreement. Whoever was put out makes others of any length.
+    pub(crate) fn is_of_unseen_history(
+        &self,
+        rows: &impl Rows,
+        log: LogKey,
+        membership: &Membership,
+    ) -> Result<bool, EngineError> {
+        let begin = self.agreement.begin;
+        if rows.hash_at(log, begin.seq)?.is_none_or(|here| here == begin.hash) {
+            return Ok(false);
+        }
+        for (by, _, cut) in membership.limits_on(self.log, &self.deps).unwrap_or_default() {
+            let cut = cut.filter(|cut| cut.seq >= begin.seq && !self.is_excused(by, membership));
+            let Some(cut) = cut else { continue };
+            if rows.hash_at(log, cut.seq)? == Some(cut.hash) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -212,7 +246,7 @@ impl Collected {
         let seen = Seen { log: begin.header.log, begin: begin.head(), last };
         let mut needed = membership.limiters_at(&begin.header.deps)?;
         // Those who may limit the author by now: with their word in it, what they say of it later lies behind.
-        needed.extend(membership.limiters_at(&membership.frontier())?);
+        needed.extend(membership.limiters());
         needed.remove(&seen.log.device);
         if !needed.iter().all(|device| self.says(*device, &seen)) {
             return None;

@@ -337,7 +337,8 @@ impl Engine {
                 return Ok(());
             }
         };
-        if claim.holds(&self.space(place.space)?.membership, header.seq) != Some(true) {
+        let space = self.space(place.space)?;
+        if claim.holds(&space.membership, space.is_one_up_to(&header.log, header.seq)) != Some(true) {
             // With another membership it may.
             return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_AGREED)?);
         }

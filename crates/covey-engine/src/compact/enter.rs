@@ -7,15 +7,15 @@
 //! entry names, in its deps, all that its author knew of the membership: once all of that is here nothing of it can have been
 //! left out on the way, and the log goes on from there.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use covey_log::{Entry, Kind};
-use covey_store::StoreError;
-use covey_types::SpaceId;
+use covey_store::{LogKey, StoreError};
+use covey_types::{DeviceId, EntryHash, SpaceId};
 
 use super::{Agreement, Claim, LogState, MAX_FORMER, again::keep_offered};
 use crate::{
-    Engine, EngineError, Ingested, RowsMut, Secrets,
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets,
     ingest::Place,
     logs::{LogCursor, row_of},
 };
@@ -37,7 +37,9 @@ impl Engine {
         let mut state = LogState::load(rows, cursor.key)?;
         if header.kind == Kind::AGREED {
             let Ok(claim) = Claim::read(entry) else { return Ok(false) };
-            if claim.holds(&self.space(id)?.membership, cursor.head.seq) != Some(true) {
+            let space = self.space(id)?;
+            if claim.holds(&space.membership, space.is_one_up_to(&header.log, cursor.head.seq)) != Some(true)
+            {
                 return Ok(false);
             }
             self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
@@ -52,7 +54,7 @@ impl Engine {
         if !(is_entrance || is_apart) {
             return Ok(false);
         }
-        let entrance = if is_entrance { self.entrance(id, &state, entry)? } else { None };
+        let entrance = if is_entrance { self.entrance(secrets, id, &state, entry)? } else { None };
         if is_entrance && entrance.is_none() {
             return Ok(false);
         }
@@ -68,6 +70,7 @@ impl Engine {
             Err(StoreError::NotNext { .. }) => return Ok(false),
             stored => stored?,
         };
+        self.space_mut(id)?.apart = None;
         self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
         if let Some(agreed) = entrance {
             state.move_base(agreed, cursor.head.seq, true);
@@ -101,6 +104,31 @@ impl Engine {
         Ok(())
     }
 
+    /// What the next entry of this device names as its past. Not what lies apart, if that can be helped: it's passed on when its log
+    /// comes to it, and whoever wrote it may have put it where no log ever comes.
+    pub(crate) fn deps_to_name(
+        &mut self,
+        rows: &impl Rows,
+        id: SpaceId,
+        device: DeviceId,
+    ) -> Result<Vec<EntryHash>, EngineError> {
+        let state = self.space_mut(id)?;
+        let mut apart = if let Some(apart) = state.apart.take() {
+            apart
+        } else {
+            let all = rows.membership(state.key)?.into_iter();
+            all.map(|(log, stored)| (stored.hash, log, stored.seq)).collect()
+        };
+        if !apart.is_empty() {
+            let heads: BTreeMap<LogKey, u64> =
+                rows.logs(state.key)?.into_iter().map(|row| (row.key, row.head.seq)).collect();
+            apart.retain(|(_, log, seq)| heads.get(log).is_none_or(|head| seq > head));
+        }
+        let without: Vec<EntryHash> = apart.iter().map(|(hash, ..)| *hash).collect();
+        state.apart = Some(apart);
+        Ok(state.membership.deps_for_but(device, &without))
+    }
+
     /// Takes in that everybody agreed to a history of a log that isn't the one here: whether it was that. What stands here from
     /// the checkpoint on is set aside, and the log goes on from there when it comes; what stood before it is compared then.
     pub(crate) fn give_way(
@@ -124,6 +152,7 @@ impl Engine {
         if !is_later
             || here.is_none_or(|here| here == begin.hash)
             || claim.holds(&self.space(id)?.membership, begin.seq - 1) != Some(true)
+            || claim.is_of_unseen_history(rows, key, &self.space(id)?.membership)?
         {
             return Ok(false);
         }
@@ -137,9 +166,11 @@ impl Engine {
     }
 
     /// The agreement by which a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins,
-    /// and all membership that its author knew is here.
+    /// all membership that its author knew is here, and so is what let this device in. With that comes all that whoever let it in
+    /// knew: so nobody who was put out before can tell it of a space in which they weren't.
     fn entrance(
         &self,
+        secrets: &Secrets,
         id: SpaceId,
         state: &LogState,
         entry: &Entry,
@@ -148,7 +179,9 @@ impl Engine {
         let agreed = known.into_iter().find(|agreed| agreed.begin == entry.head());
         let has_room = state.former.len() < MAX_FORMER;
         let membership = &self.space(id)?.membership;
-        let is_known = membership.is_founded() && membership.knows_all(&entry.header.deps);
+        let device = secrets.device.id();
+        let is_in = membership.user_of(device).is_some() || membership.named_as(device).is_some();
+        let is_known = is_in && membership.is_founded() && membership.knows_all(&entry.header.deps);
         Ok(agreed.filter(|_| has_room && is_known))
     }
 }

@@ -29,15 +29,24 @@ pub(crate) fn own_agreement(rows: &impl Rows, row: &LogRow) -> Result<Option<Arc
 impl Engine {
     /// Evidence without its agreement, unless all words are in it that it takes. It may be found to hold later, when more of
     /// the membership is here: then it's asked for again.
-    pub(crate) fn as_far_as_agreed(&self, id: SpaceId, evidence: Evidence) -> Result<Evidence, EngineError> {
-        let membership = &self.space(id)?.membership;
+    pub(crate) fn as_far_as_agreed(
+        &self,
+        rows: &impl Rows,
+        id: SpaceId,
+        evidence: Evidence,
+    ) -> Result<Evidence, EngineError> {
+        let Some(agreed) = evidence.agreed() else { return Ok(evidence) };
+        let space = self.space(id)?;
         // What stands past the fork may be of either history.
         let upto = evidence.parts().saturating_sub(1);
-        let holds = |entry: &Arc<Entry>| {
-            Claim::read(entry).is_ok_and(|claim| claim.holds(membership, upto) == Some(true))
+        let claim = Claim::read(agreed).ok().filter(|_| !self.keeps_whole_logs);
+        let Some(claim) = claim.filter(|claim| claim.holds(&space.membership, upto) == Some(true)) else {
+            return Ok(evidence.without_agreed());
         };
-        let is_sound = evidence.agreed().is_none_or(|entry| !self.keeps_whole_logs && holds(entry));
-        Ok(if is_sound { evidence } else { evidence.without_agreed() })
+        let row = rows.logs(space.key)?.into_iter().find(|row| row.id == evidence.log());
+        let is_unseen =
+            row.map_or(Ok(false), |row| claim.is_of_unseen_history(rows, row.key, &space.membership))?;
+        Ok(if is_unseen { evidence.without_agreed() } else { evidence })
     }
 
     /// Where a log with two histories ends here for now: its first place that goes, and the hash before it if that's known.

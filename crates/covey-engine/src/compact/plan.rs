@@ -34,6 +34,9 @@ pub(super) const PART_BYTES: usize = 256 << 10;
 /// Words that are written in one transaction, bytes: it takes some milliseconds.
 const STEP_BYTES: usize = 1 << 20;
 
+/// How long a checkpoint that nobody can agree to any more stands before its author begins another one. Milliseconds: a day.
+const BEGUN_AGAIN_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// Entries that are looked at to see how much of a log still counts.
 const SAMPLES: u64 = 64;
 
@@ -226,10 +229,12 @@ impl Planner {
         let Some(begin) = entry_at(rows, own.key, open.begin)? else {
             return Ok(Step::Nothing(self.learned));
         };
+        // One costs as much as all that counts, and what makes it another may be had for nothing.
+        let is_old = begin.header.hlc.wall_ms().saturating_add(BEGUN_AGAIN_AFTER_MS) <= wall_ms;
         // Others may limit somebody by now, or not any more: with a newer past they're asked, or left out.
         if self.limiters_since(&begin).is_none_or(|since| !since.is_empty()) {
             let is_newer = self.membership.deps_for(self.device) != begin.header.deps;
-            return Ok(if is_newer { Step::Begin } else { Step::Nothing(self.learned) });
+            return Ok(if is_newer && is_old { Step::Begin } else { Step::Nothing(self.learned) });
         }
         let seen = Seen { log: own.id, begin: begin.head(), last };
         let known = self.learned.doubts.get(&own.id).is_some_and(|known| (known.0, known.1) == (last, total));
@@ -239,7 +244,7 @@ impl Planner {
         match self.check(rows, &own, state, open, last)? {
             Ok(_) => Ok(Step::Close(last)),
             // What superseded something has fallen since: it's begun anew.
-            Err(doubt) if doubt.is_wrong => Ok(Step::Begin),
+            Err(doubt) if doubt.is_wrong && is_old => Ok(Step::Begin),
             Err(doubt) => {
                 self.learned.doubts.insert(own.id, (last, total, doubt.why));
                 Ok(Step::Nothing(self.learned))
@@ -251,7 +256,7 @@ impl Planner {
     /// other way around. `None` if that can't be told.
     fn limiters_since(&self, begin: &Entry) -> Option<Vec<DeviceId>> {
         let then = self.membership.limiters_at(&begin.header.deps)?;
-        let now = self.membership.limiters_at(&self.membership.frontier())?;
+        let now = self.membership.limiters();
         Some(then.symmetric_difference(&now).copied().collect())
     }
 

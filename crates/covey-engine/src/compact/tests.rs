@@ -3,6 +3,7 @@
 mod attacks;
 mod copies;
 mod forks;
+mod hostile2;
 mod replica;
 mod stories;
 

@@ -15,13 +15,13 @@ use super::super::*;
 use super::replica::{self, NOW_MS, Replica, body, let_in, settle, sync, sync_at_most, sync_both};
 use crate::apply::Writer;
 
-fn key_of(r: &Replica) -> EpochKey {
+pub(super) fn key_of(r: &Replica) -> EpochKey {
     let id = r.space();
     r.with(move |_, engine, _| Ok(engine.space(id)?.current_key().cloned().unwrap()))
 }
 
 /// Signs the next entry of a log, whatever it says.
-fn sign(
+pub(super) fn sign(
     r: &Replica,
     key: &EpochKey,
     head: Head,
@@ -36,7 +36,7 @@ fn sign(
     Entry::sign(&r.secrets.device, draft, body)
 }
 
-fn put_out(admin: &Replica, whom: &Replica, cut: Head) {
+pub(super) fn put_out(admin: &Replica, whom: &Replica, cut: Head) {
     let (id, user, log) = (admin.space(), whom.secrets.user.id(), whom.log());
     admin.with(move |rows, engine, secrets| {
         let acts = [MembershipOp::RemoveMember(RemoveMember { user, cuts: vec![Cut { log, head: cut }] })];
@@ -192,7 +192,7 @@ fn a_guest_can_not_use_up_the_logs_of_somebody_else() {
     assert!(a.records().contains("after"), "the victim is heard by nobody any more");
 }
 
-fn checkpoints(of: &Replica) -> usize {
+pub(super) fn checkpoints(of: &Replica) -> usize {
     (1..=of.head_of(of).seq).filter(|seq| of.entry(of, *seq).header.kind == Kind::CHECKPOINT).count()
 }
 
@@ -529,7 +529,7 @@ fn of_a_log_that_was_entered_nothing_is_said_to_be_held_before_all_is() {
 }
 
 /// A member whose log all agreed to, and one who was away and saw only the beginning of it.
-fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
+pub(super) fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
     let f = Replica::founder();
     let m = let_in(&f, Role::Member, NOW_MS);
     let away = let_in(&f, Role::Member, NOW_MS + 1);
@@ -552,7 +552,7 @@ fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
     (f, m, away, later + 300)
 }
 
-fn promote(by: &Replica, whom: &Replica, wall_ms: u64) {
+pub(super) fn promote(by: &Replica, whom: &Replica, wall_ms: u64) {
     let (id, user) = (by.space(), whom.secrets.user.id());
     by.with(move |rows, engine, secrets| {
         let acts = [MembershipOp::SetRole(SetRole { user, role: Role::Admin, cuts: Vec::new() })];

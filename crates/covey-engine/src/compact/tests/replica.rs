@@ -445,13 +445,13 @@ pub(super) fn sync_at_most(from: &Replica, to: &Replica, max_bytes: usize, batch
         return true;
     }
     for _ in 0..batches {
-        let before = to.heads();
+        let (before, acts) = (to.heads(), to.audit().len());
         let entries = from.load(&before, max_bytes);
         if entries.is_empty() {
             return true;
         }
         to.ingest(entries);
-        if to.heads() == before {
+        if to.heads() == before && to.audit().len() == acts {
             let missing = from.load(&before, usize::MAX);
             return missing.is_empty();
         }
