@@ -59,6 +59,8 @@ pub struct Ingested {
     pub durable: BTreeMap<LogId, Head>,
     /// Logs of which something did not fit, and whether that was a fork.
     pub rejected: BTreeMap<LogId, bool>,
+    /// Authors of logs of which nothing was taken, since nothing was known of them.
+    pub strangers: BTreeSet<DeviceId>,
     /// Whether anyone joined or changed.
     pub membership_changed: bool,
     /// What is still to be done about what was judged before.
@@ -99,6 +101,8 @@ impl Ingested {
     pub fn merge(&mut self, later: Self) {
         self.durable.extend(later.durable);
         self.rejected.extend(later.rejected);
+        self.strangers.extend(later.strangers);
+        self.membership_changed |= later.membership_changed;
         self.refused.extend(later.refused);
         self.frozen.extend(later.frozen);
     }

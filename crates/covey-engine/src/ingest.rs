@@ -67,6 +67,7 @@ impl Engine {
                 continue;
             }
             if !self.is_welcome(rows, id, &entry, &mut logs)? {
+                outcome.strangers.insert(log.device);
                 outcome.rejected.insert(log, false);
                 continue;
             }

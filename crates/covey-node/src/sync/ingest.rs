@@ -167,19 +167,21 @@ async fn report(
     bytes: u32,
     outcome: Ingested,
 ) -> Option<()> {
-    let unknown: Vec<DeviceId> =
-        outcome.rejected.iter().filter(|(_, forked)| !**forked).map(|(log, _)| log.device).collect();
+    let strangers = outcome.strangers;
+    // What was turned away before the membership changed may be taken now.
+    let is_worth_another_try =
+        outcome.membership_changed && outcome.rejected.values().any(|is_forked| !is_forked);
     let rejected = outcome.rejected.into_iter().map(|(log, forked)| Rejection { log, forked }).collect();
     let durable = outcome.durable.into_iter().collect();
     let input = Input::Ingested { space, durable, rejected, bytes };
     inbox.send(Message::Input(input)).await.ok()?;
-    // Who was unknown may have become known meanwhile: the news of that would have come too early.
+    // Who was unknown may have become known meanwhile: the news of that came before what was turned away was told.
     let known = |device: &DeviceId| {
         let engine = node.engine();
         let space = engine.space(space);
         space.is_ok_and(|state| state.membership.has_device(*device) || state.hears_unknown_authors())
     };
-    if unknown.iter().any(known) {
+    if is_worth_another_try || strangers.iter().any(known) {
         inbox.send(Message::Membership(space)).await.ok()?;
     }
     Some(())

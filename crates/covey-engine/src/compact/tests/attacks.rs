@@ -588,11 +588,11 @@ fn an_agreement_falls_everywhere_if_its_author_was_put_out_before_it_by_somebody
     }
     // Whoever was put out comes back one day, and is heard.
     let (id, device) = (f.space(), m.secrets.certified());
-    sync_both(&f, &m);
+    sync(&f, &m);
     f.with(move |rows, engine, secrets| {
         engine.admit(rows, secrets, id, "Bob", Role::Member, &device, later + 5)
     });
-    sync_both(&f, &m);
+    sync(&f, &m);
     m.put_at("back", "1", later + 6);
     sync_both(&f, &m);
     sync(&f, &c);
