@@ -60,13 +60,14 @@ function Room({ space, channel, title, presence }: RoomProps) {
   const [path] = useLocation();
   const to = `/s/${space}/c/${channel.id}`;
   const unread = channel.joined && channel.unread > 0;
-  const label = [title, unread ? `${channel.unread} unread` : "", channel.mentions > 0 ? `${channel.mentions} for you` : "", presence ?? ""].filter(Boolean).join(", ");
+  const more = [unread ? "unread" : "", channel.mentions > 0 ? `${channel.mentions} for you` : "", presence ?? ""].filter(Boolean).join(", ");
   return (
     <li>
-      <Link href={to} className={`room ${unread ? "unread" : ""}`} aria-current={path === to ? "page" : undefined} aria-label={label}>
+      <Link href={to} className={`room ${unread ? "unread" : ""}`} aria-current={path === to ? "page" : undefined}>
         {presence ? <span className={`presence ${presence}`} /> : channel.kind === "private" ? <Lock size={15} /> : <Hash size={15} />}
         <span className="one-line" dir="auto">{title}</span>
         {unread && <span className={`count ${channel.mentions > 0 || presence ? "named" : ""}`}>{channel.unread > 99 ? "99+" : channel.unread}</span>}
+        <span className="hidden-text">{more}</span>
       </Link>
     </li>
   );

@@ -85,8 +85,8 @@ function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
         const who = joined(users.map((user) => (user === me ? "you" : nameOf(user))), 6);
         return (
           <Tip key={emoji} text={who}>
-            <button type="button" className="reaction" aria-pressed={mine} aria-label={`${emoji}, by ${who}`} onClick={() => onReact(message, emoji)}>
-              <span>{emoji}</span><span className="num">{users.length}</span>
+            <button type="button" className="reaction" aria-pressed={mine} onClick={() => onReact(message, emoji)}>
+              <span>{emoji}</span><span className="num">{users.length}</span><span className="hidden-text">by {who}</span>
             </button>
           </Tip>
         );

@@ -1,7 +1,7 @@
 /** The messages of a channel or a thread: only those in sight are on the page, whatever the length. */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { Button } from "../ui/button.tsx";
 import type { Row } from "./rows.ts";
 
@@ -23,11 +23,16 @@ interface TimelineProps {
 /** So near an end the next page is fetched. */
 const NEAR_ROWS = 12;
 const AT_END_PX = 80;
+/** A few frames, in which rows are measured and the place is corrected. */
+const SETTLE_MS = 150;
 
 export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onSeenAll, startAt, children }: TimelineProps) {
   const box = useRef<HTMLDivElement>(null);
   const [away, setAway] = useState(false);
+  // Before the first place is reached nothing is fetched: the list stands at its top for a moment, where nobody has scrolled to.
+  const [settled, setSettled] = useState(false);
   const started = useRef(false);
+  const stick = useRef(true);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
@@ -38,7 +43,6 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     followOnAppend: true,
     scrollEndThreshold: AT_END_PX,
     paddingStart: 16,
-    paddingEnd: 12,
   });
   const items = virtual.getVirtualItems();
   const first = items[0]?.index ?? 0;
@@ -47,26 +51,37 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     if (started.current || rows.length === 0) return;
     started.current = true;
     const at = startAt ? rows.findIndex((row) => row.key === startAt) : -1;
+    stick.current = at < 0;
     if (at >= 0) virtual.scrollToIndex(at, { align: "center" });
     else virtual.scrollToIndex(rows.length - 1, { align: "end" });
+    setTimeout(() => setSettled(true), SETTLE_MS);
   }, [rows, startAt, virtual]);
   useEffect(() => {
-    if (!started.current) return;
+    if (!settled) return;
     if (first < NEAR_ROWS && hasOlder) onOlder();
     if (last > rows.length - NEAR_ROWS && !atPresent) onNewer();
-  }, [atPresent, first, hasOlder, last, onNewer, onOlder, rows.length]);
+  }, [atPresent, first, hasOlder, last, onNewer, onOlder, rows.length, settled]);
+  const total = virtual.getTotalSize();
+  // Whoever is at the end stays there while rows find their heights, pictures of letters load, and the window changes.
+  useLayoutEffect(() => {
+    const area = box.current;
+    if (area && started.current && stick.current) area.scrollTop = area.scrollHeight;
+  }, [total]);
   const seenAll = atPresent && !away && rows.length > 0;
   useEffect(() => {
     if (seenAll) onSeenAll();
   }, [onSeenAll, rows.length, seenAll]);
   const onScroll = () => {
     const area = box.current;
-    if (area) setAway(area.scrollHeight - area.scrollTop - area.clientHeight > AT_END_PX);
+    if (!area) return;
+    const far = area.scrollHeight - area.scrollTop - area.clientHeight > AT_END_PX;
+    stick.current = !far;
+    setAway(far);
   };
   return (
     <div className="timeline-place">
       <div className="timeline scroll" ref={box} role="log" aria-label={label} tabIndex={0} onScroll={onScroll} onKeyDown={(event) => walk(event, box.current)}>
-        <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        <div style={{ height: total, position: "relative" }}>
           {items.map((item) => {
             const row = rows[item.index];
             return row && (

@@ -43,7 +43,7 @@ export function Frame({ children }: { children: ReactNode }) {
           <Rail current={path.startsWith("/s/") ? space : null} />
           <Rooms space={space} />
         </div>
-        <div className="main">
+        <div className="stage">
           <Banner />
           <main id="view" className="view" tabIndex={-1} ref={view}>{children}</main>
         </div>

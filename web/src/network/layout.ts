@@ -19,11 +19,12 @@ export function distance(peer: Peer): number {
 }
 
 /** Round the middle in the order of their ids, so that nobody jumps when another one comes or answers slower. */
-export function layout(peers: Peer[], wide = 1.9): Place[] {
+export function layout(peers: Peer[], wide: number): Place[] {
   const sorted = [...peers].sort((a, b) => (a.peer_id < b.peer_id ? -1 : 1));
   return sorted.map((peer, at) => {
-    const angle = -Math.PI / 2 + ((at + 0.5) / sorted.length) * 2 * Math.PI + (sorted.length === 1 ? -Math.PI / 2 : 0);
+    // Beginning at the right: labels have more room beside each other than above.
+    const angle = (at / sorted.length) * 2 * Math.PI + (sorted.length > 2 ? Math.PI / 2 / sorted.length : 0);
     const away = distance(peer);
-    return { peer, x: Math.cos(angle) * away * wide, y: Math.sin(angle) * away * 0.8 };
+    return { peer, x: Math.cos(angle) * away * wide, y: Math.sin(angle) * away * 0.72 };
   });
 }

@@ -9,16 +9,18 @@ const MOST_DRAWN = 16;
 
 export function Picture({ you, peers }: { you: string; peers: Peer[] }) {
   const rank = (peer: Peer) => (peer.state === "connected" ? 0 : peer.name ? 1 : 2);
-  const drawn = layout([...peers].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DRAWN));
+  // A phone has the height that a laptop has in width.
+  const narrow = window.matchMedia("(max-width: 760px)").matches;
+  const wide = narrow ? 0.85 : 1.9;
+  const drawn = layout([...peers].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DRAWN), wide);
   const connected = peers.filter((peer) => peer.state === "connected").length;
   return (
-    <svg className="picture" viewBox="-380 -190 760 380" role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
-      {[80, 130].map((r) => <ellipse key={r} rx={r * 1.9} ry={r * 0.8} fill="none" stroke="var(--line)" strokeDasharray="2 6" />)}
+    <svg className="picture" viewBox={narrow ? "-185 -165 370 350" : "-380 -155 760 330"} role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
+      {[80, 130].map((r) => <ellipse key={r} rx={r * wide} ry={r * 0.72} fill="none" stroke="var(--line)" strokeDasharray="2 6" />)}
       {drawn.map(({ peer, x, y }) => <Line key={peer.peer_id} peer={peer} x={x} y={y} />)}
       {drawn.map(({ peer, x, y }) => <Node key={peer.peer_id} peer={peer} x={x} y={y} />)}
       <circle r="27" fill="var(--accent)" />
       <text y="4" textAnchor="middle" fontWeight="650" style={{ fill: "var(--on-accent)" }}>you</text>
-      <text y="46" textAnchor="middle" className="sub">{you}</text>
     </svg>
   );
 }
@@ -36,7 +38,7 @@ function Line({ peer, x, y }: At) {
     <g>
       <line x1="0" y1="0" x2={x} y2={y} stroke={relayed ? "var(--amber)" : "var(--accent)"} strokeWidth="2.500" strokeLinecap="round" />
       {peer.rtt_ms !== null && (
-        <text x={x * 0.5} y={y * 0.5 - 7} textAnchor="middle" className="sub">{rtt(peer.rtt_ms)}</text>
+        <text x={x * 0.55} y={y * 0.55 + 4} textAnchor="middle" className="sub on-line">{rtt(peer.rtt_ms)}</text>
       )}
     </g>
   );

@@ -1,6 +1,6 @@
 /** Who is in a space, what they may do, and by which devices. */
 import type { KnownDevice, Member, Role, Space } from "@covey/client";
-import { ScrollText, UserPlus } from "lucide-react";
+import { ChevronRight, ScrollText, UserPlus } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 import { api, queries } from "../api/client.ts";
@@ -114,6 +114,7 @@ function Devices({ devices: { devices } }: { devices: Member }) {
                 <DeviceMark name={device.name} size={24} />
                 <span className="one-line">{device.name}</span>
                 <DeviceState device={more} />
+                <span className="row soft tiny" style={{ marginLeft: "auto" }}>Safety words<ChevronRight size={14} className="turn" aria-hidden /></span>
               </summary>
               <div className="stack" style={{ padding: "10px 0 4px 32px" }}>
                 <Words fingerprint={device.fingerprint} />

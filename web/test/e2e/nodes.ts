@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { createClient, type Client } from "@covey/client";
 
-const BINARY = process.env["COVEY_BIN"] ?? new URL("../../../target/debug/covey", import.meta.url).pathname;
+const TARGET = process.env["CARGO_TARGET_DIR"] ?? new URL("../../../target", import.meta.url).pathname;
+const BINARY = process.env["COVEY_BIN"] ?? join(TARGET, "debug/covey");
 const READY_MS = 30_000;
 
 export interface TestNode {
