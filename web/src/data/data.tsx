@@ -1,4 +1,5 @@
 /** The collections of a space, and the records in one of them. */
+import type { Collection } from "@covey/client";
 import { Database, Download, Plus, Upload } from "lucide-react";
 import { useState, type FormEvent } from "react";
 import { Link, useLocation } from "wouter";
@@ -53,7 +54,7 @@ export default function Data({ space, collection: named }: DataProps) {
         <div className="data">
           <nav aria-label="Collections">
             <ul className="collections">
-              {collections.data.map((one) => (
+              {withCurrent(collections.data, collection).map((one) => (
                 <li key={one.name}>
                   <Link href={`/s/${space}/data/${encodeURIComponent(one.name)}`} className="room" aria-current={one.name === collection ? "page" : undefined}>
                     <span className="one-line">{one.name}</span><span className="count">{one.records}</span>
@@ -73,6 +74,10 @@ export default function Data({ space, collection: named }: DataProps) {
     </Page>
   );
 }
+
+/** The one that is being looked at stands in the list also before its first record. */
+const withCurrent = (all: Collection[], name: string): Collection[] =>
+  all.some((one) => one.name === name) ? all : [...all, { name, records: 0 }];
 
 /** A collection is there once a record is in it; until then its page is empty. */
 function NewCollection({ onClose, onName }: { onClose: () => void; onName: (name: string) => void }) {

@@ -3,7 +3,7 @@ import type { Peer, Space, Status } from "@covey/client";
 import { ArrowDown, ArrowUp, Stethoscope } from "lucide-react";
 import { useState } from "react";
 import { healthOf } from "../api/health.ts";
-import { retryNow, useLine } from "../api/live.ts";
+import { useLine } from "../api/live.ts";
 import { useDoctor, useStatus } from "../api/queries.ts";
 import { Page } from "../frame/page.tsx";
 import { count, duration, rtt, sentence } from "../lib/format.ts";
@@ -26,7 +26,6 @@ export default function Network() {
   return (
     <Page title="Network" lead={health.why} actions={<Pill tone={health.tone}>{health.word}</Pill>}>
       {status.isPending && <Wait text="Asking the node" />}
-      {line.state === "waiting" && <Note tone="bad">The node does not answer. <Button onClick={retryNow}>Try now</Button></Note>}
       {status.data && <Known status={status.data} />}
     </Page>
   );
