@@ -36,7 +36,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) -> io
         if path.is_dir() {
             collect(root, &path, files)?;
         } else if !is_packed && !is_note {
-            let at = path.strip_prefix(root).expect("it was found below").to_string_lossy().replace('\\', "/");
+            let at =
+                path.strip_prefix(root).expect("it was found below").to_string_lossy().replace('\\', "/");
             files.push((format!("/{at}"), path.canonicalize()?));
         }
     }
@@ -50,9 +51,14 @@ fn table(files: &[(String, PathBuf)]) -> String {
 
 fn row(at: &str, path: &Path) -> String {
     let packed = PathBuf::from(format!("{}.gz", path.display()));
-    let packed = if packed.is_file() { format!("Some(include_bytes!({packed:?}))") } else { "None".to_owned() };
-    let kind = kind(path);
-    format!("    File {{ path: {at:?}, kind: {kind:?}, plain: include_bytes!({path:?}), packed: {packed} }},\n")
+    let packed = if packed.is_file() { format!("Some({})", included(&packed)) } else { "None".to_owned() };
+    let (kind, plain) = (kind(path), included(path));
+    format!("    File {{ path: {at:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},\n")
+}
+
+/// The path is written as a literal of Rust, in which quotes and backslashes are escaped.
+fn included(path: &Path) -> String {
+    format!("include_bytes!({:?})", path.to_string_lossy())
 }
 
 fn kind(path: &Path) -> &'static str {

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn a_browser_gets_it_packed_and_a_plain_client_as_it_is() {
-        static FILE: File = File { path: "/assets/a.js", kind: "text/javascript", plain: b"plain", packed: Some(b"gz") };
+        static FILE: File =
+            File { path: "/assets/a.js", kind: "text/javascript", plain: b"plain", packed: Some(b"gz") };
         let packed = FILE.answer(&asking(header::ACCEPT_ENCODING, "br, gzip;q=0.8"));
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
         let plain = FILE.answer(&asking(header::ACCEPT_ENCODING, "br"));

@@ -12,6 +12,7 @@ export const keys = {
   recordSync: (space: string, collection: string, id: string) => ["record-sync", space, collection, id] as const,
   channels: (space: string) => ["channels", space] as const,
   messages: (space: string, channel: string) => ["messages", space, channel] as const,
+  message: (space: string, id: string) => ["message", space, id] as const,
   thread: (space: string, channel: string, root: string) => ["messages", space, channel, root] as const,
   presence: (space: string) => ["presence", space] as const,
   search: (space: string, words: string) => ["search", space, words] as const,

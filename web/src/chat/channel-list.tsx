@@ -29,7 +29,7 @@ export function ChannelList({ space }: { space: string }) {
         {rooms.length === 0 && <li><button type="button" className="room" style={{ border: 0, background: "none", width: "100%" }} onClick={add}><Plus size={16} />Start the first one</button></li>}
       </ul>
       {other.length > 0 && (
-        <details>
+        <details open={rooms.length === 0}>
           <summary className="room soft">{other.length} more to join</summary>
           <ul>{other.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
         </details>

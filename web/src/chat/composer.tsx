@@ -9,7 +9,7 @@ import { EmojiButton } from "./emoji-button.tsx";
 import { insertAt, mentionAt } from "./mention.ts";
 
 /** The node refuses longer ones. Told before it's sent, so that nobody writes in vain. */
-export const MOST_BYTES = 64 << 10;
+export const MOST_BYTES = 16 << 10;
 const MOST_NAMES = 6;
 
 interface ComposerProps {

@@ -56,6 +56,10 @@ export const useThread = (space: string, channel: string, root: string) =>
     getNextPageParam: (page) => (page.after ? { after: page.after } : null),
   });
 
+/** One message, as the head of its thread. */
+export const useMessage = (space: string, id: string, wanted: boolean) =>
+  useQuery({ queryKey: keys.message(space, id), enabled: wanted, queryFn: ({ signal }) => api.message(space, id, signal) });
+
 /** Puts a message where it belongs: in its own place, or behind the newest where the list reaches to the present. */
 export function withMessage(data: MessageData, message: Message, mayAppend: boolean): MessageData {
   let found = false;
@@ -71,6 +75,7 @@ export function withMessage(data: MessageData, message: Message, mayAppend: bool
 
 /** Into every list that shows it. A reply belongs into its thread only. */
 export function keepMessage(space: string, message: Message): void {
+  queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
   const lists = queries.getQueriesData<MessageData>({ queryKey: keys.messages(space, message.channel) });
   for (const [key, data] of lists) {
     if (!data) continue;

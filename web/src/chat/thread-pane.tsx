@@ -10,7 +10,7 @@ import { useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping } from "./live-chat.ts";
 import { post } from "./outbox.ts";
-import { useThread } from "./queries.ts";
+import { useMessage, useThread } from "./queries.ts";
 
 interface ThreadPaneProps {
   space: string;
@@ -21,13 +21,17 @@ interface ThreadPaneProps {
 
 export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
   const query = useThread(space, channel.id, root);
-  const messages = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  const answers = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  // The list of a thread may hold its answers alone.
+  const headless = query.data !== undefined && answers[0]?.id !== root;
+  const head = useMessage(space, root, headless).data;
+  const messages = useMemo(() => (headless && head && !query.hasPreviousPage ? [head, ...answers] : answers), [answers, head, headless, query.hasPreviousPage]);
   const [draft, setDraft] = useDraft(space, channel.id, root, "");
   const editLast = useRef<(() => void) | null>(null);
   const older = useCallback(() => void query.fetchPreviousPage(), [query]);
   const newer = useCallback(() => void query.fetchNextPage(), [query]);
   const seen = useCallback(() => undefined, []);
-  const replies = Math.max(0, messages.length - 1);
+  const replies = answers.filter((one) => one.id !== root).length;
   return (
     <aside className="side" aria-label="Thread" onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && onClose()}>
       <header className="talk-head"><h2 className="grow">Thread <span className="soft small">{replies > 0 && count(replies, "reply", "replies")}</span></h2><IconButton label="Close the thread" onClick={onClose}><X size={17} /></IconButton></header>

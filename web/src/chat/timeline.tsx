@@ -32,7 +32,8 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   // Before the first place is reached nothing is fetched: the list stands at its top for a moment, where nobody has scrolled to.
   const [settled, setSettled] = useState(false);
   const started = useRef(false);
-  const stick = useRef(true);
+  const stick = useRef(startAt === null);
+  const top = useRef(0);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
@@ -53,7 +54,6 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     const at = startAt ? rows.findIndex((row) => row.key === startAt) : -1;
     stick.current = at < 0;
     if (at >= 0) virtual.scrollToIndex(at, { align: "center" });
-    else virtual.scrollToIndex(rows.length - 1, { align: "end" });
     setTimeout(() => setSettled(true), SETTLE_MS);
   }, [rows, startAt, virtual]);
   useEffect(() => {
@@ -65,8 +65,8 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   // Whoever is at the end stays there while rows find their heights, pictures of letters load, and the window changes.
   useLayoutEffect(() => {
     const area = box.current;
-    if (area && started.current && stick.current) area.scrollTop = area.scrollHeight;
-  }, [total]);
+    if (area && stick.current) area.scrollTop = area.scrollHeight;
+  }, [rows.length, total]);
   const seenAll = atPresent && !away && rows.length > 0;
   useEffect(() => {
     if (seenAll) onSeenAll();
@@ -75,8 +75,11 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     const area = box.current;
     if (!area) return;
     const far = area.scrollHeight - area.scrollTop - area.clientHeight > AT_END_PX;
-    stick.current = !far;
-    setAway(far);
+    // Only going up leaves the end: that the list grew under one's feet doesn't.
+    if (!far) stick.current = true;
+    else if (area.scrollTop < top.current) stick.current = false;
+    top.current = area.scrollTop;
+    setAway(far && !stick.current);
   };
   return (
     <div className="timeline-place">

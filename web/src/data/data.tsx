@@ -28,7 +28,7 @@ export default function Data({ space, collection: named }: DataProps) {
   const [, go] = useLocation();
   const collection = named ?? collections.data?.[0]?.name;
   const mayWrite = info?.role === "member" || info?.role === "admin" || info?.role === "owner";
-  const blocked = !mayWrite && "Guests read only.";
+  const blocked = !mayWrite && (info?.removed ? "You are no longer in this space." : "Guests read only.");
   const show = (name: string) => go(`/s/${space}/data/${encodeURIComponent(name)}`);
   const close = () => setOpen(null);
   return (

@@ -11,13 +11,13 @@ export function Picture({ you, peers }: { you: string; peers: Peer[] }) {
   const rank = (peer: Peer) => (peer.state === "connected" ? 0 : peer.name ? 1 : 2);
   // A phone has the height that a laptop has in width.
   const narrow = window.matchMedia("(max-width: 760px)").matches;
-  const wide = narrow ? 0.85 : 1.9;
+  const wide = narrow ? 1.15 : 1.9;
   const drawn = layout([...peers].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DRAWN), wide);
   // No taller than what is in it, with room for the names below.
   const tall = Math.max(90, ...drawn.map(({ y }) => Math.abs(y) + 42));
   const connected = peers.filter((peer) => peer.state === "connected").length;
   return (
-    <svg className="picture" viewBox={narrow ? `-185 ${-tall} 370 ${2 * tall + 20}` : `-380 ${-tall} 760 ${2 * tall + 20}`} role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
+    <svg className="picture" viewBox={narrow ? `-235 ${-tall} 470 ${2 * tall + 20}` : `-380 ${-tall} 760 ${2 * tall + 20}`} role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
       {[80, 130].map((r) => <ellipse key={r} rx={r * wide} ry={r * 0.72} fill="none" stroke="var(--line)" strokeDasharray="2 6" />)}
       {drawn.map(({ peer, x, y }) => <Line key={peer.peer_id} peer={peer} x={x} y={y} />)}
       {drawn.map(({ peer, x, y }) => <Node key={peer.peer_id} peer={peer} x={x} y={y} />)}

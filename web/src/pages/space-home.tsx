@@ -39,7 +39,7 @@ export function SpaceHome({ id }: { id: string }) {
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
       <Removed id={id} />
-      <Waiting pending={space.pending} />
+      {!space.removed && <Waiting pending={space.pending} />}
       <div className="tiles">
         {channels.data && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />

@@ -135,6 +135,7 @@ export class ChatDouble {
       this.change(message, { reactions: { ...message.reactions, [emoji]: method === "PUT" ? [...users, this.me.user] : users } });
       return [204, null];
     }
+    if (method === "GET") return [200, message];
     if (method === "DELETE") this.change(message, { deleted: true, text: "" });
     else this.change(message, { text: String(body["text"]), edited: true });
     return method === "DELETE" ? [204, null] : [200, this.find(id)];
@@ -142,7 +143,7 @@ export class ChatDouble {
 
   private page(channel: Channel, query: URLSearchParams): unknown {
     const thread = query.get("thread");
-    const all = this.messages.filter((one) => one.channel === channel.id && (thread ? one.id === thread || one.reply_to === thread : one.reply_to === null));
+    const all = this.messages.filter((one) => one.channel === channel.id && (thread ? one.reply_to === thread : one.reply_to === null));
     const limit = Number(query.get("limit") ?? 50);
     const index = (id: string | null) => all.findIndex((one) => one.id === id);
     let from = Math.max(0, all.length - limit);

@@ -87,6 +87,8 @@ const chat = (connection: Connection) => ({
   ) => ask<S.MessagePage>(connection, path("spaces", space, "channels", channel, "messages"), { query, signal }),
   sendMessage: (space: string, channel: string, message: { text: string; reply_to?: string; client_id: string }) =>
     ask<S.Message>(connection, path("spaces", space, "channels", channel, "messages"), { method: "POST", json: message }),
+  message: (space: string, id: string, signal?: Signal) =>
+    ask<S.Message>(connection, path("spaces", space, "messages", id), { signal }),
   editMessage: (space: string, id: string, text: string) =>
     ask<S.Message>(connection, path("spaces", space, "messages", id), { method: "PATCH", json: { text } }),
   deleteMessage: (space: string, id: string) =>
