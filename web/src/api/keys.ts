@@ -11,6 +11,7 @@ export const keys = {
   records: (space: string, collection: string, where: string) => ["records", space, collection, where] as const,
   recordSync: (space: string, collection: string, id: string) => ["record-sync", space, collection, id] as const,
   channels: (space: string) => ["channels", space] as const,
+  messagesOf: (space: string) => ["messages", space] as const,
   messages: (space: string, channel: string) => ["messages", space, channel] as const,
   message: (space: string, id: string) => ["message", space, id] as const,
   thread: (space: string, channel: string, root: string) => ["messages", space, channel, root] as const,

@@ -32,7 +32,9 @@ export function Composer({ label, draft, onDraft, onSend, onTyping, onEditLast, 
   const [chosen, setChosen] = useState(0);
   const [dismissed, setDismissed] = useState<number | null>(null);
   const open = mentionAt(draft, caret);
-  const people = open && open.from !== dismissed ? best(open.typed, members, (one) => one.name).slice(0, MOST_NAMES) : [];
+  // A name that is written out needs no completion: Enter sends then.
+  const whole = open && members.some((one) => one.name.toLocaleLowerCase() === open.typed.toLocaleLowerCase());
+  const people = open && !whole && open.from !== dismissed ? best(open.typed, members, (one) => one.name).slice(0, MOST_NAMES) : [];
   const tooLong = bytesOf(draft) > MOST_BYTES;
   // Grows with what is written, up to a third of the window; then it scrolls.
   useLayoutEffect(() => {

@@ -8,7 +8,7 @@ import { keys } from "../api/keys.ts";
 import { onNodeEvent, useLine } from "../api/live.ts";
 import { notify } from "../lib/notify.ts";
 import { flushAll } from "./outbox.ts";
-import { keepChannel, keepMessage, useChannels, useMe } from "./queries.ts";
+import { keepChannel, keepMessage, useChannels, useMe, type MessageData } from "./queries.ts";
 
 /** Somebody who hasn't typed for this long has stopped. */
 const TYPING_MS = 5000;
@@ -52,6 +52,7 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
   switch (event.event) {
     case "message":
       keepMessage(event.space, event.message);
+      if (event.message.reply_to) void countReplies(event.space, event.message.reply_to);
       typing.delete(`${event.channel} ${event.message.author}`);
       tellTyping();
       void queries.invalidateQueries({ queryKey: keys.channels(event.space) });
@@ -69,8 +70,35 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
         const rest = (list ?? []).filter((one) => one.user !== event.user);
         return [...rest, { user: event.user, state: event.state, since: null }];
       });
+    case "delivered":
+      return lookAgain(event.space);
     default:
   }
+}
+
+/** How many answers a message has stands in the message itself, which is asked for when one comes. */
+async function countReplies(space: string, root: string): Promise<void> {
+  try {
+    keepMessage(space, await api.message(space, root));
+  } catch {
+    // It isn't here yet, or is gone; whoever opens the list gets it from there.
+  }
+}
+
+/** A device says up to where it has everything, often and for many messages at once. */
+const LOOK_AGAIN_MS = 400;
+let lookingAgain: ReturnType<typeof setTimeout> | undefined;
+
+/** Asks anew for the lists in which something may have got further than is shown. */
+function lookAgain(space: string): void {
+  clearTimeout(lookingAgain);
+  const isOpen = (message: Message) => message.state === "pending" || message.state === "sent";
+  lookingAgain = setTimeout(() => {
+    void queries.invalidateQueries({
+      queryKey: keys.messagesOf(space),
+      predicate: ({ state }) => (state.data as MessageData | undefined)?.pages.some((page) => page.items.some(isOpen)) ?? false,
+    });
+  }, LOOK_AGAIN_MS);
 }
 
 /** Only for what is meant for this user: a mention, or a message to them alone. */

@@ -55,7 +55,7 @@ test("a channel is made, found by the other, and what is said there arrives both
   await said(bobTab, "The beans are in.").waitFor();
   await box.fill("Lovely, @Ada");
   await other.keyboard.press("Enter");
-  await other.waitForTimeout(3000); await shot(other, "dbg-bob"); await shot(page, "dbg-ada");
+
   await said(adaTab, "Lovely, @Ada").waitFor();
   await page.getByText("read by 1").waitFor();
   await shot(page, "talk-ada");
