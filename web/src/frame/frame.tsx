@@ -3,7 +3,7 @@ import { Database, MessageSquare, Network as NetworkIcon, Rows3 } from "lucide-r
 import { useEffect, useRef, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { useChannels } from "../chat/queries.ts";
-import { spacesOf, useStatus } from "../api/queries.ts";
+import { spacesOf, useSpace, useStatus } from "../api/queries.ts";
 import { useChatLive } from "../chat/live-chat.ts";
 import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
@@ -25,6 +25,7 @@ export function useCurrentSpace(): string | null {
 export function Frame({ children }: { children: ReactNode }) {
   const [path] = useLocation();
   const space = useCurrentSpace();
+  const parent = useSpace(space ?? "")?.parent?.id;
   const view = useRef<HTMLElement>(null);
   const first = useRef(true);
   useChatLive(space);
@@ -40,7 +41,7 @@ export function Frame({ children }: { children: ReactNode }) {
       <a className="skip" href="#view">To the page</a>
       <div className="frame" data-pane={pane}>
         <div className="side-of-rooms">
-          <Rail current={path.startsWith("/s/") ? space : null} />
+          <Rail current={path.startsWith("/s/") ? parent ?? space : null} />
           <Rooms space={space} />
         </div>
         <div className="stage">

@@ -1,5 +1,5 @@
 /** What is in a space, beside the spaces: its name and how it stands, its channels, and its other rooms. */
-import { ChevronDown, Database, KeyRound, LogOut, Network, ScrollText, Search, UserPlus, Users } from "lucide-react";
+import { ChevronDown, CornerLeftUp, Database, KeyRound, Layers, LogOut, Network, ScrollText, Search, UserPlus, Users } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { healthOf } from "../api/health.ts";
@@ -20,6 +20,7 @@ export function Rooms({ space }: { space: string | null }) {
       <nav className="scroll" aria-label="Rooms of the space">
         <ChannelList space={space} />
         <Others space={space} />
+        <Within space={space} />
       </nav>
     </aside>
   );
@@ -34,6 +35,7 @@ function Head({ id }: { id: string }) {
   const mayInvite = space?.role === "admin" || space?.role === "owner";
   return (
     <header>
+      {space?.parent && <Link href={`/s/${space.parent.id}`} className="row tiny soft"><CornerLeftUp size={13} aria-hidden />in {space.parent.name}</Link>}
       <Menu
         trigger={<button type="button" className="space-name"><span className="one-line">{space?.name ?? "Space"}</span><ChevronDown size={15} aria-hidden /></button>}
         entries={[
@@ -65,6 +67,21 @@ function Others({ space }: { space: string }) {
         <Room to={`/s/${space}/data`} icon={<Database size={16} />}>Data</Room>
         <Room to="/network" icon={<Network size={16} />}>Network</Room>
       </ul>
+    </>
+  );
+}
+
+/** Spaces within this one, but for those that are its private channels and direct conversations: these stand above. */
+function Within({ space }: { space: string }) {
+  const all = useStatus().data?.spaces ?? [];
+  const channels = useChannels(space).data ?? [];
+  const talks = new Set(channels.filter((channel) => channel.kind !== "public").flatMap((channel) => [channel.id, channel.name]));
+  const within = all.filter((one) => one.parent?.id === space && !talks.has(one.id) && !talks.has(one.name) && !one.name.startsWith("dm-"));
+  if (within.length === 0) return null;
+  return (
+    <>
+      <div className="head"><h2>Within it</h2></div>
+      <ul>{within.map((one) => <Room key={one.id} to={`/s/${one.id}`} icon={<Layers size={16} />}><span className="one-line">{one.name}</span></Room>)}</ul>
     </>
   );
 }
