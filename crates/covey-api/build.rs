@@ -23,8 +23,9 @@ fn main() {
         "the web app is not built: run `make web` first, or unset COVEY_WEB for a node without it"
     );
     files.sort();
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo says where to write")).join("web_assets.rs");
-    fs::write(out, table(&files)).expect("the table of files can be written");
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo says where to write"));
+    let table = keep(&files, &out).expect("the files of the app can be kept beside what is built");
+    fs::write(out.join("web_assets.rs"), table).expect("the table of files can be written");
 }
 
 /// All files under `folder` with the path they are served at; what is there packed only goes with its original.
@@ -36,29 +37,38 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) -> io
         if path.is_dir() {
             collect(root, &path, files)?;
         } else if !is_packed && !is_note {
-            let at =
-                path.strip_prefix(root).expect("it was found below").to_string_lossy().replace('\\', "/");
-            files.push((format!("/{at}"), path.canonicalize()?));
+            let at = path.strip_prefix(root).expect("it was found below").to_string_lossy();
+            files.push((format!("/{}", at.replace('\\', "/")), path));
         }
     }
     Ok(())
 }
 
-fn table(files: &[(String, PathBuf)]) -> String {
-    let rows: String = files.iter().map(|(at, path)| row(at, path)).collect();
-    format!("static FILES: &[File] = &[\n{rows}];\n")
-}
-
-fn row(at: &str, path: &Path) -> String {
-    let packed = PathBuf::from(format!("{}.gz", path.display()));
-    let packed = if packed.is_file() { format!("Some({})", included(&packed)) } else { "None".to_owned() };
-    let (kind, plain) = (kind(path), included(path));
-    format!("    File {{ path: {at:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},\n")
-}
-
-/// The path is written as a literal of Rust, in which quotes and backslashes are escaped.
-fn included(path: &Path) -> String {
-    format!("include_bytes!({:?})", path.to_string_lossy())
+/// Copies the files, so that an app that is built anew meanwhile doesn't pull them away; gives the table of them.
+fn keep(files: &[(String, PathBuf)], out: &Path) -> io::Result<String> {
+    let kept = out.join("web");
+    if kept.exists() {
+        fs::remove_dir_all(&kept)?;
+    }
+    fs::create_dir(&kept)?;
+    let mut rows = String::new();
+    for (number, (at, path)) in files.iter().enumerate() {
+        fs::copy(path, kept.join(number.to_string()))?;
+        let packed = PathBuf::from(format!("{}.gz", path.display()));
+        let has_packed = packed.is_file();
+        if has_packed {
+            fs::copy(&packed, kept.join(format!("{number}.gz")))?;
+        }
+        let included = |name: String| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/web/{name}\"))");
+        let packed = if has_packed {
+            format!("Some({})", included(format!("{number}.gz")))
+        } else {
+            "None".to_owned()
+        };
+        let (kind, plain) = (kind(path), included(number.to_string()));
+        rows += &format!("    File {{ path: {at:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},\n");
+    }
+    Ok(format!("static FILES: &[File] = &[\n{rows}];\n"))
 }
 
 fn kind(path: &Path) -> &'static str {

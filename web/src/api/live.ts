@@ -29,7 +29,21 @@ export function onNodeEvent(listener: (event: NodeEvent) => void): () => void {
   return () => void eventListeners.delete(listener);
 }
 
-const stale = (...key: readonly unknown[]) => void queries.invalidateQueries({ queryKey: key });
+/** An import makes hundreds of events in a second; what they make stale is asked for once. */
+const GATHER_MS = 120;
+const gathered = new Map<string, readonly unknown[]>();
+
+/** Marks what is kept under this name, and under longer ones, to be asked for again. */
+export function stale(...key: readonly unknown[]): void {
+  if (gathered.size === 0) setTimeout(askAgain, GATHER_MS);
+  gathered.set(JSON.stringify(key), key);
+}
+
+function askAgain(): void {
+  const all = [...gathered.values()];
+  gathered.clear();
+  for (const queryKey of all) void queries.invalidateQueries({ queryKey });
+}
 
 /** What an event makes untrue of what is here. */
 function forget(event: NodeEvent): void {

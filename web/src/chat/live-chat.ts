@@ -5,7 +5,7 @@ import { useEffect, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
-import { onNodeEvent, useLine } from "../api/live.ts";
+import { onNodeEvent, stale, useLine } from "../api/live.ts";
 import { notify } from "../lib/notify.ts";
 import { flushAll } from "./outbox.ts";
 import { keepChannel, keepMessage, useChannels, useMe, type MessageData } from "./queries.ts";
@@ -55,10 +55,10 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
       if (event.message.reply_to) void countReplies(event.space, event.message.reply_to);
       typing.delete(`${event.channel} ${event.message.author}`);
       tellTyping();
-      void queries.invalidateQueries({ queryKey: keys.channels(event.space) });
+      stale(...keys.channels(event.space));
       return tellUser(event.space, event.message, me, go);
     case "channel":
-      if (typeof event.channel === "string") return void queries.invalidateQueries({ queryKey: keys.channels(event.space) });
+      if (typeof event.channel === "string") return stale(...keys.channels(event.space));
       return keepChannel(event.space, event.channel);
     case "typing":
       if (event.user === me) return;

@@ -238,6 +238,21 @@ test("search leads to the message in its place", async () => {
   await log().getByText("the golden pumpkin").waitFor();
 });
 
+test("the keys lead through the messages to what can be done with one", async () => {
+  chat.say(harvest, bob, "first");
+  chat.say(harvest, cleo, "second");
+  await open();
+  await log().focus();
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("ArrowUp");
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain("first");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Reply in a thread");
+  await page.keyboard.press("Enter");
+  await page.getByRole("complementary", { name: "Thread" }).getByText("first").waitFor();
+});
+
 test("two tabs share the draft and what is unread", async () => {
   await open();
   const other = await tab.context.newPage();

@@ -182,6 +182,41 @@ test("a backup is made, and what is wrong with one is said", async () => {
   rmSync(file);
 });
 
+test("a further device is linked by a code, renamed, and revoked after a question", async () => {
+  const { page } = adaTab;
+  await page.goto(`${ada.api}/devices`);
+  await page.getByRole("button", { name: "Link a device" }).click();
+  const dialog = page.getByRole("dialog", { name: "Link another device of yours" });
+  const code = (await dialog.locator(".code-letters").textContent()) ?? "";
+  const tablet = await startNode("Nobody", "tablet");
+  try {
+    const { page: other, context } = await openTab(browser);
+    await other.goto(tablet.link);
+    await other.getByRole("button", { name: "Go on" }).click();
+    await other.getByRole("button", { name: /Another device of mine/ }).click();
+    await other.getByLabel("Code or link").fill(code);
+    await other.getByRole("button", { name: "Link this device" }).click();
+    await heading(other, "You are in.");
+    await dialog.getByText("tablet is one of your devices now.").waitFor();
+    await shot(page, "linked");
+    await dialog.getByRole("button", { name: "Done" }).click();
+    const line = page.getByRole("list", { name: "Your devices" }).getByRole("listitem").filter({ has: page.getByRole("heading", { name: /tablet/ }) });
+    await line.getByRole("button", { name: "Rename" }).click();
+    await page.getByRole("dialog").getByLabel("Name").fill("old tablet");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: /old tablet/ }).waitFor();
+    await line.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("old tablet is revoked.").waitFor();
+    await page.getByRole("heading", { name: /old tablet/ }).waitFor({ state: "detached" });
+    await other.getByText("This device was revoked by another one of yours.").waitFor();
+    await shot(other, "revoked");
+    await context.close();
+  } finally {
+    await tablet.stop();
+  }
+});
+
 test("names that try to be markup stay names", async () => {
   const { page } = adaTab;
   const evil = "<img src=x onerror=window.pwned=1>";
