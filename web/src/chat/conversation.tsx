@@ -111,7 +111,8 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
   // The line before what is new stays where it was when one came; reading moves the node's, not this one.
   const newSince = useRef(channel.unread > 0 ? channel.new_since : null);
   const lastRead = useRef<string | null>(null);
-  const newest = messages.at(-1)?.id;
+  // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
+  const newest = newestOf(messages.at(-1), channel.last)?.id;
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
   const seen = useCallback(() => {
     if (!newest || !channel.joined || lastRead.current === newest || document.visibilityState !== "visible") return;
@@ -140,6 +141,10 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
       <Foot space={space} channel={channel} title={title} draft={draft} onDraft={setDraft} onEditLast={() => editLast.current?.()} />
     </>
   );
+}
+
+function newestOf(shown: Message | undefined, last: Message | null): Message | undefined {
+  return shown && last && Date.parse(last.at) > Date.parse(shown.at) ? last : shown;
 }
 
 const Hello = ({ channel, title, onHello }: { channel: Channel; title: string; onHello: () => void }) => (

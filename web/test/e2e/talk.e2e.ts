@@ -79,6 +79,7 @@ test("reactions, threads, edits and deletion reach the other side", async ({ ski
   await thread.getByText("come at noon").waitFor();
   await said(bobTab, "Lovely, @Ada").getByRole("button", { name: "1 reply" }).click();
   await bobTab.page.getByRole("complementary", { name: "Thread" }).getByText("come at noon").waitFor();
+  await bobTab.page.getByRole("link", { name: "harvest", exact: true }).waitFor();
   const mine = said(adaTab, "The beans are in.");
   await mine.hover();
   await mine.getByRole("button", { name: "Edit" }).click();
