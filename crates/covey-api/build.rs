@@ -51,7 +51,7 @@ fn keep(files: &[(String, PathBuf)], out: &Path) -> io::Result<String> {
         fs::remove_dir_all(&kept)?;
     }
     fs::create_dir(&kept)?;
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for (number, (at, path)) in files.iter().enumerate() {
         fs::copy(path, kept.join(number.to_string()))?;
         let packed = PathBuf::from(format!("{}.gz", path.display()));
@@ -66,9 +66,11 @@ fn keep(files: &[(String, PathBuf)], out: &Path) -> io::Result<String> {
             "None".to_owned()
         };
         let (kind, plain) = (kind(path), included(number.to_string()));
-        rows += &format!("    File {{ path: {at:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},\n");
+        rows.push(format!(
+            "    File {{ path: {at:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},\n"
+        ));
     }
-    Ok(format!("static FILES: &[File] = &[\n{rows}];\n"))
+    Ok(format!("static FILES: &[File] = &[\n{}];\n", rows.concat()))
 }
 
 fn kind(path: &Path) -> &'static str {
