@@ -53,8 +53,9 @@ export function SpaceHome({ id }: { id: string }) {
 
 function Removed({ id }: { id: string }) {
   const removed = useSpace(id)?.removed;
+  const revoked = useStatus().data?.revoked;
   if (!removed) return null;
-  const who = removed.own ? "You have left this space" : `${removed.by ?? "Somebody"} put you out of this space`;
+  const who = revoked ? "This device was put out of this space" : removed.own ? "You have left this space" : `${removed.by ?? "Somebody"} put you out of this space`;
   return <Note tone="look">{who} on {inFull(removed.at)}. It can be read as far as it came, and not written.</Note>;
 }
 
