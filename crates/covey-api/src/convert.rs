@@ -1,6 +1,7 @@
 //! From the node's values to what travels as JSON.
 
 mod acts;
+pub(crate) mod chat;
 mod people;
 
 use covey_node::{
@@ -180,8 +181,15 @@ pub(crate) fn change(change: Change) -> Result<ChangeDto, Problem> {
     Ok(ChangeDto { position: change.position, collection: change.collection, id: change.id, kind, doc })
 }
 
-pub(crate) fn event(event: Event) -> EventKind {
-    match event {
+/// What the API tells of an event; `None` for what has to be looked up first, or can't be seen any more.
+pub(crate) fn event(event: Event) -> Option<EventKind> {
+    Some(match event {
+        Event::Message { .. } | Event::ChannelChanged { .. } | Event::Typing { .. } => return None,
+        Event::Presence { space, user, state } => EventKind::Presence {
+            space: space.to_string(),
+            user: user.to_string(),
+            state: state.as_str().to_owned(),
+        },
         Event::PeerConnected(device) => EventKind::PeerConnected { peer_id: device.to_string() },
         Event::PeerDisconnected(device) => EventKind::PeerDisconnected { peer_id: device.to_string() },
         Event::PeerDiscovered(device) => EventKind::PeerDiscovered { peer_id: device.to_string() },
@@ -216,7 +224,7 @@ pub(crate) fn event(event: Event) -> EventKind {
         Event::PeerMisbehaved { device, reason } => {
             EventKind::PeerMisbehaved { peer_id: device.to_string(), reason }
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+mod chat;
 mod delivery;
 mod people;
 mod sql;
 
+pub use chat::*;
 pub use delivery::*;
 pub use people::*;
 pub use sql::*;
@@ -434,6 +436,40 @@ pub enum EventKind {
     RecordsChanged {
         /// The newest position of the change feed.
         feed_position: u64,
+    },
+    /// A message is new, or looks otherwise than before.
+    Message {
+        /// In which space.
+        space: String,
+        /// In which channel.
+        channel: String,
+        /// The message as it is now.
+        message: Box<MessageDto>,
+    },
+    /// A channel is new, or something of it has changed; also told in place of very many messages.
+    Channel {
+        /// In which space.
+        space: String,
+        /// Which.
+        channel: Box<ChannelDto>,
+    },
+    /// Somebody is typing.
+    Typing {
+        /// In which space.
+        space: String,
+        /// In which channel.
+        channel: String,
+        /// Who.
+        user: String,
+    },
+    /// Somebody is there, or not any more.
+    Presence {
+        /// In which space.
+        space: String,
+        /// Who.
+        user: String,
+        /// "online", "away" or "offline".
+        state: String,
     },
     /// How a space stands with a peer changed.
     SyncChanged {

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use covey_node::Event;
+use covey_node::{Event, Node};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -115,11 +115,43 @@ impl EventLog {
     }
 }
 
+/// What is told of an event. Of chat it's how the message or the channel looks now.
+async fn told(node: &Node, event: Event) -> Option<EventKind> {
+    match event {
+        Event::Message { space, id } => {
+            let space = node.space(&space.to_string()).ok()?;
+            let message = convert::chat::message(space.chat().message(&id).await.ok()?);
+            let space = space.parent().unwrap_or(space).id().to_string();
+            Some(EventKind::Message { space, channel: message.channel.clone(), message: Box::new(message) })
+        }
+        Event::ChannelChanged { space: id, channel } => {
+            let space = node.space(&id.to_string()).ok()?;
+            let channel = space.chat().channel_at(id, &channel).await.ok()??;
+            let channel = Box::new(convert::chat::channel(channel));
+            Some(EventKind::Channel { space: channel.space.clone(), channel })
+        }
+        Event::Typing { space: id, channel, user } => {
+            let space = node.space(&id.to_string()).ok()?;
+            let channel = space.chat().channel_at(id, &channel).await.ok()??;
+            Some(EventKind::Typing {
+                space: channel.space.to_string(),
+                channel: channel.id,
+                user: user.to_string(),
+            })
+        }
+        event => convert::event(event),
+    }
+}
+
 /// Takes down the node's events until the node is gone.
-pub(crate) async fn record(log: Arc<EventLog>, mut events: broadcast::Receiver<Event>) {
+pub(crate) async fn record(log: Arc<EventLog>, node: Node, mut events: broadcast::Receiver<Event>) {
     loop {
         match events.recv().await {
-            Ok(event) => log.push(convert::event(event)),
+            Ok(event) => {
+                if let Some(event) = told(&node, event).await {
+                    log.push(event);
+                }
+            }
             Err(broadcast::error::RecvError::Lagged(_)) => log.forget(),
             Err(broadcast::error::RecvError::Closed) => return,
         }

@@ -135,10 +135,13 @@ impl From<NodeError> for Problem {
             NodeError::Ambiguous { .. } => Self::ambiguous(detail),
             NodeError::Invalid(_) => Self::invalid(detail),
             NodeError::TooLarge { .. } => Self::too_large(detail),
-            NodeError::NotAllowed { .. } | NodeError::Revoked | NodeError::Personal { .. } => {
-                Self::not_allowed(detail)
+            NodeError::NotAllowed { .. }
+            | NodeError::NotYours(_)
+            | NodeError::Revoked
+            | NodeError::Personal { .. } => Self::not_allowed(detail),
+            NodeError::NotReady { .. } | NodeError::NotFresh { .. } | NodeError::Conflict(_) => {
+                Self::conflict(detail)
             }
-            NodeError::NotReady { .. } | NodeError::NotFresh { .. } => Self::conflict(detail),
             NodeError::Membership(error) => Self::of_membership(&error),
             NodeError::DiskFull { .. } => Self::disk_full(detail),
             NodeError::Pairing(error) => crate::pairing::problem(&error),

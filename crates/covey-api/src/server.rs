@@ -58,7 +58,7 @@ pub fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> {
     let addr = config.listener.local_addr()?;
     let access = Arc::new(Access::new(&config.token, addr, &config.hosts));
     let events = Arc::new(EventLog::new());
-    let recording = tokio::spawn(events::record(events.clone(), node.events()));
+    let recording = tokio::spawn(events::record(events.clone(), node.clone(), node.events()));
     let (stop, stopping) = watch::channel(false);
     let state = ApiState { node, access: access.clone(), events, stopping: stopping.clone(), addr };
     let router = routes::router(state);

@@ -1,9 +1,9 @@
 //! Turns the operations of an entry into rows.
 
-use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts};
+use covey_records::{BodyReader, Devices, Op, Record, RecordId, Stamp, fresh_put_parts, own};
 use covey_store::{CollectionKey, RecordRow, SpaceKey, StoreError};
 use covey_types::{
-    LogId,
+    DeviceId, LogId,
     limits::{MAX_OPS_PER_ENTRY, MAX_RECORD_BYTES},
     wire::DecodeError,
 };
@@ -24,6 +24,14 @@ pub(crate) enum ApplyError {
     TooLarge {
         /// Its length, bytes.
         len: usize,
+    },
+    /// An entry of this device writes what only another one may write.
+    #[error("the record {id} of {collection} is another device's own")]
+    NotOwn {
+        /// Its collection.
+        collection: String,
+        /// Its id.
+        id: String,
     },
 }
 
@@ -53,6 +61,12 @@ pub(crate) fn apply(
 ) -> Result<usize, ApplyError> {
     // Decoded as a whole first: an entry that turns bad in the middle must leave no trace.
     let ops = operations(plain)?;
+    if writer == Writer::Here
+        && let Some((collection, id)) =
+            ops.iter().filter(|op| !is_theirs(op, stamp.device)).find_map(|op| target(op))
+    {
+        return Err(ApplyError::NotOwn { collection: collection.to_owned(), id: id.to_string() });
+    }
     if ops.iter().any(|op| matches!(op, Op::AsOf { .. })) {
         reach::note_as_of(tx, space, log, seq)?;
     }
@@ -69,17 +83,26 @@ pub(crate) fn apply(
 }
 
 /// The operations of an entry, or of a word of a checkpoint, each with the stamp that it carries: the entry's, which is
-/// given, or an earlier one where it says so.
+/// given, or an earlier one where it says so. Those on records that are another device's [own](own) count nowhere, and are
+/// left out.
 pub(crate) fn stamped<'a, 'b>(
     ops: &'b [Op<'a>],
     mut stamp: Stamp,
 ) -> impl Iterator<Item = (&'b Op<'a>, Stamp)> + use<'a, 'b> {
     let entry = stamp.hlc;
-    ops.iter().map(move |op| {
+    let said = ops.iter().map(move |op| {
         if let Op::AsOf { hlc } = op {
             stamp.hlc = entry.min(*hlc);
         }
         (op, stamp)
+    });
+    said.filter(|(op, stamp)| is_theirs(op, stamp.device))
+}
+
+/// Whether a device may say this of the record that it's about.
+fn is_theirs(op: &Op<'_>, device: DeviceId) -> bool {
+    target(op).is_none_or(|(collection, id)| {
+        !collection.starts_with(own::PREFIX) || own::may_write(collection, id.text(&mut [0; 36]), device)
     })
 }
 

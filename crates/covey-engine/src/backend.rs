@@ -139,6 +139,8 @@ backend! {
         fn put_fork(space: SpaceKey, fork: &ForkRow) -> ();
         /// Ends a log before a place, and sets aside what stands from there on.
         fn truncate(log: LogKey, end: NewEnd) -> ();
+        /// Forgets an entry that was stored apart from the rest of its log, which has not come to it; whether there was one.
+        fn forget_apart(log: LogKey, seq: u64) -> bool;
         /// Keeps an entry aside, in place of what is kept there of its place.
         fn put_aside(log: LogKey, entry: NewEntry<'_>) -> ();
         /// Takes what is set aside right behind a log's end back into it, up to this entry of this time.

@@ -17,9 +17,11 @@
 //! | `agreement` | the entry that holds everybody's words |
 //! | `carry_out` | and done, a small piece in one transaction |
 //! | `rebase` | what a log says becomes what its checkpoint says |
+//! | `again` | agreements that don't hold any more |
 //! | `enter` | logs that are taken in from a checkpoint on |
 //! | `histories` | logs with two histories, of which all have agreed to one |
 
+mod again;
 mod agreement;
 mod carry_out;
 mod compare;
@@ -33,7 +35,11 @@ pub(crate) mod words;
 use covey_log::Entry;
 use covey_records::Part;
 use covey_store::{LogKey, StoreError};
-use covey_types::{DeviceId, Head, LogId, limits::MAX_LOGS_PER_SPACE, wire};
+use covey_types::{
+    DeviceId, Head, LogId,
+    limits::MAX_LOGS_PER_SPACE,
+    wire::{self, DecodeError},
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::histories::own_agreement;
@@ -55,11 +61,12 @@ const MAX_STATE_BYTES: usize = 512 + 64 * MAX_FORMER + 96 * MAX_LOGS_PER_SPACE;
 /// Bases that a log may have had before what they left out was looked at: a log isn't entered further on before that.
 const MAX_FORMER: usize = 4;
 
+/// The version of a [`LogState`] as it's stored. Those of version 0 end with what each device found true.
+const VERSION: u8 = 1;
+
 /// How far a log is compacted here.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LogState {
-    /// Of this description.
-    version: u8,
     /// What stands at places up to this one is said by the checkpoint that begins right after it. 0: nothing is dropped.
     pub(crate) base: u64,
     /// The last entry of that checkpoint; 0 while it has not come.
@@ -68,12 +75,38 @@ pub(crate) struct LogState {
     pub(crate) dropped: u64,
     /// What it was before, as long as nobody has looked at what that leaves out.
     former: Vec<Former>,
-    /// The last agreement on a checkpoint. There is one for every base.
+    /// The last agreement on a checkpoint to which the log has come.
     pub(crate) agreed: Option<Agreement>,
+    /// The one that gave the log its base.
+    pub(crate) entrance: Option<Agreement>,
+    /// An agreement that came ahead of its place: the log may be taken in from its checkpoint on.
+    pub(crate) offered: Option<Agreement>,
     /// The newest checkpoint after the base.
     pub(crate) open: Option<Checkpoint>,
     /// Which checkpoint each device found true last, by its last entry.
     pub(crate) seen: Vec<(DeviceId, Head)>,
+    /// Where in the log of this device its own last word on it stands; 0 without one.
+    pub(crate) said_at: u64,
+}
+
+/// What a [`LogState`] of version 1 has more than one of version 0.
+#[derive(Serialize, Deserialize)]
+struct Later {
+    entrance: Option<Agreement>,
+    offered: Option<Agreement>,
+    said_at: u64,
+}
+
+/// A [`LogState`] as it's stored behind its version.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    base: u64,
+    base_end: u64,
+    dropped: u64,
+    former: Vec<Former>,
+    agreed: Option<Agreement>,
+    open: Option<Checkpoint>,
+    seen: Vec<(DeviceId, Head)>,
 }
 
 /// What a log said before it got its base.
@@ -104,17 +137,35 @@ impl LogState {
     /// The state of a log.
     pub(crate) fn load(rows: &(impl Rows + ?Sized), log: LogKey) -> Result<Self, StoreError> {
         let Some(bytes) = rows.meta(&name(log))? else { return Ok(Self::default()) };
-        wire::decode("how far a log is compacted", &bytes, MAX_STATE_BYTES)
-            .map_err(|err| corrupt("read how far a log is compacted", &err))
+        Self::decode(&bytes).map_err(|err| corrupt("read how far a log is compacted", &err))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        const WHAT: &str = "how far a log is compacted";
+        let (stored, later) = if bytes.first() == Some(&0) {
+            let (_, stored): (u8, Stored) = wire::decode(WHAT, bytes, MAX_STATE_BYTES)?;
+            let entrance = stored.agreed.filter(|agreed| agreed.begin.seq == stored.base + 1);
+            (stored, Later { entrance, offered: None, said_at: 0 })
+        } else {
+            let (_, stored, later): (u8, Stored, Later) = wire::decode(WHAT, bytes, MAX_STATE_BYTES)?;
+            (stored, later)
+        };
+        let Stored { base, base_end, dropped, former, agreed, open, seen } = stored;
+        let Later { entrance, offered, said_at } = later;
+        Ok(Self { base, base_end, dropped, former, agreed, entrance, offered, open, seen, said_at })
     }
 
     pub(crate) fn save(&self, rows: &mut (impl RowsMut + ?Sized), log: LogKey) -> Result<(), StoreError> {
-        rows.set_meta(&name(log), &wire::encode(self))
+        let Self { base, base_end, dropped, former, agreed, entrance, offered, open, seen, said_at } =
+            self.clone();
+        let stored = Stored { base, base_end, dropped, former, agreed, open, seen };
+        rows.set_meta(&name(log), &wire::encode(&(VERSION, stored, Later { entrance, offered, said_at })))
     }
 
-    /// Whether this device has found the newest checkpoint true; its author always has.
-    pub(crate) fn is_agreed(&self, device: DeviceId, log: LogId) -> bool {
-        device == log.device || self.has_seen(device)
+    /// Whether this device has found the newest checkpoint true, and that still stands in its own log, which begins at
+    /// `own_base`; the author always has.
+    pub(crate) fn is_agreed(&self, device: DeviceId, log: LogId, own_base: u64) -> bool {
+        device == log.device || self.has_seen(device) && (self.said_at == 0 || self.said_at > own_base)
     }
 
     /// Whether rows are still there whose place the checkpoint has taken, all of it.
@@ -127,23 +178,37 @@ impl LogState {
         self.agreed.is_some_and(|agreed| agreed.begin.seq > self.base + 1 && head.seq >= agreed.at.seq)
     }
 
-    /// Notes that everybody agreed to a checkpoint.
+    /// Notes that everybody agreed to a checkpoint, in an entry to which the log has come.
     pub(crate) fn agree(&mut self, agreement: Agreement) {
         if self.agreed.is_none_or(|before| before.at.seq < agreement.at.seq) {
             self.agreed = Some(agreement);
         }
+        self.offered = self.offered.filter(|offered| offered.begin.seq > agreement.begin.seq);
         self.open = self.open.filter(|open| open.begin > agreement.begin.seq);
     }
 
-    /// The log goes on from the agreed checkpoint.
-    fn move_base(&mut self, head: u64, entered: bool) {
-        let Some(agreed) = self.agreed else { return };
+    /// The log goes on from a checkpoint that all agreed to.
+    fn move_base(&mut self, agreed: Agreement, head: u64, entered: bool) {
         let upto = head.min(agreed.begin.seq - 1);
         if upto > 0 {
             self.former.push(Former { base: self.base, base_end: self.base_end, upto, entered });
         }
         self.base = agreed.begin.seq - 1;
         self.base_end = if entered { 0 } else { agreed.last.seq };
+        self.entrance = Some(agreed);
+    }
+
+    /// Whether the log is being taken in from a checkpoint on of which not all has come.
+    pub(crate) const fn is_entered(&self) -> bool {
+        self.base > 0 && self.base_end == 0
+    }
+
+    /// Up to where somebody surely holds what the log says who has told of this place as its end: they may be taking it in from a
+    /// checkpoint on, of which not all has come.
+    pub(crate) fn surely_held(&self, seq: u64) -> u64 {
+        let is_within = |agreed: &Agreement| (1..agreed.last.seq).contains(&seq);
+        let may_lack = [self.entrance, self.agreed].iter().flatten().any(is_within);
+        if may_lack { 0 } else { seq }
     }
 
     /// As it was before the log got its base, as long as that stands in the rows.

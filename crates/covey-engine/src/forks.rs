@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use covey_log::{Entry, Evidence, ForkProof, Kind, SignedHeader};
+use covey_log::{Entry, Evidence, ForkLine, ForkProof, Kind, SignedHeader};
 use covey_space::ops;
 use covey_store::{ForkRow, LogKey, LogRow, NewEnd, StoreError};
 use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId, limits::MAX_LOGS_PER_DEVICE, wire};
@@ -160,12 +160,26 @@ impl Engine {
         }
         let known = known.map(|row| verified(id, &row)).transpose()?;
         let before = known.as_ref().map(Evidence::line);
-        let row = rows.logs(key)?.into_iter().find(|row| row.id == log);
-        let mut had_acts = false;
-        let mut merged = match known {
+        let merged = match known {
             Some(known) => known.merge(evidence),
             None => evidence,
         };
+        self.freeze_from(rows, secrets, id, (before, merged), wall_ms, outcome)
+    }
+
+    /// Has a forked log end where it does by all that is known of it.
+    pub(crate) fn freeze_from(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        (before, mut merged): (Option<ForkLine>, Evidence),
+        wall_ms: u64,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let (key, log) = (self.space(id)?.key, merged.log());
+        let row = rows.logs(key)?.into_iter().find(|row| row.id == log);
+        let mut had_acts = false;
         if let Some(row) = &row {
             merged = merged.with_agreed(own_agreement(rows, row)?);
         }
@@ -322,7 +336,7 @@ impl Engine {
         state.suspects = devices;
         state.forget_verdict();
         (outcome.due.judge, outcome.membership_changed) = (true, true);
-        Ok(())
+        self.take_void_notices(rows, secrets, id, &voids, outcome)
     }
 
     /// Takes in the keys that void entries give: people may have written under them. Whether there were any.

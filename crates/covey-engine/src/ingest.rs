@@ -9,6 +9,7 @@ use covey_types::{DeviceId, SpaceId, limits::MAX_CLOCK_DRIFT_MS, wire};
 use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, MAX_MERGED_BYTES, Prepared, RowsMut, Secrets,
     apply::{self, ApplyError, Writer},
+    compact::LogState,
     forks::Part,
     load::decode_stored,
     logs::{LogCursors, append},
@@ -24,6 +25,9 @@ pub(crate) const NEVER_OPAQUE: u64 = NEVER - 1;
 
 /// The same for a membership entry that names others which aren't in the graph yet.
 pub(crate) const NEVER_PLACED: u64 = NEVER - 2;
+
+/// The same for what has to do with checkpoints: it stands in nobody's way, since it says nothing itself.
+pub(crate) const NEVER_AGREED: u64 = NEVER - 3;
 
 /// Logs of authors of whom nothing is known yet that are kept in a space: as many as people may be taken in by others
 /// while this device is away. A member who makes authors up gets no further than that, and those who are taken in
@@ -130,13 +134,16 @@ impl Engine {
             self.came_back(rows, secrets, id, &entry, wall_ms, &mut outcome)?;
             match append(rows, cursor.key, &entry) {
                 Err(StoreError::NotNext { .. }) => {
-                    tracing::warn!(%log, seq = entry.header.seq, "another entry is kept for this place: the log is forked");
-                    outcome.rejected.insert(log, true);
                     let part = Part { space: id, log: cursor.key, theirs: (&*entry).into() };
                     if self.prove(rows, secrets, part, wall_ms, &mut outcome)? {
+                        tracing::warn!(%log, seq = entry.header.seq, "another entry is kept for this place: the log is forked");
+                        outcome.rejected.insert(log, true);
                         logs = LogCursors::load(rows, self.space(id)?.key)?;
+                        continue;
                     }
-                    continue;
+                    // What lay there apart claims to come after something else than the log has: it follows nothing.
+                    outcome.due.fold |= rows.forget_apart(cursor.key, entry.header.seq)?;
+                    append(rows, cursor.key, &entry)?;
                 }
                 appended => appended?,
             }
@@ -149,10 +156,29 @@ impl Engine {
             outcome.stored.push(entry);
         }
         self.settle(rows, secrets, id, wall_ms, &mut outcome)?;
+        self.keep_quiet_of_entered(rows, id, &mut outcome)?;
         self.devices.save(rows)?;
         // Logs that were turned away before are worth asking for again: their authors may be in what can't be read.
         outcome.membership_changed |= !heard && self.space(id)?.hears_unknown_authors();
         Ok(outcome)
+    }
+
+    /// Nothing is said to be here of logs whose checkpoint isn't whole.
+    fn keep_quiet_of_entered(
+        &self,
+        rows: &impl RowsMut,
+        id: SpaceId,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        if self.keeps_whole_logs || outcome.durable.is_empty() {
+            return Ok(());
+        }
+        for row in rows.logs(self.space(id)?.key)? {
+            if outcome.durable.contains_key(&row.id) && LogState::load(rows, row.key)?.is_entered() {
+                outcome.durable.remove(&row.id);
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a log has come to where its counting history ends; `awaits` is the place up to which it was waited for.
@@ -365,6 +391,13 @@ impl Engine {
                 let what = "a record, merged with this change,";
                 Err(EngineError::TooLarge { what, len, max: MAX_MERGED_BYTES })
             }
+            Err(ApplyError::NotOwn { collection, id }) => {
+                let tag = covey_records::own::tag(header.log.device);
+                Err(EngineError::Invalid(format!(
+                    "in {collection:?} a device writes only records whose ids begin with its own tag ({tag}. here), and {id:?} \
+                     does not"
+                )))
+            }
         }
     }
 
@@ -474,6 +507,9 @@ impl Engine {
             }
             if outcome.membership_changed || outcome.keys_came {
                 self.release_held(rows, secrets, id, HoldReason::Past, wall_ms, outcome)?;
+            }
+            if outcome.membership_changed {
+                self.judge_agreements(rows, secrets, id, wall_ms, outcome)?;
             }
             // Of what was held each entry is let go once.
             if !outcome.due.fold && !self.space(id)?.places_voids() && self.ends_are_settled(id)? {

@@ -28,9 +28,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Entries read at once, if they are small.
 const CHUNK_ENTRIES: usize = 1024;
 
-/// Words of a checkpoint that are judged at once.
-const WORDS_AT_ONCE: usize = 1024;
-
 /// Records that are rebuilt in one pass over the space: bounds the memory, whatever a removed member wrote.
 const REBUILT_AT_ONCE: usize = 20_000;
 
@@ -152,25 +149,19 @@ impl Engine {
         touched: &mut BTreeSet<Target>,
     ) -> Result<(), EngineError> {
         let state = LogState::load(rows, log.key)?;
+        if state.base == 0 {
+            return Ok(());
+        }
         let (space, keys) = (self.space(id)?.key, self.space(id)?.info.keys.clone());
-        let mut after = 0;
-        while after < state.base {
-            // A few at a time: the words can't be read on while rows change.
-            let mut words = Words::of_log(rows, &keys, log.key, &state, 0);
+        let mut next = Some(state.base + 2);
+        // Part by part: they can't be read on while rows change.
+        while let Some(from) = next {
+            let mut words = Words::of_part(rows, &keys, log.key, &state, from)?;
+            next = words.next_part();
             let mut some = Vec::new();
-            while some.len() < WORDS_AT_ONCE
-                && let Some(said) = words.next()?
-            {
-                if said.seq > after {
-                    some.push(said);
-                }
-            }
-            // All words of the last place, or none of them: unless there's no more.
-            let Some(last) = some.last().map(|said| said.seq) else { return Ok(()) };
-            while let Some(said) = words.next()?.filter(|said| said.seq == last) {
+            while let Some(said) = words.next()? {
                 some.push(said);
             }
-            after = last;
             for said in some {
                 match self.space_mut(id)?.may_write(log.id, said.seq, &said.deps) {
                     Verdict::Allowed => {

@@ -13,6 +13,7 @@
 //! | [`forks`] | logs with two histories: frozen, rolled back |
 //! | `ends` | up to where they count all the same, since somebody put their author out |
 //! | `search` | where two histories of a log part |
+//! | `roles` | what somebody was when they wrote something |
 //! | `rewrite` | what this device wrote into a history that doesn't count, written again |
 //! | `ingest` | entries of others: stored, held, applied |
 //! | `own` | entries of this device |
@@ -55,6 +56,7 @@ pub mod planted;
 pub mod prepare;
 pub mod reach;
 mod rewrite;
+mod roles;
 mod search;
 pub mod space;
 mod wanted;

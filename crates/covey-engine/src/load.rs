@@ -256,7 +256,7 @@ pub fn load_for_peer(
         if !is_whole {
             let state = LogState::load(reader, row.key)?;
             let first = state.agreed.filter(|agreed| agreed.at.seq <= row.head.seq);
-            let first = first.map_or(state.base + 1, |agreed| agreed.begin.seq);
+            let first = first.map_or(0, |agreed| agreed.begin.seq).max(state.base + 1);
             let kept = match &mut kept {
                 Some(kept) => kept,
                 None => kept.insert(reader.membership(space)?),

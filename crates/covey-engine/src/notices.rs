@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Deeds, Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState,
+    fold::Void,
     ingest::Place,
     load::{corrupt, decode_stored},
     prepare::open_body,
@@ -125,6 +126,36 @@ impl Engine {
             let is_new = !self.spaces.contains_key(&news.space);
             self.enter(rows, news.space, &news.name, news.keys, (author, Some(place.space)))?;
             outcome.hears_of(news.space, is_new);
+        }
+        Ok(())
+    }
+
+    /// Enters the children of which entries tell that stand past the place where their author forked the log, and of which
+    /// nothing else has told: with the log, their author knows nothing any more of having told.
+    pub(crate) fn take_void_notices(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        voids: &[Void],
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        for (entry, acts) in voids {
+            let (author, device) = (entry.header.log.device, secrets.device.id());
+            let is_news = |act: &&MembershipOp| match act {
+                MembershipOp::Notice(notice) => {
+                    let told = notice.open(id, author, device, &secrets.kem);
+                    told.is_some_and(|News::Child(news)| !self.spaces.contains_key(&news.space))
+                }
+                _ => false,
+            };
+            let news: Vec<_> = acts.iter().flatten().filter(is_news).cloned().collect();
+            if news.is_empty() {
+                continue;
+            }
+            let log = rows.ensure_log(self.space(id)?.key, entry.header.log)?;
+            let place = Place { space: id, log, entry };
+            self.take_notices(rows, secrets, place, &news, outcome)?;
         }
         Ok(())
     }

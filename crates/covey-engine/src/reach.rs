@@ -6,6 +6,8 @@
 //!
 //! - A device may have several logs (one for each restored backup, and for each copy of its home). Which of them a
 //!   time belongs to isn't known: of the logs that aren't held whole the one whose missing part begins earliest decides.
+//! - Whoever takes a log in from a checkpoint on has its end before they have all that the checkpoint says: of somebody who
+//!   hasn't come to the end of it nothing is taken to be held.
 //! - An entry may say things as of an earlier time ([`Op::AsOf`](covey_records::Op::AsOf)): a device that writes again
 //!   what it wrote into a history that doesn't count does. The newest such entry of each log is noted when it's applied;
 //!   of the device of a log that isn't held up to there nothing is taken to be held.
@@ -17,7 +19,7 @@ use covey_records::Reach;
 use covey_store::{LogKey, LogRow, Reader, SpaceKey, StoreError};
 use covey_types::{Hlc, LogId, wire};
 
-use crate::{Rows, RowsMut, load::corrupt};
+use crate::{Rows, RowsMut, compact::LogState, load::corrupt};
 
 /// Logs of a space of which it's noted that they say things as of an earlier time. Honest devices have a few at most; where
 /// so many are noted there may be others, and of no device whose log isn't held whole anything is taken to be held.
@@ -90,6 +92,7 @@ impl Reaches {
             if seq >= row.head.seq {
                 continue;
             }
+            let seq = LogState::load(reader, row.key)?.surely_held(seq);
             let says_earlier = self.noted.len() >= MAX_NOTED
                 || self.noted.iter().any(|(log, last)| *log == row.id && seq < *last);
             let up_to = match self.times.entry((row.key, seq)) {

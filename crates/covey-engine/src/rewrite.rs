@@ -203,8 +203,10 @@ impl Engine {
             Some(collection) => load_record(rows, collection, &place.1, &self.devices)?,
             None => Record::new(),
         };
-        let otherwise = || if tallies.all { Tally::default() } else { record.tally(name, old) };
-        let before = tallies.counters.get(&place).copied().unwrap_or_else(otherwise);
+        // What the history that counts has counted further is in the record.
+        let here = record.tally(name, old);
+        let before = tallies.counters.get(&place).copied().filter(|known| known.count > here.count);
+        let before = before.unwrap_or(here);
         tallies.counters.insert(place, *tally);
         // Sums are of both signs: what is beyond the bounds stays at them. What has been counted further in the history that
         // counts is taken to be in it.

@@ -5,6 +5,7 @@ mod texts;
 #[cfg(feature = "edges")]
 mod wide;
 
+use covey_chat::presence::{Presence, Said, Signal};
 use covey_log::{Entry, delta::Context};
 use covey_records::{
     BodyWriter, Devices, Observed, ObservedElement, Op, PartWriter, Record, RecordId, Stamp, Tally, Word,
@@ -47,6 +48,19 @@ pub fn of(target: &str) -> Seeds {
             .collect(),
         "checkpoint_part" => parts(),
         "record_state" => record_states(),
+        "chat_signal" => chat_signals(),
+        "chat_record" => [
+            ("message", r#"{"in":"main","text":"@ann hi","mentions":["x"],"reply":"x","deleted":false}"#),
+            (
+                "channel",
+                r#"{"kind":"public","name":"beds","topic":"t","users":[],"archived":true,"admins":[]}"#,
+            ),
+            ("reactions", r#"{"+1":true,"two words":true,"x":3}"#),
+            ("position", "00000000000000ff-some.id"),
+            ("marked", "a \u{1}bean\u{2} @ann"),
+        ]
+        .map(|(name, text)| named(name, text.as_bytes().to_vec()))
+        .into(),
         "filter" | "json_value" | "invitation_link" | "ids_and_codes" | "import_lines" | "api_requests" => {
             texts::of(target)
         }
@@ -187,4 +201,14 @@ fn scripts(len: usize) -> Seeds {
         named(&format!("honest-{seed}"), start.into_iter().chain(steps).collect::<Vec<u8>>())
     };
     (1..=4).map(script).chain((1..=3).map(honest)).collect()
+}
+
+/// Signals of presence.
+fn chat_signals() -> Seeds {
+    let say = |name: &str, signal| named(name, Said { at_ms: 1_800_000_000_000, signal }.encode());
+    vec![
+        say("online", Signal::Here(Presence::Online)),
+        say("offline", Signal::Here(Presence::Offline)),
+        say("typing", Signal::Typing("main".into())),
+    ]
 }

@@ -1,6 +1,7 @@
 //! The list of targets.
 
 pub mod acts;
+pub mod chat;
 #[cfg(feature = "edges")]
 pub mod compaction;
 #[cfg(feature = "edges")]
@@ -47,6 +48,8 @@ targets! {
     records::record_state,
     records::record_merge,
     records::checkpoint_part,
+    chat::chat_signal,
+    chat::chat_record,
     texts::filter,
     texts::json_value,
     texts::invitation_link,

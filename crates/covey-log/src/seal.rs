@@ -58,6 +58,17 @@ impl EpochKey {
         EpochId::from_slice(&hash[..16]).expect("16 of 32 bytes")
     }
 
+    /// The name of the gossip topic on which this epoch's members tell each other what is never kept: nobody else can
+    /// tell which space it belongs to.
+    pub fn gossip_topic(&self) -> [u8; 32] {
+        blake3::derive_key("covey 2026 gossip topic v1", self.0.expose())
+    }
+
+    /// The key under which that is sealed: never one that seals entries.
+    pub fn gossip(&self) -> Self {
+        Self(SecretBytes::new(blake3::derive_key("covey 2026 gossip key v1", self.0.expose())))
+    }
+
     /// The key under which the epoch's membership entries are sealed. It tells nothing of the epoch's own: who may
     /// read only from joining on still has to know who was in the space before.
     pub fn membership(&self) -> MembershipKey {

@@ -60,6 +60,12 @@ pub enum NodeError {
         /// Which space.
         space: String,
     },
+    /// It's for others to do: whose it is, or who administers it.
+    #[error("{0}")]
+    NotYours(String),
+    /// The state of things doesn't allow it now.
+    #[error("{0}")]
+    Conflict(String),
     /// This device was revoked.
     #[error(
         "this device was revoked by another device of its user: what is here can be read, and nothing can be changed or \

@@ -28,6 +28,7 @@
 //! | [`audit`] | [`Act`]: who did what to the membership, and when |
 //! | [`status`] | what a node tells about itself |
 //! | [`config`], [`error`] | what it's told; what can go wrong |
+//! | [`chat`] | channels and messages |
 //! | [`children`] | child spaces: made and joined through their parent |
 //! | `sync`, `peers` | one session per connected peer; whom to connect to |
 //! | [`pairing`] | inviting and joining over the network |
@@ -37,6 +38,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod chat;
 pub mod children;
 mod chores;
 mod clocks;
@@ -59,6 +61,7 @@ mod sync;
 
 pub use audit::{Act, Deed, Person};
 pub use backup::{BackupOrder, Restored, backup_home, restore};
+pub use chat::Chat;
 pub use collection::{Collection, Put, PutMany};
 pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, WallClock};
 pub use covey_engine::{EngineError, Profile, compact::Limits as CompactionLimits};

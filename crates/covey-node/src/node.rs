@@ -94,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) chores: crate::chores::Pending,
     pub(crate) news: crate::compaction::News,
     pub(crate) held: Arc<crate::delivery::Holdings>,
+    pub(crate) chat: crate::chat::Memory,
+    pub(crate) presences: crate::chat::presence::Presences,
     events: broadcast::Sender<Event>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
@@ -185,6 +187,8 @@ impl Node {
             chores: crate::chores::Pending::default(),
             news: crate::compaction::News::default(),
             held: Arc::new(held),
+            chat: crate::chat::Memory::default(),
+            presences: crate::chat::presence::Presences::default(),
             events: broadcast::channel(EVENT_BACKLOG).0,
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -199,6 +203,8 @@ impl Node {
         }
         node.spawn(crate::own::run(node.clone()));
         node.spawn(crate::delivery::run(node.clone()));
+        node.spawn(crate::chat::presence::run(node.clone()));
+        crate::chat::catch_up(&node).await;
         crate::sync::release_unknown(&node).await;
         let spaces: Vec<SpaceId> = node.engine().spaces.keys().copied().collect();
         for space in spaces {
@@ -385,6 +391,7 @@ impl Node {
     pub async fn shutdown(&self) {
         Peers::keep_seen(self).await;
         crate::delivery::Holdings::keep(self).await;
+        crate::chat::presence::farewell(self).await;
         self.0.sessions.stop_all();
         self.0.cancel.cancel();
         self.0.tasks.close();

@@ -230,6 +230,7 @@ pub(crate) async fn run(node: Node, mut events: mpsc::Receiver<NetEvent>) {
             }
             // Some news was missed: whoever should be connected is looked at afresh.
             NetEvent::Lagged { .. } => redial_members(&node),
+            NetEvent::Gossip { topic, from, data } => crate::chat::presence::heard(&node, topic, from, &data),
             NetEvent::Listening(address) => tracing::debug!(%address, "listening"),
             _ => {}
         }

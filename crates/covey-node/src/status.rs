@@ -233,6 +233,39 @@ pub enum Event {
         /// The newest position.
         position: u64,
     },
+    /// A message is new, or looks otherwise than before.
+    Message {
+        /// In which space: a channel's own, where it's a private one.
+        space: SpaceId,
+        /// Which.
+        id: String,
+    },
+    /// A channel is new, or something of it has changed: its name, who is in it, or so many messages that they aren't told
+    /// of one by one.
+    ChannelChanged {
+        /// In which space: the channel's own, where it's a private one.
+        space: SpaceId,
+        /// Which, by its id in that space.
+        channel: String,
+    },
+    /// Somebody is there, or not any more. Never kept.
+    Presence {
+        /// In which space.
+        space: SpaceId,
+        /// Who.
+        user: UserId,
+        /// How they are now.
+        state: crate::chat::Presence,
+    },
+    /// Somebody is typing. Never kept.
+    Typing {
+        /// In which space: a channel's own, where it's a private one.
+        space: SpaceId,
+        /// In which channel, by its id in that space.
+        channel: String,
+        /// Who.
+        user: UserId,
+    },
     /// How a space stands with a peer changed.
     SyncChanged {
         /// Which space.

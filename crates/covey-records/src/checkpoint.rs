@@ -250,17 +250,27 @@ impl<'a> Part<'a> {
         let list = usize::try_from(list).ok().filter(|list| *list < self.lists.len());
         let list = list.ok_or_else(|| cursor.malformed("a word without deps"))?;
         let len = cursor.count(1)?;
+        if len == 0 {
+            return Err(cursor.malformed("a word that says nothing"));
+        }
         Ok((seq, hlc, list, cursor.bytes(len)?))
     }
 
     /// Its words, by ascending places.
     pub fn words(&self) -> impl Iterator<Item = Word<'_>> {
-        self.words.iter().map(|(seq, hlc, list, body)| Word {
-            seq: *seq,
-            hlc: *hlc,
-            deps: &self.lists[*list],
-            body,
+        self.words_and_lists().map(|(word, _)| word)
+    }
+
+    /// As [`Part::words`], each with the place of its deps among [`Part::lists`].
+    pub fn words_and_lists(&self) -> impl ExactSizeIterator<Item = (Word<'_>, usize)> {
+        self.words.iter().map(|(seq, hlc, list, body)| {
+            (Word { seq: *seq, hlc: *hlc, deps: &self.lists[*list], body }, *list)
         })
+    }
+
+    /// The lists of deps that the words share.
+    pub fn lists(&self) -> impl Iterator<Item = &[EntryHash]> {
+        self.lists.iter().map(Vec::as_slice)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`checkpoint`] | what of a log still counts, once more |
 //! | [`filter`] | which records a query wants |
 //! | [`ops`] | what an entry says about records, and how that becomes bytes |
+//! | [`own`] | records of which only one device may write |
 //! | [`record`] | one record: everything that was said about it, merged |
 //! | [`json`] | what counts as a value |
 //! | [`stamp`] | what last-writer-wins goes by |
@@ -18,6 +19,7 @@ pub mod checkpoint;
 pub mod filter;
 pub mod json;
 pub mod ops;
+pub mod own;
 pub mod record;
 pub mod stamp;
 

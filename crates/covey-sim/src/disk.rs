@@ -320,6 +320,17 @@ impl RowsMut for Rowset {
         Ok(())
     }
 
+    fn forget_apart(&mut self, log: LogKey, seq: u64) -> Stored<bool> {
+        let place = (log.number(), seq);
+        if self.logs.get(&place.0).is_none_or(|(_, row)| seq <= row.head.seq) {
+            return Ok(false);
+        }
+        self.held.remove_mut(&place);
+        let kept = self.membership.iter().filter(|(_, (_, of, at))| (*of, *at) != (log, seq));
+        self.membership = kept.map(|(key, noted)| (*key, *noted)).collect();
+        Ok(self.entries.remove_mut(&place))
+    }
+
     fn put_aside(&mut self, log: LogKey, entry: NewEntry<'_>) -> Stored<()> {
         self.set_aside.insert_mut((log.number(), entry.seq), stored(&entry));
         Ok(())

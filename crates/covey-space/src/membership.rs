@@ -314,18 +314,23 @@ impl Membership {
 
     /// Whether the entry `seq` of `log`, which names `deps` as its past, may write data.
     pub fn may_write(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Verdict {
-        let Some(heads) = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty()) else {
-            return Verdict::Unknown;
-        };
+        match self.role_at(log, seq, deps) {
+            None => Verdict::Unknown,
+            Some(Some(role)) if role >= Role::Member => Verdict::Allowed,
+            Some(_) => Verdict::Refused,
+        }
+    }
+
+    /// What the author of the entry `seq` of `log`, which names `deps` as its past, was when they wrote it: without what
+    /// fell, and after every limit of which they didn't know and past whose cut it lies. `None` unless all of that is here.
+    pub fn role_at(&mut self, log: LogId, seq: u64, deps: &[EntryHash]) -> Option<Option<Role>> {
+        let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
         let knew = self.acts.graph.up_to(&heads);
         let state = self.known_state(deps, &heads, &knew);
         let user = state.owner_of(log.device);
         let writer = Writer { log, seq, user, knew: &knew };
         let ceiling = self.acts.ceiling(writer, &self.now().limits, &self.contradicted);
-        match state.role_of_device(log.device).min(ceiling) {
-            Some(role) if role >= Role::Member => Verdict::Allowed,
-            _ => Verdict::Refused,
-        }
+        Some(state.role_of_device(log.device).min(ceiling))
     }
 
     /// The devices that may say of somebody that they count up to a place and no further, as whoever names `deps` knew it:
@@ -337,6 +342,24 @@ impl Membership {
         state.devices().for_each(|(_, user, _)| *devices_of.entry(user).or_default() += 1);
         let limits = |(device, user, role)| (role >= Role::Admin || devices_of[&user] > 1).then_some(device);
         Some(state.devices().filter_map(limits).collect())
+    }
+
+    /// The places before this one at which a log says something of the membership that isn't in the past which its entry there
+    /// names. Whoever names what they know leaves out nothing that they have said themselves. `None` unless all that is named
+    /// is here.
+    pub fn unnamed_acts(&self, log: LogId, before: u64, deps: &[EntryHash]) -> Option<Vec<u64>> {
+        let heads = self.acts.graph.find_all(deps).filter(|heads| !heads.is_empty())?;
+        let past = self.acts.graph.up_to(&heads);
+        let acts = self.acts.of_log(log, before).filter(|act| !self.acts.graph.is_in(*act, &past));
+        Some(acts.map(|act| self.acts.judged(act).seq).collect())
+    }
+
+    /// The limits that stand on a log's author, but for those of their own and those that whoever names `deps` knew: the device
+    /// that set each, and up to which place the log counts in spite of it. `None` unless all that is named is here.
+    pub fn limits_on(&self, log: LogId, deps: &[EntryHash]) -> Option<Vec<(DeviceId, u64)>> {
+        let past = self.acts.graph.up_to(&self.acts.graph.find_all(deps)?);
+        let unknown = self.now().limits.iter().filter(|limit| !self.acts.graph.is_in(**limit, &past));
+        Some(unknown.filter_map(|limit| self.acts.limit_on(*limit, log, &self.contradicted)).collect())
     }
 
     fn known_state(&mut self, deps: &[EntryHash], heads: &[Vertex], knew: &Past) -> State {

@@ -492,6 +492,30 @@ impl Acts {
         meant.filter_map(|limit| limit.cuts.get(&log)).min_by_key(|head| (head.seq, head.hash)).copied()
     }
 
+    /// What a log says of the membership before a place and that isn't void.
+    pub(crate) fn of_log(&self, log: LogId, before: u64) -> impl Iterator<Item = Vertex> + '_ {
+        let acts = self.by_log.get(&log).into_iter().flatten().copied();
+        acts.filter(move |act| self.judged(*act).seq < before && !self.judged(*act).void)
+    }
+
+    /// If a vertex limits the author of a log, and another device set it: which one, and up to where the log counts.
+    pub(crate) fn limit_on(
+        &self,
+        vertex: Vertex,
+        log: LogId,
+        contradicted: &Contradicted,
+    ) -> Option<(DeviceId, u64)> {
+        let judged = self.judged(vertex);
+        if judged.log.device == log.device {
+            return None;
+        }
+        let user = judged.before.state.owner_of(log.device);
+        let meant = judged.outcome.limits.iter().filter(|limit| is_meant(limit, log.device, user));
+        let bars = meant.filter(|limit| limit.ceiling < Some(Role::Member));
+        let ends = bars.map(|limit| self.cut(vertex, limit, log, Some(contradicted)));
+        ends.min().map(|end| (judged.log.device, end))
+    }
+
     /// Up to where a log counts in spite of a limit: as far as the limit says, but never less than what its author
     /// built upon. Whoever limits themself can't say: up to that entry. A cut that names another entry than the log has
     /// here was set by somebody who saw another history: then only what they built upon is known to be the same.

@@ -47,7 +47,8 @@ pub use key::{Unlock, exists, needs_passphrase};
 pub use schema::SCHEMA_VERSION;
 pub use store::Store;
 pub use tables::{
-    Change, CollectionKey, CollectionRow, ForkRow, HeldRow, LogKey, LogRow, NewEnd, NewEntry, PERSONAL_SPACE,
+    Change, ChatFound, ChatKey, ChatMark, ChatMessage, ChatPage, ChatReaction, ChatRole, ChatUnread,
+    CollectionKey, CollectionRow, ForkRow, HeldRow, LogKey, LogRow, Moved, NewEnd, NewEntry, PERSONAL_SPACE,
     Page, PageSize, RecordRow, RecordState, SpaceKey, SpaceRow, StoredEntry,
 };
 pub use tx::{Reader, Tx};

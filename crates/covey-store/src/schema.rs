@@ -6,8 +6,11 @@
 use rusqlite::Connection;
 
 /// The migrations, in order.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_base.sql"), include_str!("../migrations/0002_forks.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_base.sql"),
+    include_str!("../migrations/0002_forks.sql"),
+    include_str!("../migrations/0003_chat.sql"),
+];
 
 /// The schema version that this program writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
+mod chat;
 mod people;
 
+pub(crate) use chat::{Channel, ChannelPlace, Chat, Dm};
 pub(crate) use people::{Audit, Device, HistoryRule, Member, Yes};
 
 /// What a newcomer has to know, under the list of commands.
@@ -100,6 +102,14 @@ pub(crate) enum Command {
     /// Read and write records: JSON objects in the collections of a space
     #[command(subcommand)]
     Record(Record),
+    /// Make, join and leave channels, and invite people to them
+    #[command(subcommand)]
+    Channel(Channel),
+    /// Send, read and find messages
+    #[command(subcommand)]
+    Chat(Chat),
+    /// Send somebody a message that only the two of you can read
+    Dm(Dm),
     /// Look at a space's records by a query in SQL, which can change nothing
     ///
     /// Each collection is a view with the columns id and doc (JSON), all_records one over all of them with the column

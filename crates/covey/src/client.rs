@@ -105,10 +105,28 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
+        decode(self.send_json(method, path, body).await?).await
+    }
+
+    async fn send_json<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<Response<Incoming>, Failure> {
         let bytes = serde_json::to_vec(body).expect("these types can be written as JSON");
         let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync();
-        let answer = self.send(method, path, Some("application/json"), body).await?;
-        decode(answer).await
+        self.send(method, path, Some("application/json"), body).await
+    }
+
+    /// Tells something to which there is no answer but that it's done.
+    pub(crate) async fn tell<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Failure> {
+        self.send_json(Method::POST, path, body).await.map(drop)
+    }
+
+    /// Puts something in the place of what was there; there is no answer but that it's done.
+    pub(crate) async fn note<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Failure> {
+        self.send_json(Method::PUT, path, body).await.map(drop)
     }
 
     /// Removes something; gets what came of it.
@@ -311,6 +329,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         }
         StatusCode::NOT_FOUND if detail.starts_with("there is no member") => {
             "`covey member list SPACE` prints those who are in it"
+        }
+        StatusCode::NOT_FOUND if detail.starts_with("there is no channel") => {
+            "`covey channel list SPACE` prints those that there are"
         }
         StatusCode::NOT_FOUND if detail.starts_with("there is no device") => {
             "`covey device list` prints those that there are"

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod chat;
 mod delivery;
 mod devices;
 mod export;
@@ -23,7 +24,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
 use covey_node::Node;
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ pub(crate) fn router(state: ApiState) -> Router {
         .merge(node_routes())
         .merge(space_routes())
         .merge(people_routes())
+        .merge(chat_routes())
         .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -108,6 +110,32 @@ fn people_routes() -> Router<ApiState> {
         .route("/api/v1/spaces/{space}/rotate-key", post(members::rotate_key))
         .route("/api/v1/spaces/{space}/history", get(members::history).put(members::set_history))
         .route("/api/v1/spaces/{space}/audit", get(audit::audit))
+}
+
+fn chat_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/api/v1/spaces/{space}/channels", get(chat::channels).post(chat::create))
+        .route("/api/v1/spaces/{space}/direct", post(chat::direct))
+        .route("/api/v1/spaces/{space}/channels/{channel}", get(chat::one).patch(chat::patch))
+        .route("/api/v1/spaces/{space}/channels/{channel}/join", post(chat::join))
+        .route("/api/v1/spaces/{space}/channels/{channel}/leave", post(chat::leave))
+        .route("/api/v1/spaces/{space}/channels/{channel}/members", post(chat::add_member))
+        .route("/api/v1/spaces/{space}/channels/{channel}/members/{user}", delete(chat::remove_member))
+        .route("/api/v1/spaces/{space}/channels/{channel}/messages", get(chat::messages).post(chat::send))
+        .route("/api/v1/spaces/{space}/channels/{channel}/read", put(chat::read))
+        .route("/api/v1/spaces/{space}/channels/{channel}/draft", put(chat::draft))
+        .route(
+            "/api/v1/spaces/{space}/messages/{id}",
+            get(chat::message).patch(chat::edit).delete(chat::delete),
+        )
+        .route(
+            "/api/v1/spaces/{space}/messages/{id}/reactions/{emoji}",
+            put(chat::react).delete(chat::take_back),
+        )
+        .route("/api/v1/spaces/{space}/channels/{channel}/typing", post(chat::typing))
+        .route("/api/v1/spaces/{space}/presence", get(chat::presence))
+        .route("/api/v1/presence", put(chat::set_presence))
+        .route("/api/v1/spaces/{space}/search", get(chat::search))
 }
 
 /// A file of the web app, a place in it, or nothing.

@@ -53,7 +53,7 @@ pub struct Agreement {
 }
 
 /// An entry as it was signed: header, signature, body.
-type Signed = (Vec<u8>, Signature, Vec<u8>);
+pub(super) type Signed = (Vec<u8>, Signature, Vec<u8>);
 
 /// The body of an entry of kind [`Kind::AGREED`].
 #[derive(Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct Claim {
     pub agreement: Agreement,
     /// Whose words are in it.
     pub said_by: BTreeSet<DeviceId>,
-    author: DeviceId,
+    log: LogId,
     /// The membership that the checkpoint's author knew.
     deps: Vec<EntryHash>,
 }
@@ -82,6 +82,15 @@ impl Claim {
     /// # Errors
     /// Why it's none.
     pub fn read(entry: &Entry) -> Result<Self, String> {
+        Self::decode(entry, true)
+    }
+
+    /// As [`Claim::read`], of an entry whose words' signatures were checked when it came.
+    pub(crate) fn of_stored(entry: &Entry) -> Result<Self, String> {
+        Self::decode(entry, false)
+    }
+
+    fn decode(entry: &Entry, verify: bool) -> Result<Self, String> {
         let log = entry.header.log;
         if entry.header.kind != Kind::AGREED || entry.body.len() > MAX_AGREED_BYTES {
             return Err("it is no agreement on a checkpoint".into());
@@ -101,10 +110,10 @@ impl Claim {
             return Err("it holds more words than there may be".into());
         }
         let seen = Seen { log, begin: Head { seq: first.seq, hash: begin.hash }, last };
-        let words = wire.words.iter().map(|word| word_by(word, seen, entry));
+        let words = wire.words.iter().map(|word| word_by(word, seen, entry, verify));
         let said_by = words.collect::<Result<_, _>>()?;
         let agreement = Agreement { at: entry.head(), begin: seen.begin, last };
-        Ok(Self { agreement, author: log.device, deps: begin.header.deps, said_by })
+        Ok(Self { agreement, log, deps: begin.header.deps, said_by })
     }
 
     /// The body of an entry that says that all agree to the checkpoint from `begin` to `last`: their words on it, as they were
@@ -114,10 +123,19 @@ impl Claim {
     }
 
     /// Whether all have given their word who had to: those who might limit somebody, by the membership that the
-    /// checkpoint's author knew. `None` if that isn't here.
-    pub(crate) fn holds(&self, membership: &Membership) -> Option<bool> {
+    /// checkpoint's author knew, and whoever has put the author out before the checkpoint. `None` if that isn't here.
+    ///
+    /// The author can't leave out what they have themselves said of the membership. What stands in the log up to `head` is
+    /// theirs; what lies apart behind it may be of another history.
+    pub(crate) fn holds(&self, membership: &Membership, head: u64) -> Option<bool> {
+        let begin = self.agreement.begin.seq;
         let needed = membership.limiters_at(&self.deps)?;
-        Some(needed.iter().all(|device| *device == self.author || self.said_by.contains(device)))
+        let before = begin.min(head.saturating_add(1));
+        let names_own = membership.unnamed_acts(self.log, before, &self.deps)?.is_empty();
+        let has_agreed = |device: &DeviceId| *device == self.log.device || self.said_by.contains(device);
+        let is_before = |(by, end): &(DeviceId, u64)| *end + 1 < begin && !has_agreed(by);
+        let limits = membership.limits_on(self.log, &self.deps)?;
+        Some(names_own && needed.iter().all(has_agreed) && !limits.iter().any(is_before))
     }
 }
 
@@ -130,7 +148,12 @@ fn encode(begin: &Entry, last: Head, words: Vec<Signed>) -> Vec<u8> {
 }
 
 /// Who says this of a checkpoint.
-fn word_by((header, signature, body): &Signed, seen: Seen, of: &Entry) -> Result<DeviceId, String> {
+fn word_by(
+    (header, signature, body): &Signed,
+    seen: Seen,
+    of: &Entry,
+    verify: bool,
+) -> Result<DeviceId, String> {
     let entry = Entry::decode(header, *signature, body).map_err(|err| err.to_string())?;
     if entry.header.kind != Kind::SEEN || entry.header.space != of.header.space {
         return Err("a word in it is none".into());
@@ -138,7 +161,9 @@ fn word_by((header, signature, body): &Signed, seen: Seen, of: &Entry) -> Result
     if !read_seen(body)?.contains(&seen) {
         return Err("a word in it is about something else".into());
     }
-    entry.verify().map_err(|err| err.to_string())?;
+    if verify {
+        entry.verify().map_err(|err| err.to_string())?;
+    }
     Ok(entry.header.log.device)
 }
 
@@ -157,7 +182,8 @@ impl Collected {
         Ok(Self { words })
     }
 
-    /// Keeps the entry with a device's last word. Words of more devices than fit are left out: then nothing is agreed to.
+    /// Keeps the entry with a device's word on the newest checkpoint. Words of more devices than fit are left out: then
+    /// nothing is agreed to.
     pub(super) fn keep(
         mut self,
         rows: &mut (impl RowsMut + ?Sized),
@@ -166,6 +192,7 @@ impl Collected {
     ) -> Result<(), EngineError> {
         let signed = signed(entry);
         let size = |(header, _, body): &Signed| header.len() + body.len() + 128;
+        self.words.remove(&entry.header.log.device);
         let total: usize = self.words.values().map(size).sum();
         if total + size(&signed) <= MAX_AGREED_BYTES && self.words.len() < MAX_WORDS {
             self.words.insert(entry.header.log.device, signed);
@@ -174,15 +201,23 @@ impl Collected {
         Ok(())
     }
 
+    /// Whether a device has said this.
+    pub(super) fn says(&self, device: DeviceId, seen: &Seen) -> bool {
+        let says = |(_, _, body): &Signed| read_seen(body).is_ok_and(|said| said.contains(seen));
+        self.words.get(&device).is_some_and(says)
+    }
+
     /// The body of the entry that says that all agree, if all do who have to; `None` if somebody's word is missing.
     pub(super) fn agreement(self, begin: &Entry, last: Head, membership: &Membership) -> Option<Vec<u8>> {
         let seen = Seen { log: begin.header.log, begin: begin.head(), last };
-        let says = |(_, _, body): &Signed| read_seen(body).is_ok_and(|said| said.contains(&seen));
-        let needed = membership.limiters_at(&begin.header.deps)?;
-        let mut words = Vec::new();
-        for device in needed.iter().filter(|device| **device != seen.log.device) {
-            words.push(self.words.get(device).filter(|word| says(word))?.clone());
+        let mut needed = membership.limiters_at(&begin.header.deps)?;
+        // Those who may limit the author by now: with their word in it, what they say of it later lies behind.
+        needed.extend(membership.limiters_at(&membership.frontier())?);
+        needed.remove(&seen.log.device);
+        if !needed.iter().all(|device| self.says(*device, &seen)) {
+            return None;
         }
+        let words = needed.iter().filter_map(|device| self.words.get(device).cloned()).collect();
         let body = encode(begin, last, words);
         (body.len() <= MAX_AGREED_BYTES).then_some(body)
     }

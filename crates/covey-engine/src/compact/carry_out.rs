@@ -5,22 +5,20 @@ use std::sync::Arc;
 use covey_log::{Entry, EpochKey, Kind};
 use covey_records::{Part, PartWriter, Stamp};
 use covey_space::{Role, Verdict};
-use covey_store::{LogKey, SpaceKey};
-use covey_types::{
-    DeviceId, Head, LogId, SpaceId,
-    limits::{MAX_LOGS_PER_DEVICE, MAX_LOGS_PER_SPACE},
-    wire,
-};
+use covey_store::SpaceKey;
+use covey_types::{DeviceId, Head, LogId, SpaceId, wire};
 
 use super::{
     Checkpoint, Claim, LogState, Seen, Step,
     agreement::{Collected, read_seen},
     plan::Built,
+    roll::note_gone,
+    words::said_in,
 };
 use crate::{
     Engine, EngineError, HoldReason, Ingested, RowsMut, Secrets,
     apply::{self, ApplyError, Writer},
-    ingest::Place,
+    ingest::{NEVER_AGREED, Place},
     load::decode_stored,
 };
 
@@ -52,6 +50,7 @@ impl Engine {
         step: Step,
         wall_ms: u64,
     ) -> Result<Compacted, EngineError> {
+        note_gone(rows, self.space(id)?, wall_ms)?;
         match step {
             Step::Nothing(learned) => {
                 self.space_mut(id)?.compaction = learned;
@@ -154,6 +153,12 @@ impl Engine {
         let key = self.writing_key(id)?;
         let entry =
             self.append(rows, secrets, id, (Kind::SEEN, Writer::Here), &key, &wire::encode(seen), wall_ms)?.0;
+        let logs = rows.logs(self.space(id)?.key)?;
+        for row in logs.iter().filter(|row| seen.iter().any(|seen| seen.log == row.id)) {
+            let mut state = LogState::load(rows, row.key)?;
+            state.said_at = entry.header.seq;
+            state.save(rows, row.key)?;
+        }
         Ok(Compacted { entries: vec![entry], more: true })
     }
 
@@ -174,9 +179,9 @@ impl Engine {
             return Ok(Compacted::default());
         };
         let (begin, words) = (decode_stored(&begin)?, Collected::load(rows, log)?);
+        // Otherwise the membership has changed since this was found out, and it's looked at again.
         let Some(body) = words.agreement(&begin, last, &state.membership) else {
-            // Somebody's word was needed when it began who isn't in the space any more.
-            return self.begin_checkpoint(rows, secrets, id, wall_ms);
+            return Ok(Compacted::default());
         };
         let key = self.writing_key(id)?;
         let entry = self.append(rows, secrets, id, (Kind::AGREED, Writer::Here), &key, &body, wall_ms)?.0;
@@ -195,8 +200,8 @@ impl Engine {
             return Ok(Compacted::default());
         };
         let mut state = LogState::load(rows, row.key)?;
-        if state.is_due(row.head) && !state.has_left_overs() {
-            state.move_base(row.head.seq, false);
+        if let Some(agreed) = state.agreed.filter(|_| state.is_due(row.head) && !state.has_left_overs()) {
+            state.move_base(agreed, row.head.seq, false);
             tracing::debug!(space = %id, %log, base = state.base, "everybody has found a checkpoint true");
         }
         if !state.has_left_overs() {
@@ -241,13 +246,12 @@ impl Engine {
         let verdict = self.space_mut(place.space)?.may_write(header.log, header.seq, &header.deps);
         match (verdict, part) {
             (Verdict::Unknown, _) => {
-                Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?)
+                Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_AGREED)?)
             }
             (_, Some(part)) if is_of_base => self.apply_words(rows, place, &part, &mut state, outcome),
+            // With another membership its author may.
             (Verdict::Refused, _) => {
-                let why = "its author may not write in this space";
-                outcome.refused.push((header.log, header.seq, why.into()));
-                Ok(rows.hold(place.log, header.seq, HoldReason::Refused as u32, u64::MAX >> 1)?)
+                Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_AGREED)?)
             }
             (Verdict::Allowed, part) => {
                 state.note(place.entry, part.as_ref());
@@ -273,8 +277,8 @@ impl Engine {
         }
         let (log, space) = (header.log, self.space(place.space)?.key);
         let mut wait = false;
-        for word in part.words() {
-            match self.space_mut(place.space)?.may_write(log, word.seq, word.deps) {
+        for word in said_in(place.entry, part) {
+            match self.space_mut(place.space)?.may_write(log, word.seq, &word.deps) {
                 Verdict::Unknown => wait = true,
                 // What comes later may make it count, as it may an entry.
                 Verdict::Refused => {
@@ -282,14 +286,14 @@ impl Engine {
                 }
                 Verdict::Allowed => {
                     let stamp = Stamp { hlc: word.hlc, device: log.device };
-                    if let Err(err) = self.apply_word(rows, space, (stamp, log, word.seq), word.body)? {
+                    if let Err(err) = self.apply_word(rows, space, (stamp, log, word.seq), &word.body)? {
                         outcome.refused.push((log, header.seq, err));
                     }
                 }
             }
         }
         if wait {
-            return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?);
+            return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_AGREED)?);
         }
         if part.is_last {
             state.base_end = header.seq;
@@ -326,21 +330,19 @@ impl Engine {
         if self.keeps_whole_logs {
             return Ok(());
         }
-        let claim = Claim::read(place.entry).and_then(|claim| {
-            match claim.holds(&self.space(place.space).map_err(|err| err.to_string())?.membership) {
-                Some(false) => Err("not everybody agreed to this checkpoint whose word it takes".into()),
-                holds => Ok((claim, holds)),
+        let claim = match Claim::read(place.entry) {
+            Ok(claim) => claim,
+            Err(why) => {
+                outcome.refused.push((header.log, header.seq, why));
+                return Ok(());
             }
-        });
-        match claim {
-            Err(why) => outcome.refused.push((header.log, header.seq, why)),
-            Ok((_, None)) => rows.hold(place.log, header.seq, HoldReason::Past as u32, u64::MAX >> 1)?,
-            Ok((claim, _)) => {
-                state.agree(claim.agreement);
-                state.save(rows, place.log)?;
-            }
+        };
+        if claim.holds(&self.space(place.space)?.membership, header.seq) != Some(true) {
+            // With another membership it may.
+            return Ok(rows.hold(place.log, header.seq, HoldReason::Past as u32, NEVER_AGREED)?);
         }
-        Ok(())
+        state.agree(claim.agreement);
+        Ok(state.save(rows, place.log)?)
     }
 
     /// Notes which checkpoints the author of an entry has found true.
@@ -360,37 +362,21 @@ impl Engine {
                 return Ok(());
             }
         };
-        let (space, author) = (self.space(place.space)?.key, header.log.device);
-        for Seen { log, last, .. } in seen {
-            // Its log may not have come yet; the word on it stays true.
-            let Some(key) = self.known_log(rows, place.space, space, log)? else { continue };
-            let mut state = LogState::load(rows, key)?;
+        let author = header.log.device;
+        let logs = rows.logs(self.space(place.space)?.key)?;
+        for Seen { log, begin, last } in seen {
+            // What is said of a log that isn't here matters to nobody here: its author has it.
+            let Some(row) = logs.iter().find(|row| row.id == log) else { continue };
+            let mut state = LogState::load(rows, row.key)?;
             state.seen.retain(|(device, _)| *device != author);
             state.seen.push((author, last));
-            state.save(rows, key)?;
-            if log.device == device {
-                Collected::load(rows, key)?.keep(rows, key, place.entry)?;
+            state.save(rows, row.key)?;
+            let open = state.open.filter(|open| open.last == Some(last) && open.begin == begin.seq);
+            if log.device == device && open.is_some() && rows.hash_at(row.key, begin.seq)? == Some(begin.hash)
+            {
+                Collected::load(rows, row.key)?.keep(rows, row.key, place.entry)?;
             }
         }
         Ok(())
-    }
-
-    /// The key of a log that is here, or may come.
-    fn known_log(
-        &self,
-        rows: &mut impl RowsMut,
-        id: SpaceId,
-        space: SpaceKey,
-        log: LogId,
-    ) -> Result<Option<LogKey>, EngineError> {
-        let logs = rows.logs(space)?;
-        if let Some(row) = logs.iter().find(|row| row.id == log) {
-            return Ok(Some(row.key));
-        }
-        let of_device = logs.iter().filter(|row| row.id.device == log.device).count();
-        // Half of the places in a space are left to logs of which there's more than somebody's word.
-        let has_room = logs.len() < MAX_LOGS_PER_SPACE / 2 && of_device < MAX_LOGS_PER_DEVICE;
-        let may_come = has_room && self.space(id)?.membership.may_have_log(&log);
-        if may_come { Ok(Some(rows.ensure_log(space, log)?)) } else { Ok(None) }
     }
 }

@@ -14,7 +14,23 @@ use crate::{
 };
 
 /// Why a checkpoint isn't agreed to now.
-pub(super) struct Doubt(pub(super) String);
+pub(super) struct Doubt {
+    pub(super) why: String,
+    /// It says something else than what is here: with what is known now its author would write another one.
+    pub(super) is_wrong: bool,
+}
+
+impl Doubt {
+    /// Something stands in the way, of every checkpoint.
+    pub(super) const fn blocked(why: String) -> Self {
+        Self { why, is_wrong: false }
+    }
+
+    /// This one isn't right.
+    pub(super) const fn wrong(why: String) -> Self {
+        Self { why, is_wrong: true }
+    }
+}
 
 /// Whether all membership entries at these places count: they are kept, and only those that count are known to the store as
 /// such.
@@ -31,7 +47,7 @@ pub(super) fn counts_as_membership(
     let known: BTreeSet<u64> = known.map(|(_, stored)| stored.seq).collect();
     let odd = places.iter().find(|place| !known.contains(place));
     Ok(odd.map_or(Ok(()), |place| {
-        Err(Doubt(format!("the membership entry at place {place} doesn't count here")))
+        Err(Doubt::blocked(format!("the membership entry at place {place} doesn't count here")))
     }))
 }
 
@@ -78,7 +94,10 @@ pub(super) fn compare<R: Rows + ?Sized>(
     let first = &said[0];
     let differs = |word: &Said| (word.seq, word.hlc, &word.deps) != (first.seq, first.hlc, &first.deps);
     if words.iter().any(differs) {
-        return Ok(Err(Doubt(format!("it tells otherwise of place {} than what stood there", first.seq))));
+        return Ok(Err(Doubt::wrong(format!(
+            "it tells otherwise of place {} than what stood there",
+            first.seq
+        ))));
     }
     let read: Vec<Vec<Op<'_>>> = said.iter().map(|said| operations(&said.body).unwrap_or_default()).collect();
     let kept: Vec<Vec<Op<'_>>> =
@@ -86,7 +105,7 @@ pub(super) fn compare<R: Rows + ?Sized>(
     let stamp = Stamp { hlc: first.hlc, device: log.device };
     let (read, kept) = (placed(&read, stamp), placed(&kept, stamp));
     if !kept.is_subset(&read) {
-        return Ok(Err(Doubt(format!("it tells of place {} what wasn't said there", first.seq))));
+        return Ok(Err(Doubt::wrong(format!("it tells of place {} what wasn't said there", first.seq))));
     }
     for (collection, id, atom, hlc) in read.difference(&kept) {
         if records.find(collection, id)?.has(atom, Stamp { hlc: *hlc, ..stamp }, log) {
@@ -94,7 +113,7 @@ pub(super) fn compare<R: Rows + ?Sized>(
                 "it leaves out what still counts of place {}, in record {id} of {collection}",
                 first.seq
             );
-            return Ok(Err(Doubt(why)));
+            return Ok(Err(Doubt::wrong(why)));
         }
     }
     Ok(Ok(()))

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use covey_log::{Entry, Kind};
 use covey_store::StoreError;
-use covey_types::{SpaceId, limits::MAX_CLOCK_DRIFT_MS};
+use covey_types::SpaceId;
 
-use super::{Claim, LogState, MAX_FORMER};
+use super::{Agreement, Claim, LogState, MAX_FORMER, again::keep_offered};
 use crate::{
     Engine, EngineError, Ingested, RowsMut, Secrets,
     ingest::Place,
@@ -37,12 +37,13 @@ impl Engine {
         let mut state = LogState::load(rows, cursor.key)?;
         if header.kind == Kind::AGREED {
             let Ok(claim) = Claim::read(entry) else { return Ok(false) };
-            if claim.holds(&self.space(id)?.membership) != Some(true) {
+            if claim.holds(&self.space(id)?.membership, cursor.head.seq) != Some(true) {
                 return Ok(false);
             }
             self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
-            state.agree(claim.agreement);
+            state.offered = Some(claim.agreement);
             state.save(rows, cursor.key)?;
+            keep_offered(rows, cursor.key, entry)?;
             return Ok(true);
         }
         let is_entrance = header.kind == Kind::CHECKPOINT;
@@ -51,8 +52,12 @@ impl Engine {
         if !(is_entrance || is_apart) {
             return Ok(false);
         }
-        if is_entrance && !self.is_entrance(id, &state, entry, wall_ms)? {
+        let entrance = if is_entrance { self.entrance(id, &state, entry)? } else { None };
+        if is_entrance && entrance.is_none() {
             return Ok(false);
+        }
+        if is_entrance {
+            self.forget_unnamed(rows, id, cursor, entry, outcome)?;
         }
         let stored = if is_entrance {
             rows.enter_log(cursor.key, row_of(entry)).map(|()| true)
@@ -64,12 +69,11 @@ impl Engine {
             stored => stored?,
         };
         self.came_back(rows, secrets, id, entry, wall_ms, outcome)?;
-        if is_entrance {
-            state.move_base(cursor.head.seq, true);
+        if let Some(agreed) = entrance {
+            state.move_base(agreed, cursor.head.seq, true);
             state.save(rows, cursor.key)?;
             cursor.head = entry.head();
             cursor.hlc = header.hlc;
-            outcome.durable.insert(header.log, cursor.head);
             outcome.stored.push(Arc::clone(entry));
         }
         if is_new {
@@ -77,6 +81,24 @@ impl Engine {
             self.take(rows, secrets, place, plain.cloned(), wall_ms, outcome)?;
         }
         Ok(true)
+    }
+
+    /// Forgets what lies apart of a log, before the entry from which it's taken in, and isn't in the past which that names:
+    /// its author has never said it there.
+    fn forget_unnamed(
+        &mut self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        cursor: &LogCursor,
+        entry: &Entry,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let header = &entry.header;
+        let unnamed = self.space(id)?.membership.unnamed_acts(header.log, header.seq, &header.deps);
+        for seq in unnamed.unwrap_or_default() {
+            outcome.due.fold |= seq > cursor.head.seq && rows.forget_apart(cursor.key, seq)?;
+        }
+        Ok(())
     }
 
     /// Takes in that everybody agreed to a history of a log that isn't the one here: whether it was that. What stands here from
@@ -101,32 +123,32 @@ impl Engine {
         let is_later = state.agreed.is_none_or(|agreed| agreed.at.seq <= entry.header.seq);
         if !is_later
             || here.is_none_or(|here| here == begin.hash)
-            || claim.holds(&self.space(id)?.membership) != Some(true)
+            || claim.holds(&self.space(id)?.membership, begin.seq - 1) != Some(true)
         {
             return Ok(false);
         }
         tracing::warn!(%log, from = begin.seq, "everybody agreed to another history of it than is here");
-        state.agree(claim.agreement);
+        state.offered = Some(claim.agreement);
         state.save(rows, key)?;
+        keep_offered(rows, key, entry)?;
         outcome.rejected.insert(log, false);
         self.go_back(rows, secrets, id, log, begin.seq, wall_ms, outcome)?;
         Ok(true)
     }
 
-    /// Whether a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins, all
-    /// membership that its author knew is here, and its time has come.
-    fn is_entrance(
+    /// The agreement by which a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins,
+    /// and all membership that its author knew is here.
+    fn entrance(
         &self,
         id: SpaceId,
         state: &LogState,
         entry: &Entry,
-        wall_ms: u64,
-    ) -> Result<bool, EngineError> {
-        let is_agreed = state.agreed.is_some_and(|agreed| agreed.begin == entry.head());
+    ) -> Result<Option<Agreement>, EngineError> {
+        let known = [state.offered, state.agreed].into_iter().flatten();
+        let agreed = known.into_iter().find(|agreed| agreed.begin == entry.head());
         let has_room = state.former.len() < MAX_FORMER;
-        let is_due = entry.header.hlc.wall_ms() <= wall_ms.saturating_add(MAX_CLOCK_DRIFT_MS);
         let membership = &self.space(id)?.membership;
         let is_known = membership.is_founded() && membership.knows_all(&entry.header.deps);
-        Ok(is_agreed && has_room && is_due && is_known)
+        Ok(agreed.filter(|_| has_room && is_known))
     }
 }

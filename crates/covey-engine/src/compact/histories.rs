@@ -31,8 +31,11 @@ impl Engine {
     /// the membership is here: then it's asked for again.
     pub(crate) fn as_far_as_agreed(&self, id: SpaceId, evidence: Evidence) -> Result<Evidence, EngineError> {
         let membership = &self.space(id)?.membership;
-        let holds =
-            |entry: &Arc<Entry>| Claim::read(entry).is_ok_and(|claim| claim.holds(membership) == Some(true));
+        // What stands past the fork may be of either history.
+        let upto = evidence.parts().saturating_sub(1);
+        let holds = |entry: &Arc<Entry>| {
+            Claim::read(entry).is_ok_and(|claim| claim.holds(membership, upto) == Some(true))
+        };
         let is_sound = evidence.agreed().is_none_or(|entry| !self.keeps_whole_logs && holds(entry));
         Ok(if is_sound { evidence } else { evidence.without_agreed() })
     }

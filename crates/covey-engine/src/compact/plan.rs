@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_log::Kind;
+use covey_log::{Entry, Kind};
 use covey_records::{Part, PartWriter, Stamp, Word};
-use covey_space::{KeyRing, Role};
+use covey_space::{KeyRing, Membership, Role};
 use covey_store::{LogKey, LogRow, SpaceKey};
-use covey_types::{DeviceId, EntryHash, EpochId, Head, LogId, SpaceId, limits::MAX_PLAIN_BODY_BYTES};
+use covey_types::{DeviceId, EpochId, Head, LogId, SpaceId, limits::MAX_PLAIN_BODY_BYTES};
 
 use super::{
     Checkpoint, LogState, Seen,
+    agreement::Collected,
     compare::{Doubt, Records, compare, counts_as_membership, left_of},
     roll::{Heard, Roll},
     words::Words,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     Engine, EngineError, HoldReason, Rows,
     apply::{operations, stamped},
+    ingest::NEVER_AGREED,
     load::decode_stored,
     prepare::open_body,
     rewrite,
@@ -115,6 +117,7 @@ pub struct Planner {
     /// Logs with two histories: nobody goes on with their checkpoints.
     frozen: BTreeSet<LogId>,
     roll: Roll,
+    membership: Membership,
     generation: u64,
     learned: Learned,
     limits: Limits,
@@ -138,6 +141,7 @@ impl Engine {
             may_write: role >= Some(Role::Member) && state.current_key().is_some(),
             frozen: state.frozen.keys().copied().collect(),
             roll: Roll::of(state),
+            membership: state.membership.clone(),
             generation: state.membership.generation(),
             learned: state.compaction.clone(),
             limits,
@@ -155,6 +159,8 @@ impl Planner {
         let total: u64 = logs.iter().map(|log| log.head.seq).sum();
         let heard = Heard::load(rows, self.space, &logs, &self.roll)?;
         let mut seen = Vec::new();
+        let own = logs.iter().find(|row| row.id == self.own).copied();
+        let own_base = own.map(|own| LogState::load(rows, own.key)).transpose()?.map_or(0, |own| own.base);
         for row in &logs {
             let state = LogState::load(rows, row.key)?;
             let waits = row.id.device == self.device && rewrite::waits(rows, self.id, row.id)?;
@@ -168,23 +174,19 @@ impl Planner {
             let Some((open, last)) = state.open.zip(last) else { continue };
             let is_known =
                 self.learned.doubts.get(&row.id).is_some_and(|known| (known.0, known.1) == (last, total));
-            if state.is_agreed(self.device, row.id) || is_known || seen.len() >= AGREED_AT_ONCE {
+            if state.is_agreed(self.device, row.id, own_base) || is_known || seen.len() >= AGREED_AT_ONCE {
                 continue;
             }
-            match self.check(rows, row.key, &state, open, last)? {
-                Ok(()) => {
-                    let hash = rows.hash_at(row.key, open.begin)?.unwrap_or(EntryHash::NONE);
-                    seen.push(Seen { log: row.id, begin: Head { seq: open.begin, hash }, last });
-                }
-                Err(Doubt(why)) => drop(self.learned.doubts.insert(row.id, (last, total, why))),
+            match self.check(rows, row, &state, open, last)? {
+                Ok(begin) => seen.push(Seen { log: row.id, begin: begin.head(), last }),
+                Err(doubt) => drop(self.learned.doubts.insert(row.id, (last, total, doubt.why))),
             }
         }
         if !seen.is_empty() && self.has_key && self.roll.has(self.device) {
             return Ok(Step::Agree { seen, generation: self.generation });
         }
-        let own = logs.iter().find(|row| row.id == self.own).copied();
         match own.filter(|_| self.may_write) {
-            Some(own) => self.own_log(rows, own, &heard, wall_ms),
+            Some(own) => self.own_log(rows, own, total, &heard, wall_ms),
             None => Ok(Step::Nothing(self.learned)),
         }
     }
@@ -194,23 +196,63 @@ impl Planner {
         mut self,
         rows: &(impl Rows + ?Sized),
         own: LogRow,
+        total: u64,
         heard: &Heard<'_>,
         wall_ms: u64,
     ) -> Result<Step, EngineError> {
         let state = LogState::load(rows, own.key)?;
         if let Some((open, last)) = state.open.and_then(|open| Some((open, open.last?))) {
-            if !self.roll.is_ready(&state, heard, own.id, wall_ms) {
-                return Ok(Step::Nothing(self.learned));
-            }
-            // What superseded something may have fallen since: then it's begun anew.
-            let holds = self.check(rows, own.key, &state, open, last)?.is_ok();
-            return Ok(if holds { Step::Close(last) } else { Step::Begin });
+            return self.close(rows, own, (open, last), &state, total, heard, wall_ms);
         }
         match state.open {
             Some(open) => self.build(rows, own, &state, open).map(Step::Build),
             None if self.is_due(rows, own, &state)? => Ok(Step::Begin),
             None => Ok(Step::Nothing(self.learned)),
         }
+    }
+
+    /// What is to be done about the own checkpoint that is whole.
+    #[expect(clippy::too_many_arguments, reason = "a step of looking at the own log, split off for reading")]
+    fn close(
+        mut self,
+        rows: &(impl Rows + ?Sized),
+        own: LogRow,
+        (open, last): (Checkpoint, Head),
+        state: &LogState,
+        total: u64,
+        heard: &Heard<'_>,
+        wall_ms: u64,
+    ) -> Result<Step, EngineError> {
+        let Some(begin) = entry_at(rows, own.key, open.begin)? else {
+            return Ok(Step::Nothing(self.learned));
+        };
+        // Others may limit somebody by now, or not any more: with a newer past they're asked, or left out.
+        if self.limiters_since(&begin).is_none_or(|since| !since.is_empty()) {
+            let is_newer = self.membership.deps_for(self.device) != begin.header.deps;
+            return Ok(if is_newer { Step::Begin } else { Step::Nothing(self.learned) });
+        }
+        let seen = Seen { log: own.id, begin: begin.head(), last };
+        let known = self.learned.doubts.get(&own.id).is_some_and(|known| (known.0, known.1) == (last, total));
+        if known || !self.roll.is_ready(&Collected::load(rows, own.key)?, heard, &seen, wall_ms) {
+            return Ok(Step::Nothing(self.learned));
+        }
+        match self.check(rows, &own, state, open, last)? {
+            Ok(_) => Ok(Step::Close(last)),
+            // What superseded something has fallen since: it's begun anew.
+            Err(doubt) if doubt.is_wrong => Ok(Step::Begin),
+            Err(doubt) => {
+                self.learned.doubts.insert(own.id, (last, total, doubt.why));
+                Ok(Step::Nothing(self.learned))
+            }
+        }
+    }
+
+    /// The devices that may limit somebody now and didn't by what the author of a checkpoint knew when it began, or the
+    /// other way around. `None` if that can't be told.
+    fn limiters_since(&self, begin: &Entry) -> Option<Vec<DeviceId>> {
+        let then = self.membership.limiters_at(&begin.header.deps)?;
+        let now = self.membership.limiters_at(&self.membership.frontier())?;
+        Some(then.symmetric_difference(&now).copied().collect())
     }
 
     /// Whether enough of the own log was superseded, by a look at some of its entries.
@@ -221,7 +263,7 @@ impl Planner {
         state: &LogState,
     ) -> Result<bool, EngineError> {
         let places = own.head.seq - state.base;
-        if own.head.seq < self.learned.next_look {
+        if own.head.seq < self.learned.next_look || self.waits_in(rows, own.key, own.head.seq)? {
             return Ok(false);
         }
         // Again when a quarter more is there: what a look costs is spread over what was written.
@@ -253,7 +295,7 @@ impl Planner {
     /// How many atoms of an entry still count, of how many; `None` if it says nothing about records.
     fn share<R: Rows + ?Sized>(
         &self,
-        entry: &covey_log::Entry,
+        entry: &Entry,
         records: &mut Records<'_, R>,
     ) -> Result<Option<(usize, usize)>, EngineError> {
         let Some(Ok(plain)) = open_body(entry, &self.keys) else { return Ok(None) };
@@ -316,7 +358,7 @@ impl Planner {
                 part.push(&Word { seq: said.seq, hlc: said.hlc, deps: &said.deps, body: &body });
             }
         }
-        if words.is_partial {
+        if !words.sealed.is_empty() {
             return Err(EngineError::NoKey { space: self.id.to_string() });
         }
         built.parts.extend(part.map(|(epoch, part)| (epoch, part.finish())));
@@ -330,18 +372,18 @@ impl Planner {
     fn check(
         &self,
         rows: &(impl Rows + ?Sized),
-        log: LogKey,
+        row: &LogRow,
         state: &LogState,
         open: Checkpoint,
         last: Head,
-    ) -> Result<Result<(), Doubt>, EngineError> {
-        let row = rows.logs(self.space)?.into_iter().find(|row| row.key == log);
-        let Some(row) = row else { return Ok(Err(Doubt("the log is gone".into()))) };
-        let waits = |held: &covey_store::HeldRow| {
-            held.log == log && held.seq <= last.seq && held.reason != HoldReason::Key as u32
+    ) -> Result<Result<Entry, Doubt>, EngineError> {
+        let log = row.key;
+        let begin = match self.check_past(rows, row, open)? {
+            Ok(begin) => begin,
+            Err(doubt) => return Ok(Err(doubt)),
         };
-        if rows.held(self.space)?.iter().any(waits) {
-            return Ok(Err(Doubt("entries before it are kept and not applied here".into())));
+        if self.waits_in(rows, log, last.seq)? {
+            return Ok(Err(Doubt::blocked("entries before it are kept and not applied here".into())));
         }
         let mut said = Words::of_log(rows, &self.keys, log, state, open.begin - 1);
         let mut words = Words::of_checkpoint(rows, &self.keys, log, open.begin, last.seq);
@@ -364,8 +406,52 @@ impl Planner {
             }
         }
         if let Some(word) = words.next()? {
-            return Ok(Err(Doubt(format!("it tells of place {}, where nothing was said", word.seq))));
+            return Ok(Err(Doubt::wrong(format!("it tells of place {}, where nothing was said", word.seq))));
         }
-        counts_as_membership(rows, self.space, log, &said.membership)
+        if let Some(epoch) = words.sealed.iter().find(|epoch| !self.membership.has_epoch(**epoch)) {
+            return Ok(Err(Doubt::wrong(format!(
+                "a part of it is sealed under epoch {epoch}, which nobody began"
+            ))));
+        }
+        let acts = counts_as_membership(rows, self.space, log, &said.membership)?;
+        Ok(acts.map(|()| begin))
     }
+
+    /// Looks at what the author of a checkpoint says to have known when it began; its first entry.
+    fn check_past(
+        &self,
+        rows: &(impl Rows + ?Sized),
+        row: &LogRow,
+        open: Checkpoint,
+    ) -> Result<Result<Entry, Doubt>, EngineError> {
+        let Some(begin) = entry_at(rows, row.key, open.begin)? else {
+            return Ok(Err(Doubt::blocked("its beginning is not here".into())));
+        };
+        let unnamed = self.membership.unnamed_acts(row.id, open.begin, &begin.header.deps);
+        if unnamed.is_none_or(|unnamed| !unnamed.is_empty()) {
+            let why = "its author names a past without what they have said themselves of the membership";
+            return Ok(Err(Doubt::blocked(why.into())));
+        }
+        // Who gives their word for it says that nobody is missing whose word it takes.
+        if self.limiters_since(&begin).is_none_or(|since| !since.is_empty()) {
+            let why = "when it began its author knew of others who may put somebody out than there are now";
+            return Ok(Err(Doubt::wrong(why.into())));
+        }
+        Ok(Ok(begin))
+    }
+
+    /// Whether entries of a log, up to a place, are kept and not applied, for another reason than that they can't be read.
+    fn waits_in(&self, rows: &(impl Rows + ?Sized), log: LogKey, upto: u64) -> Result<bool, EngineError> {
+        let waits = |held: &covey_store::HeldRow| {
+            held.log == log
+                && held.seq <= upto
+                && held.reason != HoldReason::Key as u32
+                && held.until_ms != NEVER_AGREED
+        };
+        Ok(rows.held(self.space)?.iter().any(waits))
+    }
+}
+
+fn entry_at(rows: &(impl Rows + ?Sized), log: LogKey, seq: u64) -> Result<Option<Entry>, EngineError> {
+    Ok(rows.entry(log, seq)?.map(|stored| decode_stored(&stored)).transpose()?)
 }

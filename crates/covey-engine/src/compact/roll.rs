@@ -10,11 +10,20 @@
 use std::collections::BTreeMap;
 
 use covey_space::Role;
-use covey_store::{LogRow, SpaceKey};
-use covey_types::{DeviceId, LogId, UserId};
+use covey_store::{LogRow, SpaceKey, StoreError};
+use covey_types::{DeviceId, LogId, UserId, wire};
 
-use super::{ABSENT_AFTER_MS, LogState};
-use crate::{EngineError, Rows, SpaceState, load::decode_stored};
+use super::{ABSENT_AFTER_MS, LogState, Seen, agreement::Collected};
+use crate::{
+    EngineError, Rows, RowsMut, SpaceState,
+    load::{corrupt, decode_stored},
+};
+
+/// Devices of which it's noted since when they are gone: as many as ever are. Beyond that nobody is waited for.
+const MAX_GONE: usize = 4096;
+
+/// Longest stored list of them, bytes.
+const MAX_GONE_BYTES: usize = MAX_GONE * 48;
 
 /// Who is in a space, and who was.
 #[derive(Debug, Clone)]
@@ -29,6 +38,8 @@ pub(super) struct Heard<'a> {
     logs: &'a [LogRow],
     /// For those without a log: when the membership changed last.
     otherwise_ms: u64,
+    /// When it was noticed here that somebody had been put out: what they claim themselves may lie in the future.
+    gone_ms: BTreeMap<DeviceId, u64>,
 }
 
 impl<'a> Heard<'a> {
@@ -39,7 +50,7 @@ impl<'a> Heard<'a> {
         roll: &Roll,
     ) -> Result<Self, EngineError> {
         let has_log = |device: &DeviceId| logs.iter().any(|log| log.id.device == *device);
-        let mut heard = Self { logs, otherwise_ms: 0 };
+        let mut heard = Self { logs, otherwise_ms: 0, gone_ms: gone_since(rows, space)? };
         if !roll.members.keys().chain(&roll.gone).all(has_log) {
             for (_, stored) in rows.membership(space)? {
                 heard.otherwise_ms = heard.otherwise_ms.max(decode_stored(&stored)?.header.hlc.wall_ms());
@@ -56,6 +67,34 @@ impl<'a> Heard<'a> {
 
     fn is_absent(&self, device: DeviceId, wall_ms: u64) -> bool {
         self.of(device).saturating_add(ABSENT_AFTER_MS) < wall_ms
+    }
+
+    /// Whether one who was put out may still have something to say of the time before.
+    fn is_missed(&self, device: DeviceId, wall_ms: u64) -> bool {
+        let Some(gone_ms) = self.gone_ms.get(&device) else { return self.gone_ms.len() < MAX_GONE };
+        self.of(device).min(*gone_ms).saturating_add(ABSENT_AFTER_MS) >= wall_ms
+    }
+}
+
+fn gone_since(rows: &(impl Rows + ?Sized), space: SpaceKey) -> Result<BTreeMap<DeviceId, u64>, StoreError> {
+    let Some(bytes) = rows.meta(&format!("gone/{}", space.number()))? else { return Ok(BTreeMap::new()) };
+    wire::decode("since when devices are gone", &bytes, MAX_GONE_BYTES)
+        .map_err(|err| corrupt("read since when devices are gone", &err))
+}
+
+/// Notes who is gone, at this time, of whom it wasn't noted before.
+pub(super) fn note_gone(
+    rows: &mut (impl RowsMut + ?Sized),
+    state: &SpaceState,
+    wall_ms: u64,
+) -> Result<(), StoreError> {
+    let before = gone_since(rows, state.key)?;
+    let since = |device| (device, before.get(&device).copied().unwrap_or(wall_ms));
+    let now: BTreeMap<DeviceId, u64> = state.membership.gone().take(MAX_GONE).map(since).collect();
+    if now == before {
+        Ok(())
+    } else {
+        rows.set_meta(&format!("gone/{}", state.key.number()), &wire::encode(&now))
     }
 }
 
@@ -85,15 +124,13 @@ impl Roll {
         let members = self.members.iter().filter(|(device, member)| {
             **device != author && (puts_out(member) || !heard.is_absent(**device, wall_ms))
         });
-        let gone =
-            self.gone.iter().filter(|device| **device != author && !heard.is_absent(**device, wall_ms));
+        let gone = self.gone.iter().filter(|device| **device != author && heard.is_missed(**device, wall_ms));
         members.map(|(device, _)| device).chain(gone).copied().collect()
     }
 
-    /// Whether everybody whose word is waited for has found the newest checkpoint of a log true.
-    pub(super) fn is_ready(&self, state: &LogState, heard: &Heard<'_>, log: LogId, wall_ms: u64) -> bool {
-        state.open.is_some_and(|open| open.last.is_some())
-            && self.needed(heard, log.device, wall_ms).into_iter().all(|device| state.has_seen(device))
+    /// Whether everybody whose word is waited for has said this of a checkpoint.
+    pub(super) fn is_ready(&self, words: &Collected, heard: &Heard<'_>, seen: &Seen, wall_ms: u64) -> bool {
+        self.needed(heard, seen.log.device, wall_ms).into_iter().all(|device| words.says(device, seen))
     }
 }
 

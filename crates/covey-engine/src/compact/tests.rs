@@ -295,20 +295,20 @@ fn an_admin_s_word_can_not_be_left_out_of_an_agreement_or_be_about_something_els
     let entry = a.entry(&a, agreed.at.seq);
     let claim = Claim::read(&entry).unwrap();
     let membership = a.membership();
-    assert_eq!(claim.holds(&membership), Some(true));
-    assert_eq!(claim.holds(&covey_space::Membership::new(a.space())), None);
+    assert_eq!(claim.holds(&membership, u64::MAX), Some(true));
+    assert_eq!(claim.holds(&covey_space::Membership::new(a.space()), u64::MAX), None);
     for at in 0..entry.body.len() {
         let mut body = entry.body.to_vec();
         body[at] ^= 1;
         let forged = a.signed_instead(&entry, body);
-        let holds = Claim::read(&forged).ok().and_then(|claim| claim.holds(&membership));
+        let holds = Claim::read(&forged).ok().and_then(|claim| claim.holds(&membership, u64::MAX));
         assert_ne!(holds, Some(true), "byte {at} can be changed");
     }
     // The author alone says so.
     let mut words: Parts = wire::decode("", &entry.body, usize::MAX).unwrap();
     words.2.clear();
     let alone = a.signed_instead(&entry, wire::encode(&words));
-    assert_eq!(Claim::read(&alone).unwrap().holds(&membership), Some(false));
+    assert_eq!(Claim::read(&alone).unwrap().holds(&membership, u64::MAX), Some(false));
 }
 
 #[test]

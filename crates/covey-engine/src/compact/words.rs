@@ -1,6 +1,9 @@
 //! What a log says, in the order of its places: up to its base in the words of the checkpoint, then entry by entry.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use covey_log::{Entry, Kind};
 use covey_records::Part;
@@ -23,7 +26,7 @@ pub(crate) struct Said {
     /// The entry's place.
     pub(crate) seq: u64,
     pub(crate) hlc: Hlc,
-    pub(crate) deps: Vec<EntryHash>,
+    pub(crate) deps: Arc<[EntryHash]>,
     pub(crate) epoch: EpochId,
     /// The operations, as in a body.
     pub(crate) body: Vec<u8>,
@@ -45,8 +48,9 @@ pub(crate) struct Words<'a, R: ?Sized> {
     ready: VecDeque<Said>,
     /// Places of membership entries that were passed over.
     pub(crate) membership: Vec<u64>,
-    /// Whether there was something whose key isn't here.
-    pub(crate) is_partial: bool,
+    /// The epochs of what couldn't be opened.
+    pub(crate) sealed: BTreeSet<EpochId>,
+    next_part: Option<u64>,
 }
 
 impl<'a, R: Rows + ?Sized> Words<'a, R> {
@@ -63,6 +67,32 @@ impl<'a, R: Rows + ?Sized> Words<'a, R> {
         Self::new(rows, keys, log, Some((begin, begin + 1, end)), (1, 0))
     }
 
+    /// What the part of the base's checkpoint says that stands at this place, if one does; [`Words::next_part`] tells where to go on.
+    pub(crate) fn of_part(
+        rows: &'a R,
+        keys: &'a KeyRing,
+        log: LogKey,
+        state: &LogState,
+        seq: u64,
+    ) -> Result<Self, EngineError> {
+        let end = if state.base_end > 0 { state.base_end } else { u64::MAX };
+        let mut words = Self::new(rows, keys, log, None, (1, 0));
+        let stored = rows.entries(log, seq, CHUNK_BYTES, 1)?.into_iter().next();
+        if let Some(entry) = stored.filter(|stored| stored.seq <= end).map(|stored| decode_stored(&stored)) {
+            let entry = entry?;
+            words.parts = Some((state.base + 1, entry.header.seq + 1, end));
+            words.take_part(&entry, state.base + 1);
+            // None after the last one, which ends the parts.
+            words.next_part = words.parts.take().map(|(_, next, _)| next);
+        }
+        Ok(words)
+    }
+
+    /// Where the next part may stand; `None` behind the last one.
+    pub(crate) const fn next_part(&self) -> Option<u64> {
+        self.next_part
+    }
+
     fn new(
         rows: &'a R,
         keys: &'a KeyRing,
@@ -72,7 +102,9 @@ impl<'a, R: Rows + ?Sized> Words<'a, R> {
     ) -> Self {
         let (pending, ready) = (VecDeque::new(), VecDeque::new());
         let membership = Vec::new();
-        Self { rows, keys, log, parts, entries, pending, ready, membership, is_partial: false }
+        let sealed = BTreeSet::new();
+        let next_part = None;
+        Self { rows, keys, log, parts, entries, pending, ready, membership, sealed, next_part }
     }
 
     /// The next one.
@@ -119,7 +151,9 @@ impl<'a, R: Rows + ?Sized> Words<'a, R> {
 
     fn open(&mut self, entry: &Entry) -> Option<Result<Vec<u8>, String>> {
         let opened = open_body(entry, self.keys);
-        self.is_partial |= opened.is_none();
+        if opened.is_none() {
+            self.sealed.insert(entry.header.epoch);
+        }
         opened
     }
 
@@ -136,14 +170,8 @@ impl<'a, R: Rows + ?Sized> Words<'a, R> {
             self.parts = None;
             self.pending.clear();
         }
-        self.ready.extend(part.words().map(|word| Said {
-            seq: word.seq,
-            hlc: word.hlc,
-            deps: word.deps.to_vec(),
-            epoch: entry.header.epoch,
-            body: word.body.to_vec(),
-            is_word: true,
-        }));
+        self.ready.reserve_exact(part.words_and_lists().len());
+        self.ready.extend(said_in(entry, &part));
     }
 
     fn take_entry(&mut self, entry: &Entry) {
@@ -158,10 +186,23 @@ impl<'a, R: Rows + ?Sized> Words<'a, R> {
         self.ready.push_back(Said {
             seq: header.seq,
             hlc: header.hlc,
-            deps: header.deps.clone(),
+            deps: header.deps.as_slice().into(),
             epoch: header.epoch,
             body,
             is_word: false,
         });
     }
+}
+
+/// The words in a part of a checkpoint. Those that claim to be as new as the part itself stand for nothing.
+pub(crate) fn said_in<'a>(entry: &'a Entry, part: &'a Part<'_>) -> impl Iterator<Item = Said> + 'a {
+    let lists: Vec<Arc<[EntryHash]>> = part.lists().map(Arc::from).collect();
+    part.words_and_lists().filter(|(word, _)| word.hlc < entry.header.hlc).map(move |(word, list)| Said {
+        seq: word.seq,
+        hlc: word.hlc,
+        deps: Arc::clone(&lists[list]),
+        epoch: entry.header.epoch,
+        body: word.body.to_vec(),
+        is_word: true,
+    })
 }

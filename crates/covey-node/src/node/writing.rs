@@ -37,23 +37,34 @@ impl Node {
         change: impl FnOnce(&mut Tx<'_>, &mut Engine) -> Result<R, NodeError> + Send + 'static,
     ) -> Result<R, NodeError> {
         let (engine, stale) = (Arc::clone(&self.0.engine), Arc::clone(&self.0.stale));
+        let chat = crate::chat::Projector::of(self);
         let written = self.0.store.write(move |tx| {
             let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
             if stale.swap(false, Ordering::AcqRel) {
+                chat.forget();
                 engine.reload(tx).inspect_err(|_| stale.store(true, Ordering::Release))?;
             }
             let mut guard = Unconfirmed { stale, armed: true };
-            let outcome = catch_unwind(AssertUnwindSafe(|| tx.attempt(|tx| change(tx, &mut engine))));
+            // What chat's records come to changes with them, whoever wrote them and wherever they are taken back.
+            let change = |tx: &mut Tx<'_>| {
+                let before = tx.position()?;
+                let done = change(tx, &mut engine)?;
+                let news = chat.project(tx, &mut engine, before)?;
+                Ok::<_, NodeError>((done, news))
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| tx.attempt(change)));
             if !matches!(outcome, Ok(Ok(_))) {
                 // Before anybody else gets to look at it: they would act on what never came to be.
+                chat.forget();
                 guard.armed = engine.reload(tx).is_err();
             }
             let result = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
             Ok::<_, NodeError>((result, guard))
         });
         let failed = match written.await {
-            Ok((result, mut guard)) => {
+            Ok(((result, news), mut guard)) => {
                 guard.armed = false;
+                crate::chat::tell(self, news);
                 return Ok(result);
             }
             Err(WriteError::Refused(err)) => err,

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod chat;
 mod disk;
 mod entries;
 mod frames;

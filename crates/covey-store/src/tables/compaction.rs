@@ -27,6 +27,20 @@ impl Tx<'_> {
         Ok(inserted)
     }
 
+    /// Forgets an entry that was stored apart from the rest of its log, which has not come to it; whether there was one.
+    pub fn forget_apart(&mut self, log: LogKey, seq: u64) -> Result<bool, StoreError> {
+        const STEPS: &[&str] =
+            &["DELETE FROM held WHERE entry = ?1", "DELETE FROM membership WHERE entry = ?1"];
+        let doing = "forget an entry that was stored apart";
+        if seq <= self.head(log)?.seq {
+            return Ok(false);
+        }
+        for sql in STEPS {
+            self.execute(doing, sql, (log.row(seq),))?;
+        }
+        Ok(self.execute(doing, "DELETE FROM entries WHERE id = ?1", (log.row(seq),))? > 0)
+    }
+
     /// Goes on with a log at an entry further on than the next one: its head is that entry from now on.
     ///
     /// # Errors

@@ -9,8 +9,10 @@
 //! | `places` | entries, by their headers alone |
 //! | `membership` | membership, held |
 //! | `records` | collections, records, the change feed |
+//! | `chat` | what chat's records come to, and drafts |
 //! | `query` | lists of records, filtered |
 
+mod chat;
 mod compaction;
 mod forks;
 mod logs;
@@ -22,6 +24,9 @@ mod spaces;
 
 use std::fmt;
 
+pub use chat::{
+    ChatFound, ChatKey, ChatMark, ChatMessage, ChatPage, ChatReaction, ChatRole, ChatUnread, Moved,
+};
 pub use forks::{ForkRow, NewEnd};
 pub use logs::{LogRow, NewEntry, StoredEntry};
 pub use membership::HeldRow;

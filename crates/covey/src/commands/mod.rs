@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod chat;
 mod config;
 mod consent;
 mod device;
@@ -54,6 +55,9 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         Command::Invite(invite) => invite::invite(&Client::new(args)?, invite, out).await,
         Command::Join(join) => join::join(&Client::new(args)?, join, args, out).await,
         Command::Record(command) => record(args, command, out).await,
+        Command::Channel(command) => chat::channel(&Client::new(args)?, command, out).await,
+        Command::Chat(command) => chat::chat(&Client::new(args)?, command, out).await,
+        Command::Dm(dm) => chat::dm(&Client::new(args)?, dm, out).await,
         Command::Sql(sql) => sql::run(&Client::new(args)?, sql, out).await,
         Command::Demo(demo) => crate::demo::run(args, demo, out).await,
         Command::Backup(order) => backup::backup(args, order, out).await,

@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod backup;
+mod chat;
 mod children;
 #[cfg(target_os = "linux")]
 mod clocks;

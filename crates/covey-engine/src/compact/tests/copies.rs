@@ -93,7 +93,7 @@ impl<'a> Naive<'a> {
         let membership = self.knows.membership();
         let holds = |entry: &&&Entry| {
             let claim = Claim::read(entry);
-            claim.is_ok_and(|claim| claim.holds(&membership) == Some(true))
+            claim.is_ok_and(|claim| claim.holds(&membership, u64::MAX) == Some(true))
         };
         let last = match parts {
             None => entries.iter().max_by_key(|entry| entry.header.seq).copied(),
@@ -129,7 +129,7 @@ impl<'a> Naive<'a> {
         };
         for log in self.by_log.keys() {
             let chain = self.chain(*log);
-            let holds = |claim: &Claim| claim.holds(&membership) == Some(true);
+            let holds = |claim: &Claim| claim.holds(&membership, u64::MAX) == Some(true);
             let agreed = chain.iter().rev().find_map(|entry| Claim::read(entry).ok().filter(holds));
             let agreed = agreed.map(|claim| claim.agreement);
             let base = agreed.map_or(0, |agreed| agreed.begin.seq - 1);

@@ -410,6 +410,7 @@ impl Replica {
                 let part = engine.ingest(rows, secrets, id, prepared, NOW_MS * 2)?;
                 outcome.rejected.extend(part.rejected);
                 outcome.stored.extend(part.stored);
+                outcome.durable.extend(part.durable);
             }
             Ok(outcome)
         })

@@ -1,0 +1,179 @@
+//! Agreements, judged again when the membership has changed.
+//!
+//! Somebody may have put the author out before the checkpoint who hadn't been heard of here, and whose word isn't in the
+//! agreement. Then it doesn't hold, here as everywhere, and never did: what it left out comes back. Where that was dropped the
+//! log is as if it had never been here, but for its membership entries, and comes again from those who have it.
+
+use std::collections::BTreeSet;
+
+use covey_log::Entry;
+use covey_store::{LogKey, LogRow};
+use covey_types::{Head, SpaceId, wire};
+
+use super::{Agreement, Claim, LogState, agreement::Signed, words::Words};
+use crate::{
+    Engine, EngineError, HoldReason, Ingested, Rows, RowsMut, Secrets,
+    ingest::NEVER_AGREED,
+    judge::note_targets,
+    load::{corrupt, decode_stored, load_evidence},
+    logs::row_of,
+};
+
+/// Entries that are passed over at once while looking for a gap.
+const CHUNK_ENTRIES: usize = 4096;
+
+/// Bytes of them.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Longest agreement that's kept ahead of its place, bytes: its body and its header.
+const MAX_OFFERED_BYTES: usize = covey_log::fork::MAX_AGREED_BYTES + (8 << 10);
+
+fn name(log: LogKey) -> String {
+    format!("offered/{}", log.number())
+}
+
+/// Keeps an agreement that came ahead of its place.
+pub(super) fn keep_offered(
+    rows: &mut (impl RowsMut + ?Sized),
+    log: LogKey,
+    entry: &Entry,
+) -> Result<(), EngineError> {
+    let signed: Signed = (entry.header_bytes.to_vec(), entry.signature, entry.body.to_vec());
+    Ok(rows.set_meta(&name(log), &wire::encode(&signed))?)
+}
+
+/// What an agreement claims that was found to hold before.
+fn claim(rows: &impl Rows, row: &LogRow, agreement: Agreement) -> Result<Option<Claim>, EngineError> {
+    let stored = rows.entry(row.key, agreement.at.seq)?.map(|stored| decode_stored(&stored)).transpose()?;
+    if let Some(entry) = stored.filter(|entry| entry.hash == agreement.at.hash) {
+        return Ok(Claim::of_stored(&entry).ok());
+    }
+    let Some(bytes) = rows.meta(&name(row.key))? else { return Ok(None) };
+    let (header, signature, body): Signed =
+        wire::decode("an agreement ahead of its place", &bytes, MAX_OFFERED_BYTES)
+            .map_err(|err| corrupt("read an agreement ahead of its place", &err))?;
+    let entry = Entry::decode(&header, signature, &body).ok().filter(|entry| entry.hash == agreement.at.hash);
+    Ok(entry.and_then(|entry| Claim::of_stored(&entry).ok()))
+}
+
+impl Engine {
+    /// Sees whether what all agreed to still holds, and undoes what doesn't.
+    pub(crate) fn judge_agreements(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        wall_ms: u64,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        if self.keeps_whole_logs {
+            return Ok(());
+        }
+        let key = self.space(id)?.key;
+        for row in rows.logs(key)? {
+            self.judge_agreements_on(rows, secrets, id, &row, outcome)?;
+        }
+        if self.space(id)?.frozen.is_empty() {
+            return Ok(());
+        }
+        for evidence in load_evidence(rows, key, id)? {
+            let line = evidence.line();
+            let merged = self.as_far_as_agreed(id, evidence)?;
+            if merged.line() != line {
+                self.freeze_from(rows, secrets, id, (Some(line), merged), wall_ms, outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_agreements_on(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        row: &LogRow,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let mut state = LogState::load(rows, row.key)?;
+        let membership = &self.space(id)?.membership;
+        let mut fell = BTreeSet::new();
+        for agreement in [state.entrance, state.agreed, state.offered].into_iter().flatten() {
+            let claim = claim(rows, row, agreement)?;
+            if claim.is_some_and(|claim| claim.holds(membership, row.head.seq) == Some(false)) {
+                fell.insert(agreement.at.seq);
+            }
+        }
+        if fell.is_empty() {
+            return Ok(());
+        }
+        let stands = |agreement: &Agreement| !fell.contains(&agreement.at.seq);
+        let loses_base = state.base > 0 && !state.entrance.as_ref().is_some_and(stands);
+        for at in fell.iter().filter(|at| **at <= row.head.seq) {
+            rows.hold(row.key, *at, HoldReason::Past as u32, NEVER_AGREED)?;
+        }
+        state.agreed = state.agreed.filter(stands).or(state.entrance.filter(stands));
+        state.offered = state.offered.filter(stands);
+        state.save(rows, row.key)?;
+        if !loses_base {
+            return Ok(());
+        }
+        // No place of a log is written twice: what this device writes from now on goes into another one.
+        if row.id.device == secrets.device.id() && self.space(id)?.own_log(row.id.device) == row.id {
+            self.begin_incarnation(rows, id)?;
+        }
+        self.give_up_base(rows, id, row, state, outcome)
+    }
+
+    /// Takes a log back to what it was without its base.
+    fn give_up_base(
+        &mut self,
+        rows: &mut impl RowsMut,
+        id: SpaceId,
+        row: &LogRow,
+        state: LogState,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let space = self.space(id)?;
+        tracing::warn!(%id, log = %row.id, base = state.base, "what was agreed to of it doesn't hold: it comes again");
+        for whole in [state.clone(), LogState::default()] {
+            let mut words = Words::of_log(rows, &space.info.keys, row.key, &whole, state.base);
+            while let Some(said) = words.next()? {
+                note_targets(rows, space.key, &said.body, &mut outcome.touched)?;
+            }
+        }
+        let gap = first_gap(rows, row, state.base)?;
+        LogState { open: state.open, seen: state.seen, said_at: state.said_at, ..LogState::default() }
+            .save(rows, row.key)?;
+        let Some(gap) = gap else { return Ok(()) };
+        let acts = self.leave_behind(rows, id, row, (gap, None), outcome)?;
+        let space = self.space(id)?;
+        for act in &acts {
+            rows.append_apart(row.key, row_of(act))?;
+            if space.membership.knows_all(&[act.hash]) {
+                rows.add_membership(space.key, act.hash, row.key, act.header.seq)?;
+            } else {
+                rows.hold(row.key, act.header.seq, HoldReason::Past as u32, crate::ingest::NEVER_PLACED)?;
+            }
+        }
+        outcome.shortened.entry(row.id).or_insert(Head::EMPTY);
+        Ok(())
+    }
+}
+
+/// The first place up to `upto` at which nothing is stored.
+fn first_gap(rows: &impl Rows, row: &LogRow, upto: u64) -> Result<Option<u64>, EngineError> {
+    let mut next = 1;
+    while next <= upto {
+        let chunk = rows.entries(row.key, next, CHUNK_BYTES, CHUNK_ENTRIES)?;
+        if chunk.is_empty() {
+            return Ok(Some(next));
+        }
+        for stored in &chunk {
+            if stored.seq != next {
+                return Ok((next <= upto).then_some(next));
+            }
+            next += 1;
+        }
+    }
+    Ok(None)
+}

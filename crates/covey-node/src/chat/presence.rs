@@ -1,0 +1,228 @@
+//! Who is there and who is typing: told by gossip, sealed under the epoch's key, and never kept.
+//!
+//! Each space has a topic whose name only those know who have its current key. A signal counts if it was signed by a device
+//! that is in the space now. Of presence the spaces themselves carry the signals, and not their children.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use covey_chat::{
+    ids,
+    limits::{AWAY_AFTER, BEAT_EVERY},
+    presence::{News, Presence, Roster, Said, Signal},
+};
+use covey_log::{BodyContext, EpochKey, Kind, open, seal};
+use covey_space::Standing;
+use covey_types::{DeviceId, Incarnation, LogId, SpaceId, UserId};
+use tokio::sync::{Notify, broadcast::error::RecvError};
+
+use super::{ChannelKind, Chat};
+use crate::{Event, Node, NodeError};
+
+/// After a peer has come it takes the gossip of both a moment to know each other.
+const AFTER_MEETING: Duration = Duration::from_millis(1500);
+
+/// What is known of who is there.
+#[derive(Debug, Default)]
+pub(crate) struct Presences {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    roster: Roster,
+    /// The topics that are followed, and the spaces they are of.
+    topics: BTreeMap<[u8; 32], SpaceId>,
+    /// When the user did something last; `None` before they did.
+    active_ms: Option<u64>,
+    /// Whether they said that they are away.
+    is_away: bool,
+}
+
+impl Presences {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What ties a signal to its space and device.
+const fn context(space: SpaceId, device: DeviceId) -> BodyContext {
+    BodyContext { space, log: LogId { device, incarnation: Incarnation(0) }, seq: 0, kind: Kind::RECORDS }
+}
+
+fn own_state(state: &State, now_ms: u64) -> Presence {
+    let idle = state.active_ms.map(|at| now_ms.saturating_sub(at));
+    match idle {
+        Some(idle) if !state.is_away && idle < AWAY_AFTER.as_millis() as u64 => Presence::Online,
+        _ => Presence::Away,
+    }
+}
+
+/// The current keys of the spaces that this device is in.
+fn keys(node: &Node) -> Vec<(SpaceId, bool, EpochKey)> {
+    let (device, personal) = (node.device(), node.0.own.personal());
+    let engine = node.engine();
+    let ours = engine.spaces.values().filter(|space| Some(space.id) != personal);
+    let ours = ours.filter(|space| engine.standing(space.id, device) == Standing::Member);
+    ours.filter_map(|space| Some((space.id, space.parent().is_some(), space.current_key()?.clone())))
+        .collect()
+}
+
+/// Follows the topics of all spaces with their current keys, and no others.
+async fn follow(node: &Node) {
+    let wanted: BTreeMap<[u8; 32], SpaceId> =
+        keys(node).iter().map(|(space, _, key)| (key.gossip_topic(), *space)).collect();
+    let before = std::mem::replace(&mut node.0.presences.state().topics, wanted.clone());
+    for topic in wanted.keys().filter(|topic| !before.contains_key(*topic)) {
+        node.0.net.subscribe(*topic).await;
+    }
+    for (topic, space) in before.iter().filter(|(topic, _)| !wanted.contains_key(*topic)) {
+        node.0.net.unsubscribe(*topic).await;
+        if !wanted.values().any(|other| other == space) {
+            node.0.presences.state().roster.forget(*space);
+        }
+    }
+}
+
+async fn publish(node: &Node, space: SpaceId, key: &EpochKey, signal: Signal) {
+    let said = Said { at_ms: node.now_ms(), signal };
+    let sealed = seal(&key.gossip(), context(space, node.device()), &said.encode());
+    if let Err(err) = node.0.net.publish(key.gossip_topic(), sealed).await {
+        tracing::trace!(%space, %err, "nobody was told");
+    }
+}
+
+/// Says in all spaces how this device's user is.
+async fn beat(node: &Node, state: Option<Presence>) {
+    let now = node.now_ms();
+    let state = state.unwrap_or_else(|| own_state(&node.0.presences.state(), now));
+    for (space, is_child, key) in keys(node) {
+        if !is_child {
+            publish(node, space, &key, Signal::Here(state)).await;
+        }
+    }
+}
+
+/// Takes in what was gossiped.
+pub(crate) fn heard(node: &Node, topic: [u8; 32], from: DeviceId, data: &[u8]) {
+    let Some(space) = node.0.presences.state().topics.get(&topic).copied() else { return };
+    let (key, user) = {
+        let engine = node.engine();
+        let Ok(state) = engine.space(space) else { return };
+        let user = state.author(from).filter(|_| engine.standing(space, from) == Standing::Member);
+        let (Some(key), Some(user)) = (state.current_key().cloned(), user) else { return };
+        (key, user)
+    };
+    let Ok(plain) = open(&key.gossip(), context(space, from), data) else { return };
+    let Some(said) = Said::decode(&plain) else { return };
+    let now = node.now_ms();
+    let news = node.0.presences.state().roster.hear(space, (from, user), said, now);
+    news.into_iter().for_each(|news| tell(node, space, news));
+}
+
+fn tell(node: &Node, space: SpaceId, news: News) {
+    match news {
+        News::Presence(user, state) => node.emit(Event::Presence { space, user, state }),
+        News::Typing(user, channel) => node.emit(Event::Typing { space, channel, user }),
+    }
+}
+
+/// Says that this node goes.
+pub(crate) async fn farewell(node: &Node) {
+    beat(node, Some(Presence::Offline)).await;
+}
+
+/// Keeps telling and listening until the node is gone.
+pub(crate) async fn run(node: Node) {
+    let mut events = node.events();
+    {
+        let now = node.now_ms();
+        // Somebody has just started it.
+        node.0.presences.state().active_ms = Some(now);
+    }
+    loop {
+        follow(&node).await;
+        beat(&node, None).await;
+        let pause = tokio::time::sleep(BEAT_EVERY);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => break,
+                () = node.0.presences.wake.notified() => break,
+                event = events.recv() => match event {
+                    Ok(Event::PeerConnected(_) | Event::SpaceAdded(_) | Event::MembersChanged(_)) => {
+                        follow(&node).await;
+                        let soon = tokio::time::Instant::now() + AFTER_MEETING;
+                        if soon < pause.deadline() {
+                            pause.as_mut().reset(soon);
+                        }
+                    }
+                    Err(RecvError::Closed) => return,
+                    _ => {}
+                },
+            }
+        }
+        let now = node.now_ms();
+        let gone = node.0.presences.state().roster.tick(now);
+        gone.into_iter().for_each(|(space, news)| tell(&node, space, news));
+    }
+}
+
+impl Node {
+    /// Says that this device's user is there, or away. Who says nothing for five minutes is away too; sending something
+    /// says that one is there.
+    pub fn set_presence(&self, away: bool) {
+        let now = self.now_ms();
+        let is_news = {
+            let mut state = self.0.presences.state();
+            let before = own_state(&state, now);
+            state.is_away = away;
+            if !away {
+                state.active_ms = Some(now);
+            }
+            own_state(&state, now) != before
+        };
+        if is_news {
+            self.0.presences.wake.notify_one();
+        }
+    }
+}
+
+impl Chat {
+    /// Who of the space is there, and since when (milliseconds since 1970), as far as it's known here.
+    pub fn presence(&self) -> Vec<(UserId, Presence, Option<u64>)> {
+        let (space, me, now) = (self.space.id(), self.me(), self.node().now_ms());
+        let members = self.space.members();
+        let state = self.node().0.presences.state();
+        let of = |user: UserId| {
+            let known = state.roster.of(space, user);
+            let (mut presence, since) =
+                known.map_or((Presence::Offline, None), |(state, since)| (state, Some(since)));
+            if user == me {
+                presence = presence.max(own_state(&state, now));
+            }
+            (user, presence, since)
+        };
+        members.into_iter().map(|member| of(member.user)).collect()
+    }
+
+    /// Tells those who are in a channel and near that this user is typing.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`] for a channel that isn't there.
+    pub async fn typing(&self, wanted: &str) -> Result<(), NodeError> {
+        let room = self.room(wanted).await?;
+        self.node().set_presence(false);
+        let home = room.home()?;
+        let inner = if room.kind == ChannelKind::Public { home.inner.as_str() } else { ids::MAIN };
+        let key = self.node().engine().space(home.space)?.current_key().cloned();
+        if let Some(key) = key {
+            publish(self.node(), home.space, &key, Signal::Typing(inner.to_owned())).await;
+        }
+        Ok(())
+    }
+}

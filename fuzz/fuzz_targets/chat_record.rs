@@ -1,0 +1,4 @@
+//! `chat_record` of covey-fuzz, driven by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covey_fuzz::targets::chat::chat_record(bytes));
