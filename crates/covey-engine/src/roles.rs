@@ -4,13 +4,19 @@
 //! it, and the membership that it names as its past. An entry may say things as of an earlier time, and whoever isn't an
 //! admin any more could name a time at which they were: so the entry of that very time has to say it.
 
+use std::sync::Arc;
+
 use covey_records::{Op, Stamp};
-use covey_space::Role;
+use covey_space::{KeyRing, Role};
 use covey_store::LogKey;
-use covey_types::{Hlc, SpaceId, UserId};
+use covey_types::{EntryHash, Hlc, SpaceId, UserId};
 
 use crate::{
-    Engine, EngineError, Rows, SpaceState, apply::operations, load::decode_stored, prepare::open_body,
+    Engine, EngineError, Rows, SpaceState,
+    apply::operations,
+    compact::{LogState, words::Words},
+    load::decode_stored,
+    prepare::open_body,
 };
 
 impl SpaceState {
@@ -36,23 +42,66 @@ impl Engine {
     ) -> Result<Option<Role>, EngineError> {
         let state = self.space(id)?;
         let (key, keys) = (state.key, state.info.keys.clone());
-        for log in rows.logs(key)?.into_iter().filter(|log| log.id.device == stamp.device) {
-            let Some(seq) = place_of(rows, log.key, log.head.seq, stamp.hlc)? else { continue };
-            let Some(stored) = rows.entry(log.key, seq)? else { continue };
-            let entry = decode_stored(&stored)?;
-            let Some(Ok(plain)) = open_body(&entry, &keys) else { continue };
-            let says = |op: &Op<'_>| match op {
+        let says = |body: &[u8]| {
+            operations(body).unwrap_or_default().iter().any(|op| match op {
                 Op::Put { collection: name, id, fields } => {
                     *name == collection && id.text(&mut [0; 36]) == record && fields.contains(&(field, value))
                 }
                 _ => false,
+            })
+        };
+        for log in rows.logs(key)?.into_iter().filter(|log| log.id.device == stamp.device) {
+            let said = match place_of(rows, log.key, log.head.seq, stamp.hlc)? {
+                Some(seq) => entry_says(rows, &keys, log.key, seq, says)?,
+                None => word_says(rows, &keys, log.key, stamp.hlc, says)?,
             };
-            if operations(&plain).unwrap_or_default().iter().any(says) {
-                return Ok(self.space_mut(id)?.membership.role_at(log.id, seq, &entry.header.deps).flatten());
+            if let Some((seq, deps)) = said {
+                return Ok(self.space_mut(id)?.membership.role_at(log.id, seq, &deps).flatten());
             }
         }
         Ok(None)
     }
+}
+
+/// An entry's place and what it names as its past.
+type Said = Option<(u64, Arc<[EntryHash]>)>;
+
+fn entry_says(
+    rows: &impl Rows,
+    keys: &KeyRing,
+    log: LogKey,
+    seq: u64,
+    says: impl Fn(&[u8]) -> bool,
+) -> Result<Said, EngineError> {
+    let Some(stored) = rows.entry(log, seq)? else { return Ok(None) };
+    let entry = decode_stored(&stored)?;
+    let opened = open_body(&entry, keys).and_then(Result::ok);
+    Ok(opened.filter(|plain| says(plain)).map(|_| (seq, entry.header.deps.as_slice().into())))
+}
+
+/// The same of an entry of which only the words of a checkpoint are left.
+fn word_says(
+    rows: &impl Rows,
+    keys: &KeyRing,
+    log: LogKey,
+    hlc: Hlc,
+    says: impl Fn(&[u8]) -> bool,
+) -> Result<Said, EngineError> {
+    let state = LogState::load(rows, log)?;
+    let mut next = (state.base > 0).then_some(state.base + 2);
+    while let Some(from) = next {
+        let mut words = Words::of_part(rows, keys, log, &state, from)?;
+        next = words.next_part();
+        while let Some(word) = words.next()? {
+            if word.hlc > hlc {
+                return Ok(None);
+            }
+            if word.hlc == hlc && says(&word.body) {
+                return Ok(Some((word.seq, word.deps)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The place of the entry of this very time in a log: times grow within one.

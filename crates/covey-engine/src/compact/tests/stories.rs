@@ -74,3 +74,26 @@ fn whoever_compacts_when_all_come_to_the_records_that_all_entries_make() {
         play(seed);
     }
 }
+
+#[test]
+fn what_somebody_was_when_they_wrote_is_known_to_whoever_has_only_the_checkpoint() {
+    let a = Replica::founder();
+    let b = let_in(&a, Role::Member, NOW_MS);
+    sync_both(&a, &b);
+    a.put("told", "\"by an owner\"");
+    let hlc = a.entry(&a, a.head_of(&a).seq).header.hlc;
+    for round in 0..80 {
+        a.put("r1", &format!("{round}"));
+    }
+    settle(&[&a, &b]);
+    let c = let_in(&a, Role::Member, NOW_MS + 1);
+    sync(&a, &c);
+    assert!(c.state_of(&a).base > 40, "the entry itself never came");
+    let (id, device) = (c.space(), a.device());
+    let was = move |value: &'static str| {
+        let stamp = covey_records::Stamp { hlc, device };
+        c.with(move |rows, engine, _| engine.role_when(rows, id, ("plants", "told"), ("v", value), stamp))
+    };
+    assert_eq!(was("\"by an owner\""), Some(Role::Owner));
+    assert_eq!(was("\"something else\""), None);
+}
