@@ -11,7 +11,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 LOCKED := $(if $(filter true,$(CI)),--locked)
 COVEY := $(or $(CARGO_TARGET_DIR),target)/release/covey
 
-.PHONY: help run demo build test bench fixtures lint format clippy tidy deny setup-build setup-test setup-lint
+.PHONY: help run demo build web test bench fixtures lint format clippy tidy deny setup-build setup-test setup-lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ run: build ## build, then start a node in the foreground (Ctrl-C stops it)
 demo: build ## build, then watch three nodes on this machine pair and sync
 	@exec $(COVEY) demo $(ARGS)
 
-test: setup-test ## run the tests
+test: setup-test web ## run the tests
 	@scripts/test.sh $(ARGS)
 
 bench: build ## measure, print a table, write target/bench/report.json
@@ -37,7 +37,10 @@ fixtures: ## make the fixtures of all formats and the seeds of the fuzz targets 
 
 lint: setup-lint format clippy tidy deny ## check format, clippy, the repository's rules, licences
 
-build: setup-build ## build the release binary
+web: setup-build ## build the web app, which the node's build takes into the binary
+	@scripts/web.sh
+
+build: setup-build web ## build the release binary
 	@cargo build --release $(LOCKED) --package covey
 
 # The single checks that `make lint` and .ci/run are made of.

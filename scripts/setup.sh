@@ -37,6 +37,18 @@ has_procps() { type -P kill >/dev/null && have sysctl; }
 
 has_faketime() { [ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ]; }
 
+# The web app is built with Node.js. Where the system's own is too old, scripts/web.sh says what to do; it can be done without.
+node_packages() {
+    { have node && have npm; } && return 0
+    have apt-get || return 0
+    local offered
+    offered=$(apt-cache policy nodejs 2>/dev/null | awk '/Candidate:/ {print $2}')
+    if [[ "$offered" == [0-9]* ]] && [ "$(printf '%s\n' 20.19 "$offered" | sort -V | head -n 1)" = 20.19 ]; then
+        have node || echo nodejs
+        have npm || echo npm
+    fi
+}
+
 missing_packages() {
     { compiles_c && have make; } || echo build-essential
     have pkg-config || echo pkg-config
@@ -47,6 +59,9 @@ missing_packages() {
     if [ "$purpose" = test ]; then has_procps || echo procps; fi
     # A test shows one process another time. Without the library it skips; elsewhere than here it has another path.
     if [ "$purpose" = test ] && [ "$(uname -m)" = x86_64 ] && have apt-get; then has_faketime || echo faketime; fi
+    # The web app's tests drive a browser. Other systems than Debian call the package otherwise: those tests say what is missing.
+    if [ "$purpose" = test ] && have apt-get; then [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium; fi
+    if [ "$purpose" != lint ]; then node_packages; fi
     # Tests in network namespaces need root. Without it they skip, and need no tools.
     if [ "$purpose" = test ] && [ "$(id -u)" = 0 ]; then
         have ip || echo iproute2

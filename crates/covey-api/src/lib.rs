@@ -35,6 +35,7 @@ pub mod problem;
 mod refusal;
 mod routes;
 mod server;
+mod web;
 
 pub use access::Token;
 pub use convert::{check, identity, rfc3339};

@@ -21,7 +21,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, Method, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
@@ -29,7 +29,7 @@ use axum::{
 use covey_node::Node;
 use tokio::sync::watch;
 
-use crate::{access::Access, events::EventLog, problem::Problem};
+use crate::{access::Access, events::EventLog, problem::Problem, web};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub(crate) fn router(state: ApiState) -> Router {
         .merge(space_routes())
         .merge(people_routes())
         .merge(chat_routes())
-        .fallback(no_route)
+        .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(state.clone(), guard))
         .layer(middleware::map_response(add_headers))
@@ -138,8 +138,22 @@ fn chat_routes() -> Router<ApiState> {
         .route("/api/v1/spaces/{space}/search", get(chat::search))
 }
 
-async fn no_route(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {:?}", uri.path()))
+/// A file of the web app, a place in it, or nothing.
+async fn elsewhere(State(state): State<ApiState>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let asks = method == Method::GET || method == Method::HEAD;
+    if asks && !is_api(&uri) {
+        if let Some(file) = web::file(uri.path()) {
+            return file.answer(&headers);
+        }
+        if web::document().is_some() && web::wants_page(&headers) {
+            return page::front(State(state), headers).await;
+        }
+    }
+    Problem::not_found(format!("there is nothing at {:?}", uri.path())).into_response()
+}
+
+fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
@@ -150,8 +164,13 @@ async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> R
     if let Err(problem) = state.access.check_place(request.uri(), request.headers()) {
         return problem.into_response();
     }
-    // The front page and the sign-in link look at the credentials themselves.
-    let is_page = matches!(request.uri().path(), "/" | "/open");
+    // Pages and the sign-in link look at the credentials themselves, and answer in words for people.
+    let is_place = web::document().is_some()
+        && request.method() == Method::GET
+        && !is_api(request.uri())
+        && web::file(request.uri().path()).is_none()
+        && web::wants_page(request.headers());
+    let is_page = is_place || matches!(request.uri().path(), "/" | "/open");
     if !is_page && let Err(problem) = state.access.check_credential(request.method(), request.headers()) {
         return problem.into_response();
     }
@@ -167,7 +186,10 @@ async fn add_headers(mut response: Response) -> Response {
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        // The files of the app have their own policy, and may be kept.
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }

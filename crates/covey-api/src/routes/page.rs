@@ -1,4 +1,5 @@
-//! The front page: what this node is and how it does, in plain HTML without any script.
+//! The front page: the web app, or in a build without it what this node is and how it does, in plain HTML without any
+//! script.
 
 use std::fmt::{self, Write as _};
 
@@ -15,6 +16,7 @@ use crate::{
     dto::{PeerDto, SpaceDto, StatusDto},
     extract::InQuery,
     problem::Problem,
+    web,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -47,6 +49,9 @@ pub(super) async fn front(State(state): State<ApiState>, headers: HeaderMap) -> 
             StatusCode::UNAUTHORIZED
         };
         return (status, Html(message_page("This is a Covey node", text))).into_response();
+    }
+    if let Some(document) = web::document() {
+        return document.answer(&headers);
     }
     match state.node.status().await {
         Ok(status) => Html(status_page(&convert::status(status))).into_response(),
@@ -117,8 +122,9 @@ fn status_page(status: &StatusDto) -> String {
         Escaped(&who.fingerprint),
         Escaped(&who.peer_id),
         with_code(
-            "This is how it stood when the page was loaded; reload it to look again. To change something, use the \
-             `covey` command; `covey doctor` looks for what may be wrong."
+            "This is how it stood when the page was loaded; reload it to look again. This build has no web app in it \
+             (`make web` makes it, before the node is built). To change something, use the `covey` command; `covey \
+             doctor` looks for what may be wrong."
         ),
     );
     page(&who.device, &body)

@@ -203,7 +203,7 @@ async fn an_event_tells_that_who_is_in_a_space_has_changed() {
 }
 
 #[test]
-fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_scripts() {
+fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_inline_scripts() {
     let home = Home::new();
     let node = home.up();
     let host = node.address().to_owned();
@@ -225,7 +225,10 @@ fn a_browser_signs_in_once_by_the_link_and_sees_a_page_without_scripts() {
     let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
     let page = get("/", &cookie);
     assert_eq!(page.status(), 200);
-    assert!(page.body().contains("laptop") && !page.body().contains("<script"));
+    // With the web app in the build the page is its document, otherwise a plain one. Neither runs anything inline.
+    assert!(page.body().contains("Covey"));
+    let scripts = page.body().matches("<script").count();
+    assert_eq!(page.body().matches(" src=\"/assets/").count(), scripts, "{}", page.body());
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
     assert_eq!(get("/api/v1/status", &cookie).status(), 200);
 

@@ -1,0 +1,43 @@
+/** What pages ask for. The only place, beside the conversation, that knows both the client and the cache. */
+import type { Space, Status } from "@covey/client";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { api } from "./client.ts";
+import { keys } from "./keys.ts";
+
+/** Round trips change without an event; once in a while is enough to look at them. */
+const STATUS_EVERY_MS = 15_000;
+
+export const useStatus = () =>
+  useQuery({ queryKey: keys.status, queryFn: ({ signal }) => api.status(signal), refetchInterval: STATUS_EVERY_MS, staleTime: 0 });
+
+/** The spaces that people see: the personal one is the node's own affair. */
+export const spacesOf = (status: Status | undefined): Space[] => (status?.spaces ?? []).filter((space) => !space.personal && !space.parent);
+
+export const useSpace = (id: string): Space | undefined => useStatus().data?.spaces.find((space) => space.id === id);
+
+export const useMembers = (space: string) =>
+  useQuery({ queryKey: keys.members(space), queryFn: ({ signal }) => api.members(space, signal) });
+
+export const useAudit = (space: string) =>
+  useQuery({ queryKey: keys.audit(space), queryFn: ({ signal }) => api.audit(space, signal) });
+
+export const useDevices = () => useQuery({ queryKey: keys.devices, queryFn: ({ signal }) => api.devices(signal) });
+
+export const useDoctor = () =>
+  useQuery({ queryKey: keys.doctor, queryFn: ({ signal }) => api.doctor(signal), staleTime: 0 });
+
+export const useCollections = (space: string) =>
+  useQuery({ queryKey: keys.collections(space), queryFn: ({ signal }) => api.collections(space, signal) });
+
+const RECORDS_AT_ONCE = 100;
+
+export const useRecords = (space: string, collection: string, where: string) =>
+  useInfiniteQuery({
+    queryKey: keys.records(space, collection, where),
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) => api.records(space, collection, { where, after: pageParam, limit: RECORDS_AT_ONCE }, signal),
+    getNextPageParam: (page) => page.next,
+  });
+
+export const useRecordSync = (space: string, collection: string, id: string) =>
+  useQuery({ queryKey: keys.recordSync(space, collection, id), queryFn: ({ signal }) => api.recordSync(space, collection, id, signal) });

@@ -1,0 +1,189 @@
+/** A channel: what was said, a place to write, and beside it a thread or the people. */
+import type { Channel, Message } from "@covey/client";
+import { ArrowLeft, Hash, Lock, MessageCircle, PanelRight, Search } from "lucide-react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
+import { useLocation, useSearchParams } from "wouter";
+import { api, queries } from "../api/client.ts";
+import { keys } from "../api/keys.ts";
+import { useSpace } from "../api/queries.ts";
+import { rememberChannel } from "../frame/last.ts";
+import { LinkButton } from "../frame/link.tsx";
+import { useTitle } from "../frame/page.tsx";
+import { count, names } from "../lib/format.ts";
+import { NotFound } from "../pages/not-found.tsx";
+import { Button, IconButton } from "../ui/button.tsx";
+import { Empty, Note, Wait } from "../ui/parts.tsx";
+import { toastError } from "../ui/toast.tsx";
+import { Composer } from "./composer.tsx";
+import { useDraft } from "./drafts.ts";
+import { MessageList } from "./list.tsx";
+import { tellThatTyping, useTyping } from "./live-chat.ts";
+import { MembersPane } from "./members-pane.tsx";
+import { post } from "./outbox.ts";
+import { channelTitle, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { ThreadPane } from "./thread-pane.tsx";
+
+interface ConversationProps {
+  space: string;
+  channel: string;
+}
+
+export default function Conversation({ space, channel: id }: ConversationProps) {
+  const channels = useChannels(space);
+  const channel = useChannel(space, id);
+  useEffect(() => {
+    if (channel?.joined) rememberChannel(space, id);
+  }, [channel?.joined, id, space]);
+  if (channels.isPending) return <div className="page"><div className="inner"><Wait text="Opening the channel" /></div></div>;
+  if (!channel) return <NotFound />;
+  return <Open space={space} channel={channel} />;
+}
+
+/** What stands in the side pane is in the address, so that it survives a reload and the back button closes it. */
+function useSide() {
+  const [params, setParams] = useSearchParams();
+  const set = useCallback((change: Record<string, string | null>) => {
+    setParams((before) => {
+      const next = new URLSearchParams(before);
+      for (const [key, value] of Object.entries(change)) value === null ? next.delete(key) : next.set(key, value);
+      return next;
+    });
+  }, [setParams]);
+  return { thread: params.get("thread"), members: params.get("side") === "people", at: params.get("at"), set };
+}
+
+function Open({ space, channel }: { space: string; channel: Channel }) {
+  const me = useMe();
+  const side = useSide();
+  const title = channelTitle(channel, me);
+  useTitle(channel.kind === "direct" ? title : `# ${title}`);
+  const { set } = side;
+  const reply = useCallback((message: Message) => set({ thread: message.reply_to ?? message.id, side: null }), [set]);
+  const open = side.thread !== null || side.members;
+  return (
+    <div className={`conversation ${open ? "with-side" : ""}`}>
+      <section className="talk" aria-label={title}>
+        <Head space={space} channel={channel} title={title} onPeople={() => set({ side: side.members ? null : "people", thread: null })} peopleOpen={side.members} />
+        <Talk key={side.at ?? "newest"} space={space} channel={channel} title={title} around={side.at} onReply={reply} />
+      </section>
+      {side.thread !== null && <ThreadPane key={side.thread} space={space} channel={channel} root={side.thread} onClose={() => set({ thread: null })} />}
+      {side.members && <MembersPane space={space} channel={channel} onClose={() => set({ side: null })} />}
+    </div>
+  );
+}
+
+interface HeadProps {
+  space: string;
+  channel: Channel;
+  title: string;
+  onPeople: () => void;
+  peopleOpen: boolean;
+}
+
+function Head({ space, channel, title, onPeople, peopleOpen }: HeadProps) {
+  return (
+    <header className="talk-head">
+      <LinkButton to={`/s/${space}`} label="Back to the rooms" className="phone-only"><ArrowLeft size={20} /></LinkButton>
+      {channel.kind === "public" && <Hash size={18} className="soft" aria-hidden />}
+      {channel.kind === "private" && <Lock size={16} className="soft" aria-label="Private" />}
+      <h1 className="one-line" dir="auto">{title}</h1>
+      <p className="one-line soft small grow laptop-only" dir="auto">{channel.topic}</p>
+      <Button kind="quiet" onClick={onPeople} aria-pressed={peopleOpen} className="laptop-only">{count(channel.members.length, "member")}</Button>
+      <LinkButton to={`/s/${space}/search?channel=${channel.id}`} label="Search here"><Search size={17} /></LinkButton>
+      <IconButton label={peopleOpen ? "Close the side pane" : "People in here"} aria-pressed={peopleOpen} onClick={onPeople}><PanelRight size={17} /></IconButton>
+    </header>
+  );
+}
+
+interface TalkProps {
+  space: string;
+  channel: Channel;
+  title: string;
+  around: string | null;
+  onReply: (message: Message) => void;
+}
+
+function Talk({ space, channel, title, around, onReply }: TalkProps) {
+  const query = useMessages(space, channel.id, around);
+  const messages = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
+  const editLast = useRef<(() => void) | null>(null);
+  // The line before what is new stays where it was when one came; reading moves the node's, not this one.
+  const newSince = useRef(channel.unread > 0 ? channel.new_since : null);
+  const lastRead = useRef<string | null>(null);
+  // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
+  const newest = newestOf(messages.at(-1), channel.last)?.id;
+  const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
+  const seen = useCallback(() => {
+    if (!newest || !channel.joined || lastRead.current === newest || document.visibilityState !== "visible") return;
+    lastRead.current = newest;
+    api.markRead(space, channel.id, newest)
+      .then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }))
+      .catch(() => (lastRead.current = null));
+  }, [channel.id, channel.joined, newest, space]);
+  useEffect(() => {
+    // What came while nobody looked is read when somebody looks again.
+    document.addEventListener("visibilitychange", seen);
+    return () => document.removeEventListener("visibilitychange", seen);
+  }, [seen]);
+  const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
+  const newer = useCallback(() => void (!isFetching && fetchNextPage()), [fetchNextPage, isFetching]);
+  return (
+    <>
+      {query.isPending && <div className="timeline-place" style={{ padding: 24 }}><Wait text="Reading messages" /></div>}
+      {query.isError && <div className="grow" style={{ padding: 24 }}><Note tone="bad">{query.error.message} <Button onClick={() => void query.refetch()}>Try again</Button></Note></div>}
+      {query.data && (messages.length === 0 ? <Hello channel={channel} title={title} onHello={() => setDraft("Hello! ")} /> : null)}
+      {query.data && (
+        <MessageList space={space} channel={channel} messages={messages} thread={null} newSince={newSince.current} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
+          onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onTakeBack={(text) => setDraft(draft ? `${draft}\n${text}` : text)} lastOwnRef={editLast} />
+      )}
+      <TypingLine space={space} channel={channel.id} />
+      <Foot space={space} channel={channel} title={title} draft={draft} onDraft={setDraft} onEditLast={() => editLast.current?.()} />
+    </>
+  );
+}
+
+function newestOf(shown: Message | undefined, last: Message | null): Message | undefined {
+  return shown && last && Date.parse(last.at) > Date.parse(shown.at) ? last : shown;
+}
+
+const Hello = ({ channel, title, onHello }: { channel: Channel; title: string; onHello: () => void }) => (
+  <div className="hello">
+    <Empty icon={<MessageCircle />} title={channel.kind === "direct" ? `You and ${title}` : `This is #${title}`} act={channel.joined && <Button kind="main" onClick={onHello}>Say hello</Button>}>
+      {channel.topic || (channel.kind === "public" ? "Everybody in the space can read and join here." : "Only those who are in it can read what is written here; nobody else holds a copy.")}
+    </Empty>
+  </div>
+);
+
+function TypingLine({ space, channel }: { space: string; channel: string }) {
+  const who = useTyping(channel);
+  const nameOf = useNames(space);
+  return <p className="typing tiny soft" aria-live="polite">{who.length > 0 ? `${names(who.map(nameOf))} ${who.length === 1 ? "is" : "are"} writing` : "\u00a0"}</p>;
+}
+
+interface FootProps {
+  space: string;
+  channel: Channel;
+  title: string;
+  draft: string;
+  onDraft: (text: string) => void;
+  onEditLast: () => void;
+}
+
+function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
+  const guest = useSpace(space)?.role === "guest";
+  const [, go] = useLocation();
+  if (!channel.joined) {
+    const join = () => void api.joinChannel(space, channel.id).then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }), toastError);
+    return <div className="join-bar"><p className="soft">You are looking in from outside.</p><Button kind="main" onClick={join}>Join #{channel.name}</Button></div>;
+  }
+  const send = (text: string) => {
+    post(space, channel.id, text, null);
+    // From a place in the past back to the present, where the message is.
+    if (new URLSearchParams(location.search).has("at")) go(`/s/${space}/c/${channel.id}`);
+  };
+  const blocked = (guest && "Guests read only.") || (channel.archived && "This channel is archived.");
+  return (
+    <Composer label={channel.kind === "direct" ? `Write to ${title}` : `Write to #${title}`} draft={draft} onDraft={onDraft} onSend={send} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={onEditLast} members={channel.members} blocked={blocked} />
+  );
+}

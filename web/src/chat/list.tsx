@@ -1,0 +1,85 @@
+/** The messages with everything that can be done to them: used by the channel and by its threads. */
+import type { Channel, Message } from "@covey/client";
+import { useMemo } from "react";
+import { api, queries } from "../api/client.ts";
+import { keys } from "../api/keys.ts";
+import { useStatus } from "../api/queries.ts";
+import { Confirm } from "../ui/dialog.tsx";
+import { useActs } from "./acts.ts";
+import { MessageRow, OutgoingRow } from "./message.tsx";
+import { tryAgain, useOutbox, withdraw } from "./outbox.ts";
+import { changeAtOnce, useNames } from "./queries.ts";
+import { rowsOf, type Row } from "./rows.ts";
+import { Timeline } from "./timeline.tsx";
+
+interface MessageListProps {
+  space: string;
+  channel: Channel;
+  messages: Message[];
+  /** The root of the thread that this is, or null for the channel itself. */
+  thread: string | null;
+  newSince: string | null;
+  atPresent: boolean;
+  hasOlder: boolean;
+  startAt: string | null;
+  onOlder: () => void;
+  onNewer: () => void;
+  onSeenAll: () => void;
+  onReply?: (message: Message) => void;
+  onTakeBack: (text: string) => void;
+  /** Set by the composer to edit one's own last message. */
+  lastOwnRef: { current: (() => void) | null };
+}
+
+export function MessageList(props: MessageListProps) {
+  const { space, channel, messages, thread, newSince, atPresent } = props;
+  const node = useStatus().data?.node;
+  const me = node?.user_id ?? null;
+  const nameOf = useNames(space);
+  const outbox = useOutbox(space, channel.id);
+  const people = useMemo(() => channel.members.map((member) => member.name), [channel.members]);
+  const { acts, editing, removing, finishEdit, stopRemoving } = useActs(space, me, props.onReply);
+  const outgoing = useMemo(() => (atPresent ? outbox.filter((one) => one.reply_to === thread) : []), [atPresent, outbox, thread]);
+  const rows = useMemo(() => rowsOf({ messages, outgoing, me, newSince }), [messages, me, newSince, outgoing]);
+  props.lastOwnRef.current = () => {
+    const last = messages.findLast((one) => one.author === me && !one.deleted);
+    if (last) acts.edit(last);
+  };
+  const remove = async () => {
+    if (!removing) return;
+    const undo = changeAtOnce(space, removing, { deleted: true, text: "" });
+    try {
+      await api.deleteMessage(space, removing.id);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    await queries.invalidateQueries({ queryKey: keys.channels(space) });
+  };
+  const takeBack = (client_id: string) => {
+    const one = withdraw(space, channel.id, client_id);
+    if (one) props.onTakeBack(one.text);
+  };
+  const show = (row: Row) => {
+    switch (row.kind) {
+      case "day":
+        return <h3 className="day"><span>{row.text}</span></h3>;
+      case "new":
+        return <p className="day new"><span>new</span></p>;
+      case "outgoing":
+        return <OutgoingRow outgoing={row.outgoing} head={row.head} me={me ?? ""} myName={node?.user ?? "You"} people={people} onRetry={() => tryAgain(space, channel.id, row.outgoing.client_id)} onTakeBack={() => takeBack(row.outgoing.client_id)} />;
+      case "message":
+        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} onEdited={(text) => finishEdit(row.message, text)} />;
+    }
+  };
+  return (
+    <>
+      <Timeline label={thread ? "Thread" : "Messages"} rows={rows} atPresent={atPresent} hasOlder={props.hasOlder} onOlder={props.onOlder} onNewer={props.onNewer} onSeenAll={props.onSeenAll} startAt={props.startAt}>
+        {show}
+      </Timeline>
+      <Confirm open={removing !== null} onClose={stopRemoving} title="Delete this message?" act="Delete" onConfirm={remove}>
+        <p>It goes from everybody's list. That there was one stays visible.</p>
+      </Confirm>
+    </>
+  );
+}

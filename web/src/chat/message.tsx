@@ -1,0 +1,147 @@
+/** One message: who, what, how far it got, and what can be done with it. */
+import type { Message } from "@covey/client";
+import { Clock, CornerUpLeft, Pencil, SmilePlus, Trash2 } from "lucide-react";
+import { memo, useState, type KeyboardEvent } from "react";
+import { count, inFull, names as joined, timeOfDay } from "../lib/format.ts";
+import { Button, IconButton, Tip } from "../ui/button.tsx";
+import { Avatar } from "../ui/parts.tsx";
+import { EmojiButton } from "./emoji-button.tsx";
+import { Marks } from "./marks.tsx";
+import { Markup } from "./markup.tsx";
+import type { Outgoing } from "./outbox.ts";
+
+export interface MessageActs {
+  reply?: (message: Message) => void;
+  edit: (message: Message) => void;
+  remove: (message: Message) => void;
+  react: (message: Message, emoji: string) => void;
+}
+
+interface MessageProps {
+  message: Message;
+  head: boolean;
+  lastOwn: boolean;
+  me: string | null;
+  people: string[];
+  nameOf: (user: string) => string;
+  acts: MessageActs;
+  editing: boolean;
+  onEdited: (text: string | null) => void;
+}
+
+export const MessageRow = memo(function MessageRow(props: MessageProps) {
+  const { message, head, me, people, nameOf, acts, editing, onEdited, lastOwn } = props;
+  const own = message.author === me;
+  const named = me !== null && message.mentions.includes(me);
+  const label = `${message.author_name}, ${timeOfDay(message.at)}`;
+  return (
+    <article className={`message ${head ? "head" : ""} ${named ? "named" : ""}`} aria-label={label} tabIndex={-1} data-message={message.id} data-own={own || undefined}>
+      <div className="gutter">{head ? <Avatar id={message.author} /> : <time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time>}</div>
+      <div className="body">
+        {head && (
+          <header className="row">
+            <b className="one-line" dir="auto">{message.author_name}</b>
+            <Tip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></Tip>
+          </header>
+        )}
+        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit text={message.text} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
+        {!message.deleted && message.edited && !editing && <span className="tiny soft">edited</span>}
+        <Reactions message={message} me={me} nameOf={nameOf} onReact={acts.react} />
+        {message.thread && message.thread.replies > 0 && acts.reply && (
+          <button type="button" className="thread-link" onClick={() => acts.reply?.(message)}>{count(message.thread.replies, "reply", "replies")}<span className="soft">, last at {timeOfDay(message.thread.last_at)}</span></button>
+        )}
+      </div>
+      {own && !message.deleted && <Marks message={message} inWords={lastOwn} nameOf={nameOf} />}
+      {!message.deleted && !editing && <Acts message={message} own={own} acts={acts} />}
+    </article>
+  );
+});
+
+function Acts({ message, own, acts }: { message: Message; own: boolean; acts: MessageActs }) {
+  return (
+    <div className="message-acts" role="toolbar" aria-label={`What to do with the message of ${message.author_name}`}>
+      <EmojiButton label="React" onPick={(emoji) => acts.react(message, emoji)}><SmilePlus size={16} /></EmojiButton>
+      {acts.reply && <IconButton label="Reply in a thread" onClick={() => acts.reply?.(message)}><CornerUpLeft size={16} /></IconButton>}
+      {own && <IconButton label="Edit" onClick={() => acts.edit(message)}><Pencil size={16} /></IconButton>}
+      {own && <IconButton label="Delete" onClick={() => acts.remove(message)}><Trash2 size={16} /></IconButton>}
+    </div>
+  );
+}
+
+interface ReactionsProps {
+  message: Message;
+  me: string | null;
+  nameOf: (user: string) => string;
+  onReact: (message: Message, emoji: string) => void;
+}
+
+function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
+  const all = Object.entries(message.reactions).filter(([, users]) => users.length > 0);
+  if (all.length === 0) return null;
+  return (
+    <div className="row wrap reactions">
+      {all.map(([emoji, users]) => {
+        const mine = me !== null && users.includes(me);
+        const who = joined(users.map((user) => (user === me ? "you" : nameOf(user))), 6);
+        return (
+          <Tip key={emoji} text={who}>
+            <button type="button" className="reaction" aria-pressed={mine} onClick={() => onReact(message, emoji)}>
+              <span>{emoji}</span><span className="num">{users.length}</span><span className="hidden-text">by {who}</span>
+            </button>
+          </Tip>
+        );
+      })}
+    </div>
+  );
+}
+
+function Edit({ text, onDone }: { text: string; onDone: (text: string | null) => void }) {
+  const [draft, setDraft] = useState(text);
+  const save = () => onDone(draft.trim() && draft !== text ? draft.trim() : null);
+  const onKey = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      onDone(null);
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      save();
+    }
+  };
+  return (
+    <div className="stack tight">
+      <textarea className="input" dir="auto" aria-label="Edit the message" value={draft} autoFocus rows={Math.min(10, draft.split("\n").length)} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} />
+      <div className="row"><Button kind="main" onClick={save}>Save</Button><Button kind="quiet" onClick={() => onDone(null)}>Cancel</Button></div>
+    </div>
+  );
+}
+
+interface OutgoingProps {
+  outgoing: Outgoing;
+  head: boolean;
+  me: string;
+  myName: string;
+  people: string[];
+  onRetry: () => void;
+  onTakeBack: () => void;
+}
+
+/** On its way to the node. It looks like any other message, since it's as good as written. */
+export function OutgoingRow({ outgoing, head, me, myName, people, onRetry, onTakeBack }: OutgoingProps) {
+  return (
+    <article className={`message ${head ? "head" : ""}`} aria-label={`${myName}, being sent`}>
+      <div className="gutter">{head && <Avatar id={me} />}</div>
+      <div className="body">
+        {head && <header className="row"><b>{myName}</b></header>}
+        <Markup text={outgoing.text} names={people} />
+        {outgoing.refused && (
+          <div className="note bad" role="alert">
+            <div className="grow">Not sent: {outgoing.refused}</div>
+            <Button onClick={onRetry}>Try again</Button><Button onClick={onTakeBack}>Take back</Button>
+          </div>
+        )}
+      </div>
+      {!outgoing.refused && <span className="marks"><Clock size={13} aria-hidden /><span className="tiny">sending</span></span>}
+    </article>
+  );
+}

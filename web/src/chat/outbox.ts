@@ -1,0 +1,93 @@
+/**
+ * What was sent here and isn't on the node yet. It's in the browser's storage before anything else happens, so that neither a
+ * closed tab nor a node that is away loses it. Each has an id of its own by which the node knows it again: sending it twice,
+ * from two tabs or after a break, makes one message.
+ */
+import { useMemo } from "react";
+import { api, isPassing } from "../api/client.ts";
+import { read, useStored, write } from "../lib/store.ts";
+import { keepMessage } from "./queries.ts";
+
+export interface Outgoing {
+  client_id: string;
+  text: string;
+  reply_to: string | null;
+  at: string;
+  /** Why the node refused it. It isn't tried again by itself. */
+  refused?: string;
+}
+
+const keyOf = (space: string, channel: string): string => `outbox.${space}.${channel}`;
+
+export function parseOutbox(text: string | null): Outgoing[] {
+  try {
+    const value: unknown = JSON.parse(text ?? "[]");
+    return Array.isArray(value) ? value.filter((one): one is Outgoing => typeof (one as Outgoing)?.client_id === "string" && typeof (one as Outgoing).text === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+const load = (space: string, channel: string): Outgoing[] => parseOutbox(read(keyOf(space, channel)));
+const save = (space: string, channel: string, list: Outgoing[]): void => write(keyOf(space, channel), list.length === 0 ? null : JSON.stringify(list));
+
+export function useOutbox(space: string, channel: string): Outgoing[] {
+  const [stored] = useStored(keyOf(space, channel));
+  return useMemo(() => parseOutbox(stored), [stored]);
+}
+
+export function post(space: string, channel: string, text: string, reply_to: string | null): void {
+  const one: Outgoing = { client_id: crypto.randomUUID(), text, reply_to, at: new Date().toISOString() };
+  save(space, channel, [...load(space, channel), one]);
+  void flush(space, channel);
+}
+
+export function withdraw(space: string, channel: string, client_id: string): Outgoing | undefined {
+  const list = load(space, channel);
+  save(space, channel, list.filter((one) => one.client_id !== client_id));
+  return list.find((one) => one.client_id === client_id);
+}
+
+export function tryAgain(space: string, channel: string, client_id: string): void {
+  save(space, channel, load(space, channel).map(({ refused, ...one }) => (one.client_id === client_id || refused === undefined ? one : { ...one, refused })));
+  void flush(space, channel);
+}
+
+const exclusively = async (name: string, work: () => Promise<void>): Promise<void> => {
+  if (navigator.locks) await navigator.locks.request(`covey.${name}`, work);
+  else await work();
+};
+
+/** Sends what waits, in its order, one tab at a time. */
+export const flush = (space: string, channel: string): Promise<void> =>
+  exclusively(keyOf(space, channel), async () => {
+    for (;;) {
+      const next = load(space, channel).find((one) => one.refused === undefined);
+      if (!next || !(await deliver(space, channel, next))) return;
+    }
+  });
+
+/** Whether to go on with the next one. */
+async function deliver(space: string, channel: string, one: Outgoing): Promise<boolean> {
+  const { client_id, text, reply_to } = one;
+  try {
+    const message = await api.sendMessage(space, channel, reply_to ? { text, client_id, reply_to } : { text, client_id });
+    // First into the list, then out of the outbox: it never blinks.
+    keepMessage(space, message);
+    withdraw(space, channel, client_id);
+    return true;
+  } catch (error) {
+    if (isPassing(error)) return false;
+    const refused = error instanceof Error ? error.message : "It was refused.";
+    save(space, channel, load(space, channel).map((other) => (other.client_id === client_id ? { ...other, refused } : other)));
+    return true;
+  }
+}
+
+/** Everything that waits in this browser, after the node is back. */
+export function flushAll(): void {
+  for (let i = 0; i < localStorage.length; i++) {
+    const [, space, channel] = /^covey\.outbox\.([^.]+)\.(.+)$/.exec(localStorage.key(i) ?? "") ?? [];
+    if (space && channel) void flush(space, channel);
+  }
+}

@@ -1,0 +1,109 @@
+/** What the conversation asks for, and how answers and events are kept together in the cache. */
+import type { Channel, Member, Message, MessagePage } from "@covey/client";
+import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { api, isMissing, queries } from "../api/client.ts";
+import { keys } from "../api/keys.ts";
+import { useMembers, useStatus } from "../api/queries.ts";
+
+/** The channels of a space, or null where this node has no conversations: then nothing of them is shown. */
+export const useChannels = (space: string | null) =>
+  useQuery<Channel[] | null>({
+    queryKey: keys.channels(space ?? ""),
+    enabled: space !== null,
+    queryFn: async ({ signal }) => {
+      try {
+        return (await api.channels(space ?? "", signal)).items;
+      } catch (error) {
+        if (isMissing(error)) return null;
+        throw error;
+      }
+    },
+  });
+
+export const useChannel = (space: string, id: string): Channel | undefined => useChannels(space).data?.find((one) => one.id === id);
+
+export const useMe = (): string | null => useStatus().data?.node.user_id ?? null;
+
+/** What a channel is called: a direct one by the others in it. */
+export function channelTitle(channel: Channel, me: string | null): string {
+  if (channel.kind !== "direct") return channel.name;
+  const others = channel.members.filter((member) => member.user !== me);
+  return others.map((member) => member.name).join(", ") || "Notes to yourself";
+}
+
+export type MessageData = InfiniteData<MessagePage, Cursor>;
+export type Cursor = { before?: string; after?: string; around?: string };
+
+/** Enough to fill a tall screen, so that the first scroll finds something. */
+const MESSAGES_AT_ONCE = 60;
+
+export const useMessages = (space: string, channel: string, around: string | null) =>
+  useInfiniteQuery({
+    queryKey: [...keys.messages(space, channel), around ? `around ${around}` : "newest"],
+    initialPageParam: (around ? { around } : {}) as Cursor,
+    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { ...pageParam, limit: MESSAGES_AT_ONCE }, signal),
+    getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
+    getNextPageParam: (page) => (page.after ? { after: page.after } : null),
+  });
+
+export const useThread = (space: string, channel: string, root: string) =>
+  useInfiniteQuery({
+    queryKey: keys.thread(space, channel, root),
+    initialPageParam: {} as Cursor,
+    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { ...pageParam, thread: root, limit: MESSAGES_AT_ONCE }, signal),
+    getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
+    getNextPageParam: (page) => (page.after ? { after: page.after } : null),
+  });
+
+/** One message, as the head of its thread. */
+export const useMessage = (space: string, id: string, wanted: boolean) =>
+  useQuery({ queryKey: keys.message(space, id), enabled: wanted, queryFn: ({ signal }) => api.message(space, id, signal) });
+
+/** Puts a message where it belongs: in its own place, or behind the newest where the list reaches to the present. */
+export function withMessage(data: MessageData, message: Message, mayAppend: boolean): MessageData {
+  let found = false;
+  const pages = data.pages.map((page) => {
+    if (!page.items.some((one) => one.id === message.id)) return page;
+    found = true;
+    return { ...page, items: page.items.map((one) => (one.id === message.id ? message : one)) };
+  });
+  const last = pages.at(-1);
+  if (!found && mayAppend && last && last.after === null) pages[pages.length - 1] = { ...last, items: [...last.items, message] };
+  return found || mayAppend ? { ...data, pages } : data;
+}
+
+/** Into every list that shows it. A reply belongs into its thread only. */
+export function keepMessage(space: string, message: Message): void {
+  queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
+  const lists = queries.getQueriesData<MessageData>({ queryKey: keys.messages(space, message.channel) });
+  for (const [key, data] of lists) {
+    if (!data) continue;
+    const list = key[3];
+    const isThread = typeof list === "string" && list !== "newest" && !list.startsWith("around ");
+    const belongs = isThread ? message.reply_to === list || message.id === list : message.reply_to === null;
+    queries.setQueryData<MessageData>(key, withMessage(data, message, belongs));
+  }
+}
+
+export function keepChannel(space: string, change: Channel): void {
+  queries.setQueryData<Channel[] | null>(keys.channels(space), (channels) => {
+    if (!channels) return channels;
+    return channels.some((one) => one.id === change.id) ? channels.map((one) => (one.id === change.id ? change : one)) : [...channels, change];
+  });
+}
+
+/** Changes a message at once, and gives back what undoes it should the node refuse. */
+export function changeAtOnce(space: string, message: Message, change: Partial<Message>): () => void {
+  keepMessage(space, { ...message, ...change });
+  return () => keepMessage(space, message);
+}
+
+/** The names of people, for reactions and receipts. */
+export function useNames(space: string): (user: string) => string {
+  const { data } = useMembers(space);
+  return useMemo(() => {
+    const names = new Map((data ?? []).map((member: Member) => [member.user_id, member.name]));
+    return (user: string) => names.get(user) ?? "somebody";
+  }, [data]);
+}

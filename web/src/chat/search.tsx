@@ -1,0 +1,67 @@
+/** Words in everything that was said. */
+import type { Found } from "@covey/client";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link, useSearch } from "wouter";
+import { api } from "../api/client.ts";
+import { keys } from "../api/keys.ts";
+import { Page } from "../frame/page.tsx";
+import { useSettled } from "../data/records.tsx";
+import { inFull } from "../lib/format.ts";
+import { Avatar, Note, Wait } from "../ui/parts.tsx";
+import { pieces } from "./highlight.ts";
+import { channelTitle, useChannels, useMe } from "./queries.ts";
+
+export default function Search({ space }: { space: string }) {
+  const params = new URLSearchParams(useSearch());
+  const [typed, setTyped] = useState(params.get("q") ?? "");
+  const [channel, setChannel] = useState(params.get("channel") ?? "");
+  const words = useSettled(typed.trim());
+  const channels = useChannels(space).data ?? [];
+  const me = useMe();
+  const found = useQuery({
+    queryKey: [...keys.search(space, words), channel],
+    enabled: words !== "",
+    placeholderData: keepPreviousData,
+    queryFn: ({ signal }) => api.search(space, channel ? { q: words, channel, limit: 50 } : { q: words, limit: 50 }, signal),
+  });
+  const titleOf = (id: string) => {
+    const one = channels.find((other) => other.id === id);
+    return one ? `${one.kind === "direct" ? "" : "#"}${channelTitle(one, me)}` : "a channel";
+  };
+  return (
+    <Page title="Search">
+      <div className="row wrap">
+        <input className="input grow" type="search" autoFocus aria-label="Words" placeholder="Words that were said" value={typed} onChange={(event) => setTyped(event.target.value)} />
+        <select className="input" aria-label="Where" value={channel} onChange={(event) => setChannel(event.target.value)}>
+          <option value="">everywhere</option>
+          {channels.map((one) => <option key={one.id} value={one.id}>{titleOf(one.id)}</option>)}
+        </select>
+      </div>
+      {found.isFetching && words !== "" && <Wait text="Searching" />}
+      {found.isError && <Note tone="bad">{found.error.message}</Note>}
+      {words !== "" && found.data?.items.length === 0 && !found.isFetching && <Note tone="calm">Nobody said that here.</Note>}
+      {words !== "" && found.data && found.data.items.length > 0 && (
+        <ul className="card list" aria-label="Found messages">
+          {found.data.items.map((one) => <Hit key={one.message.id} space={space} found={one} where={titleOf(one.message.channel)} />)}
+        </ul>
+      )}
+    </Page>
+  );
+}
+
+function Hit({ space, found, where }: { space: string; found: Found; where: string }) {
+  const { message } = found;
+  const thread = message.reply_to ? `&thread=${message.reply_to}` : "";
+  return (
+    <li>
+      <Link href={`/s/${space}/c/${message.channel}?at=${message.reply_to ?? message.id}${thread}`} className="hit">
+        <Avatar id={message.author} />
+        <div className="grow">
+          <div className="row wrap small"><b dir="auto">{message.author_name}</b><span className="soft">{where}, {inFull(message.at)}</span></div>
+          <p dir="auto">{pieces(message.text, found.highlights).map((piece, at) => (piece.on ? <mark key={at}>{piece.text}</mark> : piece.text))}</p>
+        </div>
+      </Link>
+    </li>
+  );
+}

@@ -1,0 +1,49 @@
+/** The answers to one message, beside the channel. */
+import type { Channel } from "@covey/client";
+import { X } from "lucide-react";
+import { useCallback, useMemo, useRef } from "react";
+import { count } from "../lib/format.ts";
+import { IconButton } from "../ui/button.tsx";
+import { Note, Wait } from "../ui/parts.tsx";
+import { Composer } from "./composer.tsx";
+import { useDraft } from "./drafts.ts";
+import { MessageList } from "./list.tsx";
+import { tellThatTyping } from "./live-chat.ts";
+import { post } from "./outbox.ts";
+import { useMessage, useThread } from "./queries.ts";
+
+interface ThreadPaneProps {
+  space: string;
+  channel: Channel;
+  root: string;
+  onClose: () => void;
+}
+
+export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
+  const query = useThread(space, channel.id, root);
+  const answers = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  // The list of a thread may hold its answers alone.
+  const headless = query.data !== undefined && answers[0]?.id !== root;
+  const head = useMessage(space, root, headless).data;
+  const messages = useMemo(() => (headless && head && !query.hasPreviousPage ? [head, ...answers] : answers), [answers, head, headless, query.hasPreviousPage]);
+  const [draft, setDraft] = useDraft(space, channel.id, root, "");
+  const editLast = useRef<(() => void) | null>(null);
+  const older = useCallback(() => void query.fetchPreviousPage(), [query]);
+  const newer = useCallback(() => void query.fetchNextPage(), [query]);
+  const seen = useCallback(() => undefined, []);
+  const replies = answers.filter((one) => one.id !== root).length;
+  return (
+    <aside className="side" aria-label="Thread" onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && onClose()}>
+      <header className="talk-head"><h2 className="grow">Thread <span className="soft small">{replies > 0 && count(replies, "reply", "replies")}</span></h2><IconButton label="Close the thread" onClick={onClose}><X size={17} /></IconButton></header>
+      {query.isPending && <div className="timeline-place" style={{ padding: 20 }}><Wait text="Reading the thread" /></div>}
+      {query.isError && <div className="grow" style={{ padding: 16 }}><Note tone="bad">{query.error.message}</Note></div>}
+      {query.data && (
+        <MessageList space={space} channel={channel} messages={messages} thread={root} newSince={null} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
+          onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={setDraft} lastOwnRef={editLast} />
+      )}
+      {channel.joined && (
+        <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} />
+      )}
+    </aside>
+  );
+}

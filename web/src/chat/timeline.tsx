@@ -1,0 +1,114 @@
+/** The messages of a channel or a thread: only those in sight are on the page, whatever the length. */
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { ArrowDown } from "lucide-react";
+import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { Button } from "../ui/button.tsx";
+import type { Row } from "./rows.ts";
+
+interface TimelineProps {
+  label: string;
+  rows: Row[];
+  /** Whether the list reaches to the present. */
+  atPresent: boolean;
+  hasOlder: boolean;
+  onOlder: () => void;
+  onNewer: () => void;
+  /** Called when the newest message is in sight. */
+  onSeenAll: () => void;
+  /** The message to begin at; otherwise the newest. */
+  startAt: string | null;
+  children: (row: Row) => ReactNode;
+}
+
+/** So near an end the next page is fetched. */
+const NEAR_ROWS = 12;
+const AT_END_PX = 80;
+/** A few frames, in which rows are measured and the place is corrected. */
+const SETTLE_MS = 150;
+
+export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onSeenAll, startAt, children }: TimelineProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [away, setAway] = useState(false);
+  // Before the first place is reached nothing is fetched: the list stands at its top for a moment, where nobody has scrolled to.
+  const [settled, setSettled] = useState(false);
+  const started = useRef(false);
+  const stick = useRef(startAt === null);
+  const top = useRef(0);
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => box.current,
+    getItemKey: (at) => rows[at]?.key ?? at,
+    estimateSize: (at) => (rows[at]?.kind === "message" ? 52 : 40),
+    overscan: 10,
+    anchorTo: "end",
+    followOnAppend: true,
+    scrollEndThreshold: AT_END_PX,
+    paddingStart: 16,
+  });
+  const items = virtual.getVirtualItems();
+  const first = items[0]?.index ?? 0;
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (started.current || rows.length === 0) return;
+    started.current = true;
+    const at = startAt ? rows.findIndex((row) => row.key === startAt) : -1;
+    stick.current = at < 0;
+    if (at >= 0) virtual.scrollToIndex(at, { align: "center" });
+    setTimeout(() => setSettled(true), SETTLE_MS);
+  }, [rows, startAt, virtual]);
+  useEffect(() => {
+    if (!settled) return;
+    if (first < NEAR_ROWS && hasOlder) onOlder();
+    if (last > rows.length - NEAR_ROWS && !atPresent) onNewer();
+  }, [atPresent, first, hasOlder, last, onNewer, onOlder, rows.length, settled]);
+  const total = virtual.getTotalSize();
+  // Whoever is at the end stays there while rows find their heights, pictures of letters load, and the window changes.
+  useLayoutEffect(() => {
+    const area = box.current;
+    if (area && stick.current) area.scrollTop = area.scrollHeight;
+  }, [rows.length, total]);
+  const seenAll = atPresent && !away && rows.length > 0;
+  useEffect(() => {
+    if (seenAll) onSeenAll();
+  }, [onSeenAll, rows.length, seenAll]);
+  const onScroll = () => {
+    const area = box.current;
+    if (!area) return;
+    const far = area.scrollHeight - area.scrollTop - area.clientHeight > AT_END_PX;
+    // Only going up leaves the end: that the list grew under one's feet doesn't.
+    if (!far) stick.current = true;
+    else if (area.scrollTop < top.current) stick.current = false;
+    top.current = area.scrollTop;
+    setAway(far && !stick.current);
+  };
+  return (
+    <div className="timeline-place">
+      <div className="timeline scroll" ref={box} role="log" aria-label={label} tabIndex={0} onScroll={onScroll} onKeyDown={(event) => walk(event, box.current)}>
+        <div style={{ height: total, position: "relative" }}>
+          {items.map((item) => {
+            const row = rows[item.index];
+            return row && (
+              <div key={item.key} data-index={item.index} ref={virtual.measureElement} className="timeline-row" style={{ transform: `translateY(${item.start}px)` }}>
+                {children(row)}
+              </div>
+            );
+          })}
+        </div>
+      </div>
+      {away && <Button className="to-end" onClick={() => virtual.scrollToIndex(rows.length - 1, { align: "end" })}><ArrowDown size={15} aria-hidden />To the newest</Button>}
+    </div>
+  );
+}
+
+/** Up and down go from message to message; Tab then leads to what can be done with one. */
+function walk(event: KeyboardEvent, box: HTMLElement | null): void {
+  const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+  const target = event.target as HTMLElement;
+  if (step === 0 || !box || /^(INPUT|TEXTAREA)$/.test(target.tagName)) return;
+  const all = [...box.querySelectorAll<HTMLElement>("[data-message]")];
+  const at = all.findIndex((one) => one.contains(document.activeElement));
+  const next = all[at === -1 ? all.length - 1 : at + step];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}

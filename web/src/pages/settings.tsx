@@ -1,0 +1,124 @@
+/** The choices of this browser, who one is, and a copy of everything for a bad day. */
+import { useRef, useState, type FormEvent, type ReactNode } from "react";
+import { Link } from "wouter";
+import type { BackupLine } from "@covey/client";
+import { api } from "../api/client.ts";
+import { useStatus } from "../api/queries.ts";
+import { openOverlay } from "../frame/overlay-state.ts";
+import { Page } from "../frame/page.tsx";
+import { bytes, count } from "../lib/format.ts";
+import { askToNotify, notifications, setNotifications, useNotifications } from "../lib/notify.ts";
+import { useDensity, useTheme } from "../lib/settings.ts";
+import { Button } from "../ui/button.tsx";
+import { Choice, Field } from "../ui/field.tsx";
+import { Avatar, Bar, Note } from "../ui/parts.tsx";
+
+export default function Settings() {
+  return (
+    <Page title="Settings">
+      <Profile />
+      <Looks />
+      <Backup />
+      <About />
+    </Page>
+  );
+}
+
+const Section = ({ title, children }: { title: string; children: ReactNode }) => (
+  <section className="section" aria-label={title}><h2>{title}</h2><div className="card">{children}</div></section>
+);
+
+const Setting = ({ title, text, children }: { title: string; text?: string; children: ReactNode }) => (
+  <div className="setting"><div><h3>{title}</h3>{text && <p>{text}</p>}</div>{children}</div>
+);
+
+function Profile() {
+  const { data } = useStatus();
+  if (!data) return null;
+  return (
+    <Section title="You">
+      <div className="setting">
+        <div className="row"><Avatar id={data.node.user_id} size={40} /><div><h3>{data.node.user}</h3><p>on {data.node.device}. The colour and the letters come from your key, so nobody else can have them by taking your name.</p></div></div>
+        <Link className="button plain" href="/devices">Your devices</Link>
+      </div>
+    </Section>
+  );
+}
+
+function Looks() {
+  const [theme, setTheme] = useTheme();
+  const [density, setDensity] = useDensity();
+  const wanted = useNotifications();
+  const [refused, setRefused] = useState(false);
+  const notify = (value: "on" | "off") => {
+    if (value === "off") return setNotifications(false);
+    void askToNotify().then((may) => setRefused(!may));
+  };
+  return (
+    <Section title="This browser">
+      <Setting title="Theme"><Choice label="Theme" value={theme} onChange={setTheme} options={[{ value: "system", label: "System" }, { value: "light", label: "Light" }, { value: "dark", label: "Dark" }]} /></Setting>
+      <Setting title="Density" text="Compact fits more on a screen."><Choice label="Density" value={density} onChange={setDensity} options={[{ value: "comfortable", label: "Comfortable" }, { value: "compact", label: "Compact" }]} /></Setting>
+      <Setting title="Notifications" text={notifications() ? "When you are mentioned or written to, and this page is not in front." : "This browser has none."}>
+        <Choice label="Notifications" value={wanted ? "on" : "off"} onChange={notify} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
+      </Setting>
+      {refused && <div className="setting"><Note tone="look">The browser does not allow it. It can be changed in the browser's settings for this page.</Note></div>}
+      <Setting title="Keys" text="Everything can be reached without a mouse."><Button onClick={() => openOverlay({ kind: "shortcuts" })}>Show the keys</Button></Setting>
+    </Section>
+  );
+}
+
+function Backup() {
+  const [file, setFile] = useState("");
+  const [passphrase, setPassphrase] = useState("");
+  const [again, setAgain] = useState("");
+  const [line, setLine] = useState<BackupLine | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const stop = useRef<AbortController | null>(null);
+  const run = async (event: FormEvent) => {
+    event.preventDefault();
+    setWrong(null);
+    setLine({ event: "progress", stage: "copying", done: 0, total: 1 });
+    stop.current = new AbortController();
+    try {
+      let last: BackupLine | null = null;
+      for await (const next of api.backup(file.trim(), passphrase, stop.current.signal)) setLine((last = next));
+      if (last?.event === "failed") setWrong(last.detail);
+      else if (last?.event !== "done") setWrong("It broke off; no backup was made.");
+      else setPassphrase("");
+    } catch (error) {
+      setLine(null);
+      setWrong(error instanceof Error ? error.message : "It did not work.");
+    }
+    setAgain("");
+  };
+  const busy = line?.event === "progress" && !wrong;
+  const blocked = (!file.trim() && "Say where the file is to be.") || (passphrase.length < 8 && "The passphrase needs eight characters or more.") || (passphrase !== again && "The two passphrases differ.");
+  return (
+    <section className="section" aria-label="Backup">
+      <h2>Backup</h2>
+      <form className="card pad stack" onSubmit={(event) => void run(event)}>
+        <p className="soft small">Everything on this device, with its keys, in one encrypted file on this machine. Without the passphrase nobody can open it, you neither. <code>covey restore</code> brings it back.</p>
+        <Field label="File" value={file} onChange={(event) => setFile(event.target.value)} placeholder="/home/ada/covey.backup" className="mono" hint="A full path on this machine, where nothing is yet." />
+        <div className="tiles">
+          <Field label="Passphrase" type="password" autoComplete="new-password" value={passphrase} onChange={(event) => setPassphrase(event.target.value)} />
+          <Field label="The same once more" type="password" autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />
+        </div>
+        {line?.event === "progress" && busy && <div className="stack tight"><Bar done={line.done} total={line.total} label="Backup" /><span className="soft small">{line.stage} {bytes(line.done)} of {bytes(line.total)}</span></div>}
+        {line?.event === "done" && <Note tone="good">The backup is made and read back: {bytes(line.bytes)}, with {count(line.spaces, "space")} and {count(line.records, "record")}.</Note>}
+        {wrong && <Note tone="bad">{wrong}</Note>}
+        <div className="row"><Button type="submit" kind="main" busy={busy} blocked={!busy && blocked}>Make the backup</Button>{busy && <Button onClick={() => stop.current?.abort()}>Stop</Button>}</div>
+      </form>
+    </section>
+  );
+}
+
+function About() {
+  const { data } = useStatus();
+  return (
+    <Section title="About">
+      <Setting title={`Covey ${data?.node.version ?? ""}`} text="A team's room on your own machines. Free software under the MIT or Apache 2.0 licence, at your choice.">
+        <Link className="button plain" href="/network">How the network stands</Link>
+      </Setting>
+    </Section>
+  );
+}

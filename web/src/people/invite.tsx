@@ -1,0 +1,115 @@
+/** Letting somebody in: a code in big letters, the same as a picture, and who came by it. */
+import type { Invite, KnownDevice, Role } from "@covey/client";
+import { useMutation } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { api } from "../api/client.ts";
+import { onNodeEvent } from "../api/live.ts";
+import { useDevices, useSpace, useStatus } from "../api/queries.ts";
+import { Button } from "../ui/button.tsx";
+import { CodeCard, Ring, useSecondsUntil } from "../ui/code.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { Choice } from "../ui/field.tsx";
+import { Note, Wait } from "../ui/parts.tsx";
+import { Words } from "./words.tsx";
+
+type Invited = Exclude<Role, "owner">;
+
+const MAY: Record<Invited, string> = {
+  member: "reads and writes",
+  guest: "reads only",
+  admin: "lets people in and puts them out, too",
+};
+
+export const INVITE_SECONDS = 15 * 60;
+
+export default function InviteDialog({ space, onClose }: { space: string; onClose: () => void }) {
+  const name = useSpace(space)?.name ?? "the space";
+  return (
+    <Dialog open onClose={onClose} title={`Invite someone to ${name}`}>
+      <InvitePanel space={space} onDone={onClose} />
+    </Dialog>
+  );
+}
+
+/** Who joined this space since the panel was opened. */
+function useNewcomer(space: string): { name: string; peer_id: string } | null {
+  const [who, setWho] = useState<{ name: string; peer_id: string } | null>(null);
+  useEffect(() => onNodeEvent((event) => {
+    if (event.event === "member_joined" && event.space === space) setWho({ name: event.name, peer_id: event.peer_id });
+  }), [space]);
+  return who;
+}
+
+export function InvitePanel({ space, onDone }: { space: string; onDone: () => void }) {
+  const [role, setRole] = useState<Invited>("member");
+  const invite = useMutation({ mutationFn: (as: Invited) => api.invite(space, as) });
+  const newcomer = useNewcomer(space);
+  const { mutate } = invite;
+  useEffect(() => mutate(role), [mutate, role]);
+  const again = () => mutate(role);
+  if (newcomer) return <Arrived newcomer={newcomer} onAnother={again} onDone={onDone} />;
+  return (
+    <>
+      <div className="row wrap apart">
+        <Choice label="What they may do" value={role} onChange={setRole}
+          options={[{ value: "member", label: "Member" }, { value: "guest", label: "Guest" }, { value: "admin", label: "Admin" }]} />
+        <span className="soft small">{MAY[role]}</span>
+      </div>
+      {invite.isError && <Note tone="bad">{invite.error.message}</Note>}
+      {invite.isPending && <Wait text="Making a code" />}
+      {invite.data && <OpenCode invite={invite.data} onAgain={again} waiting="Waiting for someone on this network, or with the link." />}
+    </>
+  );
+}
+
+/** A code that still works, or an offer of a new one. */
+export function OpenCode({ invite, onAgain, waiting }: { invite: Invite; onAgain: () => void; waiting: string }) {
+  const left = useSecondsUntil(invite.expires_at);
+  const solo = useStatus().data?.network.mode === "solo";
+  if (left <= 0) {
+    return (
+      <div className="stack">
+        <Note tone="look">This code has expired. Nobody can come in by it any more.</Note>
+        <Button kind="main" onClick={onAgain}>Make a new code</Button>
+      </div>
+    );
+  }
+  return (
+    <>
+      <CodeCard code={invite.code} link={invite.link} />
+      {solo && <Note tone="look">This node was started without a network, so nobody can reach it. Start it with <code>--network lan</code>.</Note>}
+      <div className="row apart">
+        <Ring left={left} total={INVITE_SECONDS} />
+        <Wait text={waiting} />
+      </div>
+      <p className="soft small">It works once, for one device, and three wrong guesses burn it. Give it only to the one you mean.</p>
+    </>
+  );
+}
+
+interface ArrivedProps {
+  newcomer: { name: string; peer_id: string };
+  onAnother: () => void;
+  onDone: () => void;
+}
+
+function Arrived({ newcomer, onAnother, onDone }: ArrivedProps) {
+  const { data } = useDevices();
+  const device: KnownDevice | undefined = data?.find((one) => one.peer_id === newcomer.peer_id);
+  return (
+    <div className="stack" role="status">
+      <Note tone="good"><b>{newcomer.name}</b> is here{device ? `, on ${device.name}` : ""}.</Note>
+      {device && (
+        <>
+          <p>To be sure that it is {newcomer.name}, ask for the four words on their screen. They should be:</p>
+          <Words fingerprint={device.fingerprint} big />
+          <p className="soft small">Not the same? Put them out again under People. The whole fingerprint is <code>{device.fingerprint}</code>.</p>
+        </>
+      )}
+      <div className="row">
+        <Button kind="main" onClick={onDone}>Done</Button>
+        <Button onClick={onAnother}>Invite another</Button>
+      </div>
+    </div>
+  );
+}

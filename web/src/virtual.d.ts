@@ -1,0 +1,5 @@
+declare module "virtual:emoji" {
+  /** Character, name, more words, group. */
+  const list: [string, string, string, number][];
+  export default list;
+}

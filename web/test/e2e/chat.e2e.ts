@@ -1,0 +1,279 @@
+/** The conversation, against routes kept in memory: what the app makes of them, whatever they hold. */
+import type { Channel, ChannelMember } from "@covey/client";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { openBrowser, openTab, shot, violations, type Tab } from "./browser.ts";
+import { ChatDouble } from "./chat-double.ts";
+import { startNode, type TestNode } from "./nodes.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
+
+let browser: Browser;
+let node: TestNode;
+let space: string;
+let me: ChannelMember;
+let proxy: Proxy;
+let chat: ChatDouble;
+let harvest: Channel;
+let tab: Tab;
+let page: Page;
+const bob: ChannelMember = { user: "user-bob", name: "Bob", role: "member" };
+const cleo: ChannelMember = { user: "user-cleo", name: "Cleo \u05d3\u05e0\u05d4", role: "member" };
+
+beforeAll(async () => {
+  [browser, node] = await Promise.all([openBrowser(), startNode("Ada", "ada-laptop", { network: "solo" })]);
+  space = (await node.client.createSpace("garden")).id;
+  const status = await node.client.status();
+  me = { user: status.node.user_id, name: "Ada", role: "admin" };
+});
+afterAll(async () => {
+  await browser?.close();
+  await node?.stop();
+});
+
+beforeEach(async () => {
+  chat = new ChatDouble(space, { ...me, device: "ada-laptop" }, [me, bob, cleo]);
+  chat.channel("general");
+  harvest = chat.channel("harvest");
+  harvest.topic = "What is ripe, and who picks it";
+  chat.channel("", "direct", [me, bob]);
+  proxy = await startProxy(node, chat);
+  tab = await openTab(browser);
+  page = tab.page;
+});
+afterEach(async () => {
+  await tab.context.close();
+  await proxy.stop();
+  expect(tab.complaints).toEqual([]);
+});
+
+const open = async (channel = harvest, query = "") => {
+  await page.goto(`${proxy.url}/s/${space}/c/${channel.id}${query}`);
+  await page.getByRole("textbox", { name: /Write to/ }).waitFor();
+};
+const box = () => page.getByRole("textbox", { name: "Write to #harvest" });
+const log = () => page.getByRole("log", { name: "Messages" });
+const send = async (text: string) => {
+  await box().fill(text);
+  await box().press("Enter");
+};
+
+function lively(): void {
+  chat.say(harvest, bob, "Morning! The first beans are ready.", { minutes: 1 });
+  chat.say(harvest, bob, "I picked **two kilos** before the rain, and `bed 3` still has more.");
+  const mine = chat.say(harvest, me, "Lovely. I can come at noon.\n\n- bring the crates\n- and the *sharp* knife", { minutes: 9 });
+  chat.change(mine, { state: "read", delivered_to: ["user-bob", "user-cleo"], read_by: ["user-bob"] });
+  chat.say(harvest, cleo, "\u05d0\u05e0\u05d9 \u05d1\u05d0\u05d4 \u05d2\u05dd, see https://weather.example/today for the rain", { minutes: 60 * 20 });
+  const root = chat.say(harvest, bob, "@Ada who takes the market stall on Saturday?", { minutes: 30, reactions: { "\u{1F44D}": [cleo.user], "\u{1F331}": [me.user, cleo.user] } });
+  chat.say(harvest, cleo, "I can until eleven.", { reply_to: root.id });
+  chat.say(harvest, me, "Then I take over.", { reply_to: root.id });
+  chat.say(harvest, bob, "> I can come at noon.\n\nPerfect. The plan:\n```yaml\nbeds:\n  - bean\n  - pea\n```");
+  chat.change(chat.say(harvest, me, "The crates are in the car."), { state: "delivered", delivered_to: ["user-bob", "user-cleo"] });
+  harvest.unread = 0;
+  harvest.new_since = null;
+  harvest.mentions = 0;
+}
+
+test("a conversation can be read and used, in light and dark, and on a phone", async () => {
+  lively();
+  for (const one of chat.channels) if (one.kind === "direct") chat.say(one, bob, "psst");
+  const found: string[] = [];
+  for (const look of [{}, { dark: true }, { phone: true }, { phone: true, dark: true }]) {
+    const other = await openTab(browser, look);
+    await other.page.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+    await other.page.getByText("The crates are in the car.").waitFor();
+    const name = `${"dark" in look ? "dark" : "light"}${"phone" in look ? "-phone" : ""}`;
+    await shot(other.page, `chat-${name}`);
+    for (const one of await violations(other.page)) found.push(`${name}: ${one.rule} at ${one.where.join(", ")} (${one.why})`);
+    await other.page.getByRole("button", { name: "2 replies" }).click();
+    await other.page.getByRole("complementary", { name: "Thread" }).getByText("Then I take over.").waitFor();
+    await shot(other.page, `thread-${name}`);
+    for (const one of await violations(other.page)) found.push(`thread ${name}: ${one.rule} at ${one.where.join(", ")} (${one.why})`);
+    expect(other.complaints).toEqual([]);
+    await other.context.close();
+  }
+  expect(found).toEqual([]);
+});
+
+test("what is sent shows at once, and tells how far it got", async () => {
+  await open();
+  await send("The beans are in.");
+  const message = log().getByRole("article").filter({ hasText: "The beans are in." });
+  await message.waitFor();
+  await message.getByText("only here yet").waitFor();
+  const kept = chat.messages.at(-1);
+  if (!kept) throw new Error("it was not sent");
+  chat.change(kept, { state: "delivered", delivered_to: [bob.user, cleo.user] });
+  await message.getByText("delivered to 2").waitFor();
+  chat.change(kept, { state: "read", delivered_to: [bob.user], read_by: [bob.user] });
+  await message.getByText("read by 1").waitFor();
+  expect(await box().inputValue()).toBe("");
+});
+
+test("nothing that was typed or sent is lost while the node is away, and it goes out once", async () => {
+  await open();
+  await send("before");
+  await log().getByText("only here yet").waitFor();
+  proxy.cut(true);
+  await page.getByRole("alert").filter({ hasText: "does not answer" }).waitFor();
+  await send("while away");
+  await log().getByText("while away").waitFor();
+  await log().getByText("sending").waitFor();
+  await box().fill("half a thou");
+  // Nobody presses anything: it comes back by itself.
+  proxy.cut(false);
+  await log().getByText("sending").waitFor({ state: "detached" });
+  expect(chat.messages.filter((one) => one.text === "while away")).toHaveLength(1);
+  chat.say(harvest, bob, "and live again");
+  await log().getByText("and live again").waitFor();
+  await page.reload();
+  expect(await box().inputValue()).toBe("half a thou");
+});
+
+test("a message that the node refuses says why, and can be taken back", async () => {
+  await open();
+  chat.refuse = "your role in \"garden\" does not allow writing";
+  await send("may I?");
+  await log().getByText("does not allow writing").waitFor();
+  await log().getByRole("button", { name: "Take back" }).click();
+  expect(await box().inputValue()).toBe("may I?");
+});
+
+test("reactions, edits, replies and deletion work by mouse and by keys", async () => {
+  const said = chat.say(harvest, bob, "Who has the key?");
+  await open();
+  const theirs = log().getByRole("article").filter({ hasText: "Who has the key?" });
+  await theirs.hover();
+  await theirs.getByRole("button", { name: "React" }).click();
+  await page.getByRole("searchbox", { name: "Find an emoji" }).fill("seedling");
+  await page.getByRole("button", { name: "seedling" }).click();
+  await theirs.getByRole("button", { name: /by you/ }).waitFor();
+  expect(chat.find(said.id)?.reactions["\u{1F331}"]).toEqual([me.user]);
+  await send("I do, in the shad");
+  await log().getByText("I do, in the shad").waitFor();
+  await box().press("ArrowUp");
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("I do, in the shed");
+  await edit.press("Enter");
+  await log().getByText("I do, in the shed").waitFor();
+  await log().getByText("edited").waitFor();
+  await theirs.hover();
+  await theirs.getByRole("button", { name: "Reply in a thread" }).click();
+  const thread = page.getByRole("complementary", { name: "Thread" });
+  await thread.getByRole("textbox", { name: "Reply" }).fill("in the red pot");
+  await page.keyboard.press("Enter");
+  await log().getByRole("button", { name: "1 reply" }).waitFor();
+  await thread.getByText("in the red pot").waitFor();
+  await page.keyboard.press("Escape");
+  await thread.waitFor({ state: "detached" });
+  const mine = log().getByRole("article").filter({ hasText: "in the shed" });
+  await mine.hover();
+  await mine.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
+  await log().getByText("This message was deleted.").waitFor();
+});
+
+test("a name is completed after @, and who is mentioned is told", async () => {
+  await open();
+  await box().pressSequentially("thanks @bo");
+  await page.getByRole("option", { name: "Bob" }).waitFor();
+  await shot(page, "mention");
+  await page.keyboard.press("Tab");
+  expect(await box().inputValue()).toBe("thanks @Bob ");
+  await page.keyboard.press("Enter");
+  await expect.poll(() => chat.messages.at(-1)?.text).toBe("thanks @Bob");
+});
+
+test("nothing that people write becomes markup, a script, or a link that isn't one", async () => {
+  const evil = [
+    "<img src=x onerror=\"window.pwned=1\">",
+    "[click](javascript:window.pwned=1)",
+    "[click](data:text/html,<script>window.pwned=1</script>)",
+    "[bank](https://bank.example@evil.example/)",
+    "<script>window.pwned=1</script>",
+    "```html\n<svg onload=window.pwned=1>\n```",
+    "\u202emoc.live\u202c and \u0000 and \ud83d\ude00",
+  ];
+  for (const text of evil) chat.say(harvest, { ...bob, name: "<b onmouseover=window.pwned=1>Bob</b>" }, text);
+  chat.channel("<script>window.pwned=1</script>");
+  await open();
+  await log().getByText("moc.live").waitFor();
+  expect(await page.evaluate(() => (window as unknown as { pwned?: number }).pwned)).toBeUndefined();
+  expect(await log().locator("img, script, svg[onload]").count()).toBe(0);
+  const links = await log().locator("a").evaluateAll((all) => all.map((one) => (one as HTMLAnchorElement).href));
+  expect(links).toEqual([]);
+  await log().getByText("<img src=x").waitFor();
+});
+
+test("a long history is read in pieces, the place stays, and little of it is on the page", async () => {
+  for (let n = 0; n < 1000; n++) chat.say(harvest, n % 3 === 0 ? me : bob, `message number ${n}`, { minutes: 0.5 });
+  await open();
+  await log().getByText("message number 999").waitFor();
+  for (let n = 0; n < 12; n++) {
+    await log().hover();
+    await page.mouse.wheel(0, -3000);
+    await page.waitForTimeout(120);
+  }
+  await page.waitForTimeout(300);
+  const numbers = await log().getByText(/^message number \d+$/).allTextContents();
+  const least = Math.min(...numbers.map((text) => Number(text.split(" ")[2])));
+  expect(least).toBeLessThan(900);
+  expect(await log().getByRole("article").count()).toBeLessThan(80);
+  chat.say(harvest, bob, "meanwhile at the end");
+  await page.waitForTimeout(200);
+  expect(await log().getByText("meanwhile at the end").count()).toBe(0);
+  await page.getByRole("button", { name: "To the newest" }).click();
+  await log().getByText("meanwhile at the end").waitFor();
+});
+
+test("search leads to the message in its place", async () => {
+  for (let n = 0; n < 300; n++) chat.say(harvest, bob, n === 40 ? "the golden pumpkin" : `row ${n}`, { minutes: 0.5 });
+  await page.goto(`${proxy.url}/s/${space}/search`);
+  await page.getByRole("searchbox", { name: "Words" }).fill("pumpkin");
+  const hit = page.getByRole("list", { name: "Found messages" }).getByRole("link");
+  await hit.waitFor();
+  await shot(page, "search");
+  expect(await violations(page)).toEqual([]);
+  expect(await hit.locator("mark").textContent()).toBe("pumpkin");
+  await hit.click();
+  await log().getByText("the golden pumpkin").waitFor();
+});
+
+test("the keys lead through the messages to what can be done with one", async () => {
+  chat.say(harvest, bob, "first");
+  chat.say(harvest, cleo, "second");
+  await open();
+  await log().focus();
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("ArrowUp");
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain("first");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Reply in a thread");
+  await page.keyboard.press("Enter");
+  await page.getByRole("complementary", { name: "Thread" }).getByText("first").waitFor();
+});
+
+test("two tabs share the draft and what is unread", async () => {
+  await open();
+  const other = await tab.context.newPage();
+  await other.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+  await other.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  await box().fill("from the first tab");
+  await expect.poll(() => other.getByRole("textbox", { name: "Write to #harvest" }).inputValue()).toBe("from the first tab");
+  await box().press("Enter");
+  await other.getByRole("log").getByText("from the first tab").waitFor();
+  await expect.poll(() => chat.sentIds.length).toBe(1);
+  chat.say(chat.channels[0] as Channel, bob, "@Ada look");
+  await page.getByRole("link", { name: /general 1 unread, 1 for you/ }).waitFor();
+});
+
+test("an empty channel offers to say hello, and a message that is too long is told before it's sent", async () => {
+  await open();
+  await shot(page, "chat-empty");
+  await page.getByRole("button", { name: "Say hello" }).click();
+  expect(await box().inputValue()).toBe("Hello! ");
+  await box().fill("x".repeat(17_000));
+  await page.getByRole("alert").filter({ hasText: "longer than a message may be" }).waitFor();
+  await box().press("Enter");
+  expect(chat.messages).toHaveLength(0);
+});

@@ -1,0 +1,75 @@
+/** Real nodes for the tests: each in a home of its own, found by the others on this network. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { createClient, type Client } from "@covey/client";
+
+const TARGET = process.env["CARGO_TARGET_DIR"] ?? new URL("../../../target", import.meta.url).pathname;
+const BINARY = process.env["COVEY_BIN"] ?? join(TARGET, "debug/covey");
+const READY_MS = 30_000;
+
+export interface TestNode {
+  api: string;
+  token: string;
+  link: string;
+  home: string;
+  client: Client;
+  /** A fresh link that signs one browser in. */
+  newLink: () => Promise<string>;
+  stop: () => Promise<void>;
+  restart: () => Promise<TestNode>;
+}
+
+export async function startNode(name: string, device: string, options: { network?: string; home?: string; port?: number } = {}): Promise<TestNode> {
+  const home = options.home ?? mkdtempSync(join(tmpdir(), "covey-web-"));
+  const args = ["--home", home, "up", "--name", name, "--device", device, "--network", options.network ?? "lan", "--api", `127.0.0.1:${options.port ?? 0}`, "--json"];
+  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const said: string[] = [];
+  child.stderr.on("data", (data: Buffer) => said.push(data.toString()));
+  const ready = await firstLine(child, said);
+  const { token } = JSON.parse(readFileSync(join(home, "api.json"), "utf8")) as { token: string };
+  const end = () => ended(child);
+  return {
+    api: ready.api,
+    token,
+    link: ready.web,
+    home,
+    client: createClient({ base: ready.api, token }),
+    newLink: async () => {
+      const answer = await fetch(`${ready.api}/api/v1/web-link`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+      return ((await answer.json()) as { link: string }).link;
+    },
+    stop: async () => {
+      await end();
+      rmSync(home, { recursive: true, force: true });
+    },
+    restart: async () => {
+      await end();
+      return startNode(name, device, { ...options, home, port: Number(new URL(ready.api).port) });
+    },
+  };
+}
+
+function firstLine(child: ChildProcess, said: string[]): Promise<{ api: string; web: string }> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the node was not ready in time: ${said.join("")}`)), READY_MS);
+    child.once("exit", (code) => reject(new Error(`the node ended with ${code}: ${said.join("")}`)));
+    child.once("error", reject);
+    if (child.stdout) {
+      createInterface(child.stdout).once("line", (line) => {
+        clearTimeout(timer);
+        resolve(JSON.parse(line) as { api: string; web: string });
+      });
+    }
+  });
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGTERM");
+  });
+}

@@ -1,0 +1,125 @@
+/** The conversation between two real nodes. Where this build has none, there is nothing to test. */
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { isMissing } from "@covey/client";
+import { openBrowser, openTab, shot, violations, type Tab } from "./browser.ts";
+import { startNode, type TestNode } from "./nodes.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
+
+let browser: Browser;
+let ada: TestNode;
+let bob: TestNode;
+let space: string;
+let adaProxy: Proxy;
+let bobProxy: Proxy;
+let adaTab: Tab;
+let bobTab: Tab;
+let hasChat = false;
+
+beforeAll(async () => {
+  [browser, ada, bob] = await Promise.all([openBrowser(), startNode("Ada", "ada-laptop"), startNode("Bob", "bob-laptop")]);
+  space = (await ada.client.createSpace("garden")).id;
+  hasChat = await ada.client.channels(space).then(() => true, (error: unknown) => {
+    if (isMissing(error)) return false;
+    throw error;
+  });
+  if (!hasChat) return;
+  await bob.client.join((await ada.client.invite(space, "member")).code, 30);
+  [adaProxy, bobProxy, adaTab, bobTab] = await Promise.all([startProxy(ada, null), startProxy(bob, null), openTab(browser), openTab(browser)]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await Promise.all([adaProxy?.stop(), bobProxy?.stop()]);
+  await Promise.all([ada?.stop(), bob?.stop()]);
+});
+
+const said = (tab: Tab, text: string) => tab.page.getByRole("log", { name: "Messages" }).getByRole("article").filter({ hasText: text });
+
+test("a channel is made, found by the other, and what is said there arrives both ways", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${space}`);
+  await page.getByRole("button", { name: "New channel" }).click();
+  await page.getByLabel("Name").fill("harvest");
+  await page.getByRole("button", { name: "Start it" }).click();
+  await page.getByRole("textbox", { name: "Write to #harvest" }).fill("The beans are in.");
+  await page.keyboard.press("Enter");
+  await said(adaTab, "The beans are in.").waitFor();
+  const other = bobTab.page;
+  await other.goto(`${bobProxy.url}/s/${space}`);
+  await other.getByRole("link", { name: "harvest" }).click();
+  const join = other.getByRole("button", { name: "Join #harvest" });
+  const box = other.getByRole("textbox", { name: "Write to #harvest" });
+  await join.or(box).first().waitFor();
+  if (await join.isVisible()) await join.click();
+  await said(bobTab, "The beans are in.").waitFor();
+  await box.fill("Lovely, @Ada");
+  await other.keyboard.press("Enter");
+
+  await said(adaTab, "Lovely, @Ada").waitFor();
+  await page.getByText("read by 1").waitFor();
+  await shot(page, "talk-ada");
+  expect(await violations(page)).toEqual([]);
+});
+
+test("reactions, threads, edits and deletion reach the other side", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const theirs = said(adaTab, "Lovely, @Ada");
+  await theirs.hover();
+  await theirs.getByRole("button", { name: "React" }).click();
+  await adaTab.page.getByRole("searchbox", { name: "Find an emoji" }).fill("seedling");
+  await adaTab.page.getByRole("button", { name: "seedling" }).click();
+  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: /by Ada/ }).waitFor();
+  await theirs.hover();
+  await theirs.getByRole("button", { name: "Reply in a thread" }).click();
+  const thread = adaTab.page.getByRole("complementary", { name: "Thread" });
+  await thread.getByText("Lovely, @Ada").waitFor();
+  await thread.getByRole("textbox", { name: "Reply" }).fill("come at noon");
+  await adaTab.page.keyboard.press("Enter");
+  await thread.getByText("come at noon").waitFor();
+  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: "1 reply" }).click();
+  await bobTab.page.getByRole("complementary", { name: "Thread" }).getByText("come at noon").waitFor();
+  await bobTab.page.getByRole("link", { name: "harvest", exact: true }).waitFor();
+  const mine = said(adaTab, "The beans are in.");
+  await mine.hover();
+  await mine.getByRole("button", { name: "Edit" }).click();
+  await adaTab.page.getByRole("textbox", { name: "Edit the message" }).fill("The beans and the peas are in.");
+  await adaTab.page.keyboard.press("Enter");
+  await said(bobTab, "The beans and the peas are in.").waitFor();
+  await said(adaTab, "and the peas").hover();
+  await said(adaTab, "and the peas").getByRole("button", { name: "Delete" }).click();
+  await adaTab.page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
+  await said(bobTab, "This message was deleted.").waitFor();
+  await shot(bobTab.page, "talk-bob");
+});
+
+test("a direct conversation shows as unread, and words are found", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const users = (await ada.client.members(space)).filter((one) => !one.you).map((one) => one.user_id);
+  const direct = await ada.client.direct(space, users);
+  await ada.client.sendMessage(space, direct.id, { text: "about the golden pumpkin", client_id: crypto.randomUUID() });
+  const room = bobTab.page.getByRole("link", { name: /Ada 1/ });
+  await room.waitFor();
+  await room.click();
+  await said(bobTab, "golden pumpkin").waitFor();
+  await bobTab.page.goto(`${bobProxy.url}/s/${space}/search`);
+  await bobTab.page.getByRole("searchbox", { name: "Words" }).fill("pumpkin");
+  await bobTab.page.getByRole("list", { name: "Found messages" }).getByRole("link").click();
+  await said(bobTab, "golden pumpkin").waitFor();
+  expect([...adaTab.complaints, ...bobTab.complaints]).toEqual([]);
+});
+
+test("a long history of a real channel is read in pieces", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const channel = await ada.client.createChannel(space, { name: "long", private: false, topic: "" });
+  for (let n = 0; n < 130; n++) await ada.client.sendMessage(space, channel.id, { text: `message number ${n}`, client_id: crypto.randomUUID() });
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${space}/c/${channel.id}`);
+  await page.getByText("message number 129").waitFor();
+  for (let n = 0; n < 14; n++) {
+    await page.getByRole("log").hover();
+    await page.mouse.wheel(0, -2500);
+    await page.waitForTimeout(150);
+  }
+  await page.getByText("message number 3", { exact: true }).waitFor();
+});

@@ -1,0 +1,88 @@
+import type { Message } from "@covey/client";
+import { describe, expect, test } from "vitest";
+import { toggled } from "../../src/chat/acts.ts";
+import { pieces } from "../../src/chat/highlight.ts";
+import { longMark, shortMark } from "../../src/chat/marks.tsx";
+import { insertAt, mentionAt } from "../../src/chat/mention.ts";
+import { parseOutbox } from "../../src/chat/outbox.ts";
+import { withMessage, type MessageData } from "../../src/chat/queries.ts";
+import { rowsOf } from "../../src/chat/rows.ts";
+
+const message = (id: string, more: Partial<Message> = {}): Message => ({
+  id, channel: "c", author: "bob", author_name: "Bob", device: "d", text: id, at: "2026-11-21T09:00:00Z", edited: false, deleted: false, reply_to: null,
+  thread: null, mentions: [], reactions: {}, state: "sent", delivered_to: [], read_by: [], position: id, ...more,
+});
+const rows = (messages: Message[], newSince: string | null = null) =>
+  rowsOf({ messages, outgoing: [], me: "ada", newSince }).map((row) => (row.kind === "message" ? `${row.key}${row.head ? "^" : ""}` : row.kind));
+
+describe("the list of messages", () => {
+  test("messages of one person close in time stand together", () => {
+    const at = (minutes: number) => new Date(Date.UTC(2026, 10, 21, 9, minutes)).toISOString();
+    expect(rows([message("1", { at: at(0) }), message("2", { at: at(1) }), message("3", { at: at(30) }), message("4", { at: at(31), author: "ada" })])).toEqual(["day", "1^", "2", "3^", "4^"]);
+  });
+
+  test("a new day has its line, and what is new too", () => {
+    expect(rows([message("1"), message("2", { at: "2026-11-22T12:00:00Z" }), message("3", { at: "2026-11-22T12:01:00Z" })], "3")).toEqual(["day", "1^", "day", "2^", "new", "3^"]);
+  });
+
+  test("one's own messages aren't new", () => {
+    expect(rows([message("1"), message("2", { author: "ada" }), message("3")], "2")).toEqual(["day", "1^", "2^", "new", "3^"]);
+  });
+
+  test("what waits to be sent comes last", () => {
+    const waiting = [{ client_id: "x", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
+    expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", newSince: null }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
+  });
+});
+
+describe("messages in the cache", () => {
+  const data = (after: string | null): MessageData => ({ pages: [{ items: [message("1")], before: null, after: null }, { items: [message("2")], before: null, after }], pageParams: [{}, {}] });
+  const ids = (one: MessageData) => one.pages.flatMap((page) => page.items.map((item) => item.text));
+
+  test("a known one takes its own place, a new one the end", () => {
+    expect(ids(withMessage(data(null), message("1", { text: "changed" }), true))).toEqual(["changed", "2"]);
+    expect(ids(withMessage(data(null), message("3"), true))).toEqual(["1", "2", "3"]);
+  });
+
+  test("a list that doesn't reach to the present gets no new one, which would leave a gap", () => {
+    expect(ids(withMessage(data("more"), message("3"), true))).toEqual(["1", "2"]);
+    expect(ids(withMessage(data(null), message("3"), false))).toEqual(["1", "2"]);
+  });
+});
+
+describe("small things", () => {
+  test("an outbox that somebody else wrote into is no reason to fail", () => {
+    for (const bad of [null, "", "{", "3", '{"a":1}', "[1,null]"]) expect(parseOutbox(bad)).toEqual([]);
+    expect(parseOutbox('[{"client_id":"a","text":"b","reply_to":null,"at":"x"}]')).toHaveLength(1);
+  });
+
+  test("a mention is looked for after an @ that begins a word", () => {
+    expect(mentionAt("hi @bo", 6)).toEqual({ from: 3, typed: "bo" });
+    expect(mentionAt("@", 1)).toEqual({ from: 0, typed: "" });
+    expect(mentionAt("@Bob Mil", 8)).toEqual({ from: 0, typed: "Bob Mil" });
+    expect(mentionAt("me@bo", 5)).toBeNull();
+    expect(mentionAt("@bob ", 5)).toBeNull();
+    expect(insertAt("hi @bo!", 3, 6, "@Bob ")).toEqual({ text: "hi @Bob !", caret: 8 });
+  });
+
+  test("a reaction is given and taken back", () => {
+    const on = toggled({ a: ["bob"] }, "a", "ada");
+    expect(on).toEqual({ on: true, reactions: { a: ["bob", "ada"] } });
+    expect(toggled(on.reactions, "a", "ada").reactions).toEqual({ a: ["bob"] });
+    expect(toggled({ a: ["ada"] }, "a", "ada")).toEqual({ on: false, reactions: {} });
+  });
+
+  test("marks say how far a message got, in words", () => {
+    const name = (user: string) => user;
+    expect(shortMark({ state: "pending", delivered_to: [], read_by: [] })).toBe("only here yet");
+    expect(shortMark({ state: "delivered", delivered_to: ["a", "b"], read_by: [] })).toBe("delivered to 2");
+    expect(longMark({ state: "read", delivered_to: ["a", "b"], read_by: ["a"] }, name)).toBe("Read by a. Delivered to b.");
+  });
+
+  test("a found text is cut at its highlights, and wrong ones are passed over", () => {
+    expect(pieces("the golden pumpkin", [[11, 18], [4, 10], [6, 8], [90, 99]])).toEqual([
+      { text: "the ", on: false }, { text: "golden", on: true }, { text: " ", on: false }, { text: "pumpkin", on: true },
+    ]);
+    expect(pieces("x".repeat(1000), [[500, 510]]).length).toBe(5);
+  });
+});
