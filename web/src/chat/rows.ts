@@ -38,7 +38,9 @@ export function rowsOf({ messages, outgoing, me, newSince }: RowsOf): Row[] {
     rows.push({ kind: "message", key: message.id, message, head, lastOwn: message.id === lastOwn });
     before = message;
   }
-  outgoing.forEach((one, at) => rows.push({ kind: "outgoing", key: one.client_id, outgoing: one, head: at === 0 && before?.author !== me }));
+  // One that has arrived is no longer on its way, though the answer to sending it may come later than the news of it.
+  const arrived = (one: Outgoing) => messages.some((message) => message.id === one.client_id || message.id.endsWith(`.${one.client_id}`));
+  outgoing.filter((one) => !arrived(one)).forEach((one, at) => rows.push({ kind: "outgoing", key: one.client_id, outgoing: one, head: at === 0 && before?.author !== me }));
   return rows;
 }
 

@@ -33,6 +33,13 @@ describe("the list of messages", () => {
     const waiting = [{ client_id: "x", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
     expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", newSince: null }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
   });
+
+  test("what has arrived isn't shown once more as being sent", () => {
+    const waiting = [{ client_id: "0a1b-2c", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
+    const kinds = (id: string) => rowsOf({ messages: [message(id)], outgoing: waiting, me: "ada", newSince: null }).map((row) => row.kind);
+    expect(kinds("07ff.0a1b-2c")).toEqual(["day", "message"]);
+    expect(kinds("07ff.0a1b-2d")).toEqual(["day", "message", "outgoing"]);
+  });
 });
 
 describe("messages in the cache", () => {
