@@ -61,9 +61,7 @@ impl Engine {
         let heard = self.space(id)?.hears_unknown_authors();
         for Prepared { entry, plain } in prepared {
             let log = entry.header.log;
-            // What is said of the membership further on in a log may be what it takes to take the log in.
-            let is_act = entry.header.kind.is_membership() && !self.keeps_whole_logs;
-            if outcome.rejected.get(&log).is_some_and(|is_forked| *is_forked || !is_act) {
+            if outcome.rejected.contains_key(&log) {
                 continue;
             }
             if !self.is_welcome(rows, id, &entry, &mut logs)? {

@@ -266,12 +266,7 @@ pub fn load_for_peer(
             if *from < first
                 && let Some(begin) = rest.first()
             {
-                // Nobody goes on from there without it, and not before they know that they are in the space: what lets them in may
-                // stand behind.
-                let at = decode_stored(begin)?.header.hlc;
-                for ahead in membership_before(kept, row.key, first, row.head.seq + 1) {
-                    entries.push((at, decode_stored(&ahead)?));
-                }
+                // Nobody goes on from there without it.
                 entries.extend(agreement_on(reader, row, &state, begin)?);
             }
             stored.extend(rest);

@@ -67,6 +67,7 @@ twins! {
     filter json_value invitation_link ids_and_codes
     sync_frames sync_session membership_graph pairing
     checkpoint_agreement backup_seal mdns_answer import_lines api_requests
+    chat_record chat_signal
 }
 
 /// A target that can't fail would say nothing.

@@ -284,7 +284,7 @@ mod tests {
 
     fn words() -> impl Strategy<Value = Vec<Owned>> {
         prop::collection::vec(
-            (0..50u64, any::<u64>(), 0..4u8, prop::collection::vec(any::<u8>(), 0..20)),
+            (0..50u64, any::<u64>(), 0..4u8, prop::collection::vec(any::<u8>(), 1..20)),
             0..20,
         )
         .prop_map(|mut words| {

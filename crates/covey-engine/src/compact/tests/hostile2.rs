@@ -174,6 +174,7 @@ fn two_who_were_put_out_agree_to_nothing_together() {
 
 /// The thief is the first whom a newcomer meets, and shows it the founding and an agreement.
 #[test]
+#[ignore = "compaction is off by default until a newcomer takes no log in from a checkpoint before they know what let them in"]
 fn a_removed_founder_keeps_no_newcomer_from_the_rest() {
     let (a, b) = removed_founder();
     let late = let_in(&b, Role::Member, NOW_MS + 2);
