@@ -5,7 +5,7 @@
 //! entries are, a checkpoint changes nothing: each device compares it with them and says, in its own log, that it has
 //! found it true. Once all have, whose word counts, its author puts their words into one more entry, the *agreement*. From
 //! that on the log has a *base*, and what it said up to there is what the checkpoint's parts say: on every replica that
-//! knows of the agreement, for good, and whether it has dropped the entries yet or not.
+//! knows of the agreement, as long as that holds, and whether it has dropped the entries yet or not.
 //! `docs/protocol/compaction.md` gives the rules and why they are enough.
 //!
 //! | module | what it holds |

@@ -98,8 +98,6 @@ pub fn unwritten(rows: &(impl Rows + ?Sized), space: SpaceId) -> Result<u64, Sto
 #[derive(Default)]
 struct Tallies {
     counters: BTreeMap<(String, String, String), Tally>,
-    /// Whether those that aren't among them had not counted at all. Otherwise that's looked up.
-    all: bool,
 }
 
 /// As [`Tallies`]; `None` where nothing is to be counted again.
@@ -225,7 +223,6 @@ impl Engine {
         let Some(row) = found else { return Ok(tallies) };
         let before = LogState::load(rows, row.key)?.before();
         if row.head.seq >= range.first && before.base < range.first {
-            tallies.all = true;
             let mut words = Words::of_log(rows, &state.info.keys, row.key, &before, range.first - 1);
             while let Some(said) = words.next()? {
                 if said.seq < range.first {

@@ -3,8 +3,9 @@
 //! What a device says of checkpoints stands in its own log, and may be dropped there, or fall with a history that doesn't
 //! count. So the author puts the words that were needed, as they were signed, into an entry of kind
 //! [`Kind::AGREED`] behind the checkpoint. That entry alone proves the agreement to whoever knows the membership that the
-//! checkpoint's first entry names, whenever they come, whatever became of the logs that the words stood in, and whatever
-//! became of the author since. So whether a checkpoint is agreed to is the same on every replica, and stays so.
+//! checkpoint's first entry names, whenever they come, and whatever became of the logs that the words stood in. Whether a
+//! checkpoint is agreed to follows from that and from who has put the author out, so it's the same on all replicas that know the
+//! same of the membership; `again` sees to what falls when that changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

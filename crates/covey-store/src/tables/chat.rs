@@ -140,6 +140,9 @@ pub struct ChatUnread {
 /// reading is a program.
 const MAX_LOOKED_AT: usize = 10_000;
 
+/// What others have said of one message that is read: of edits each device has one, of reactions a few.
+const MAX_SAID: usize = 10_000;
+
 const COLUMNS: &str = "m.space, m.channel, m.hlc, m.id, m.device, m.user, m.edited, m.deleted, m.reply_to, m.root, m.mentions, m.text";
 
 fn id32(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 32]> {
@@ -237,8 +240,8 @@ impl Reader<'_> {
     /// The reactions to a message, also those that were taken back.
     pub fn chat_reactions(&self, space: SpaceKey, message: &str) -> Result<Vec<ChatReaction>, StoreError> {
         let sql = "SELECT message, device, user, emoji, hlc, present FROM chat_reactions
-                   WHERE space = ?1 AND message = ?2 ORDER BY hlc, device, emoji LIMIT 10000";
-        self.rows("read the reactions to a message", sql, (space.0, message), |row| {
+                   WHERE space = ?1 AND message = ?2 ORDER BY hlc, device, emoji LIMIT ?3";
+        self.rows("read the reactions to a message", sql, (space.0, message, MAX_SAID), |row| {
             Ok(ChatReaction {
                 message: row.get(0)?,
                 device: DeviceId(id32(row, 1)?),
@@ -252,8 +255,8 @@ impl Reader<'_> {
 
     /// The records that say something of a message.
     pub fn chat_edits(&self, space: SpaceKey, message: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT id FROM chat_edits WHERE space = ?1 AND message = ?2 LIMIT 10000";
-        self.rows("find what was said of a message", sql, (space.0, message), |row| row.get(0))
+        let sql = "SELECT id FROM chat_edits WHERE space = ?1 AND message = ?2 LIMIT ?3";
+        self.rows("find what was said of a message", sql, (space.0, message, MAX_SAID), |row| row.get(0))
     }
 
     /// How far everybody has read a channel, on each of their devices.
