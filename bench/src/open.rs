@@ -62,7 +62,12 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     runtime.block_on(go_on(&long))?;
     // The node may have had something of its own to write besides.
     let end = head(&long)?.head.seq;
-    ensure!(end > before.head.seq + own, "the log does not go on: it ends at {end} still");
+    let end = head(&long)?.head.seq;
+    ensure!(
+        end > before.head.seq + own,
+        "the log does not go on: it ends at {end} still; {}",
+        all_logs(&long)?
+    );
     let beside = "an empty home";
     figures.extend([
         Figure::new(format!("{entries} entries written through the store"), rate, "entries/s"),
@@ -101,6 +106,21 @@ fn head(home: &Path) -> Result<LogRow> {
     let (_, log) = store.read_blocking(longest_log)?;
     store.close()?;
     Ok(log)
+}
+
+/// How far all logs of a home reach, for whoever has to find out why one doesn't.
+fn all_logs(home: &Path) -> Result<String> {
+    let store = Store::open(home, Unlock::KeyFile)?;
+    let lines = store.read_blocking(|reader| {
+        let mut lines = Vec::new();
+        for space in reader.spaces()? {
+            let logs = reader.logs(space.key)?.into_iter();
+            lines.extend(logs.map(|log| format!("{} in {}: {}", log.id, space.id, log.head.seq)));
+        }
+        Ok::<_, StoreError>(lines)
+    })?;
+    store.close()?;
+    Ok(lines.join("; "))
 }
 
 fn open(runtime: &Runtime, home: &Path) -> Result<Duration> {

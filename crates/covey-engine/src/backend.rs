@@ -91,6 +91,8 @@ backend! {
         fn spaces() -> Vec<SpaceRow>;
         /// The logs of a space.
         fn logs(space: SpaceKey) -> Vec<LogRow>;
+        /// One log of a space.
+        fn log(space: SpaceKey, id: LogId) -> Option<LogRow>;
         /// How far a log reaches.
         fn head(log: LogKey) -> Head;
         /// One entry.
@@ -101,6 +103,8 @@ backend! {
         fn hash_at(log: LogKey, seq: u64) -> Option<EntryHash>;
         /// The entries that say who is in a space, in the order they were noted.
         fn membership(space: SpaceKey) -> Vec<(LogKey, StoredEntry)>;
+        /// The entries that lie past the head of their logs.
+        fn apart(space: SpaceKey) -> Vec<StoredEntry>;
         /// The entries that are held.
         fn held(space: SpaceKey) -> Vec<HeldRow>;
         /// The logs that are known to be forked.

@@ -57,7 +57,7 @@ impl Engine {
         wall_ms: u64,
     ) -> Result<Ingested, EngineError> {
         let mut outcome = Ingested::default();
-        let mut logs = LogCursors::load(rows, self.space(id)?.key)?;
+        let mut logs = LogCursors::new(self.space(id)?.key);
         let heard = self.space(id)?.hears_unknown_authors();
         for Prepared { entry, plain } in prepared {
             let log = entry.header.log;
@@ -91,7 +91,7 @@ impl Engine {
             if self.is_of_another_history(rows, (id, cursor), &entry, &mut outcome)?
                 || self.give_way(rows, secrets, (id, cursor), &entry, wall_ms, &mut outcome)?
             {
-                logs = LogCursors::load(rows, self.space(id)?.key)?;
+                logs = LogCursors::new(self.space(id)?.key);
                 continue;
             }
             match entry.follows(cursor.head, cursor.hlc) {
@@ -104,7 +104,7 @@ impl Engine {
                         self.came_back(rows, secrets, id, &entry, wall_ms, &mut outcome)?;
                         let part = Part { space: id, log: cursor.key, theirs: (&*entry).into() };
                         if self.prove(rows, secrets, part, wall_ms, &mut outcome)? {
-                            logs = LogCursors::load(rows, self.space(id)?.key)?;
+                            logs = LogCursors::new(self.space(id)?.key);
                         }
                     } else if here.is_some() {
                         // What was dropped can't be compared: nothing is said of it.
@@ -140,7 +140,7 @@ impl Engine {
                     if self.prove(rows, secrets, part, wall_ms, &mut outcome)? {
                         tracing::warn!(%log, seq = entry.header.seq, "another entry is kept for this place: the log is forked");
                         outcome.rejected.insert(log, true);
-                        logs = LogCursors::load(rows, self.space(id)?.key)?;
+                        logs = LogCursors::new(self.space(id)?.key);
                         continue;
                     }
                     // What lay there apart claims to come after something else than the log has: it follows nothing.
@@ -175,9 +175,12 @@ impl Engine {
         if self.keeps_whole_logs || outcome.durable.is_empty() {
             return Ok(());
         }
-        for row in rows.logs(self.space(id)?.key)? {
-            if outcome.durable.contains_key(&row.id) && LogState::load(rows, row.key)?.is_entered() {
-                outcome.durable.remove(&row.id);
+        let key = self.space(id)?.key;
+        for log in outcome.durable.keys().copied().collect::<Vec<_>>() {
+            if let Some(row) = rows.log(key, log)?
+                && LogState::load(rows, row.key)?.is_entered()
+            {
+                outcome.durable.remove(&log);
             }
         }
         Ok(())
@@ -239,7 +242,7 @@ impl Engine {
         if entry.space() != id {
             return Ok(false);
         }
-        if entry.header.kind == Kind::FOUNDING || membership.may_have_log(&log) || logs.has(log) {
+        if entry.header.kind == Kind::FOUNDING || membership.may_have_log(&log) || logs.has(rows, log)? {
             return Ok(true);
         }
         // Whoever writes knows of the act that took them in: that must be missing here.
@@ -247,7 +250,7 @@ impl Engine {
             return Ok(false);
         }
         let membership = &self.space(id)?.membership;
-        Ok(logs.one_more_unknown(MAX_UNKNOWN_LOGS, |log| membership.may_have_log(log)))
+        Ok(logs.one_more_unknown(rows, MAX_UNKNOWN_LOGS, |log| membership.may_have_log(log))?)
     }
 
     /// Whether there are acts that can't be read for lack of a key. They may take in authors whose own logs hold it.

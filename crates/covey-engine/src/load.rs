@@ -226,14 +226,34 @@ pub fn load_farewell(
     Ok((!reach.is_empty()).then_some(Heads(heads)))
 }
 
+/// What goes to a peer next.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Membership entries that go ahead of their places, each after those in its past.
+    pub acts: Vec<Entry>,
+    /// Entries in causal order.
+    pub entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// All of it, in the order in which it's sent.
+    pub fn into_entries(self) -> Vec<Entry> {
+        [self.acts, self.entries].concat()
+    }
+}
+
 /// Loads entries for a peer in causal order: by time, which no author sets before what it had seen. Where a log was
 /// compacted, its membership entries come, and then what follows from the checkpoint on.
+///
+/// Nobody takes a log in from a checkpoint before they know what let them in, which may stand behind it: so all that the peer
+/// lacks of the membership goes ahead then, but for what it was told already, up to a place in each log.
 pub fn load_for_peer(
     reader: &(impl Rows + ?Sized),
     space: SpaceKey,
     wants: &[(LogId, u64)],
+    told: &BTreeMap<LogId, u64>,
     max_bytes: usize,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Batch, StoreError> {
     /// Most entries of one log that are looked at for one batch.
     const CHUNK: usize = 1024;
     /// Least that is read of each log for one batch.
@@ -242,6 +262,7 @@ pub fn load_for_peer(
     // Of what was dropped the membership entries are still there. They are looked up once, and seldom needed.
     let mut kept: Option<Vec<(LogKey, StoredEntry)>> = None;
     let mut entries: Vec<(Hlc, Entry)> = Vec::new();
+    let mut is_entered = false;
     // Past the last entry of a log of which there is more, nothing is known: stop before that time.
     let mut horizon = Hlc::from_u64(u64::MAX);
     let wanted: BTreeSet<_> = wants.iter().collect();
@@ -267,6 +288,7 @@ pub fn load_for_peer(
                 && let Some(begin) = rest.first()
             {
                 // Nobody goes on from there without it.
+                is_entered = true;
                 entries.extend(agreement_on(reader, row, &state, begin)?);
             }
             stored.extend(rest);
@@ -298,7 +320,48 @@ pub fn load_for_peer(
         count += 1;
     }
     entries.truncate(count);
-    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    let entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let Some(kept) = kept.filter(|_| is_entered) else { return Ok(Batch { acts: Vec::new(), entries }) };
+    let lacks = |row: &LogRow, seq: u64| {
+        let from = wants.iter().filter(|(log, _)| *log == row.id).map(|(_, from)| *from).min();
+        let told = told.get(&row.id).copied().unwrap_or(0);
+        from.is_some_and(|from| (from.max(told + 1)..=row.head.seq).contains(&seq))
+    };
+    let of: BTreeMap<LogKey, &LogRow> = logs.values().map(|row| (row.key, row)).collect();
+    let lacking = kept.iter().filter(|(log, stored)| of.get(log).is_some_and(|row| lacks(row, stored.seq)));
+    let (acts, is_all) = as_many(lacking.map(|(_, stored)| stored), max_bytes)?;
+    Ok(Batch { acts, entries: if is_all { entries } else { Vec::new() } })
+}
+
+/// The membership entries that lie apart from their logs here, which have not come to them: nothing else tells a peer of
+/// them. About as many as fit, by time.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] for an entry that can't be read.
+pub fn load_apart(
+    reader: &(impl Rows + ?Sized),
+    space: SpaceKey,
+    max_bytes: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    Ok(as_many(reader.apart(space)?.iter(), max_bytes)?.0)
+}
+
+/// Entries in causal order, about as many as fit; whether that's all of them.
+fn as_many<'a>(
+    stored: impl Iterator<Item = &'a StoredEntry>,
+    max_bytes: usize,
+) -> Result<(Vec<Entry>, bool), StoreError> {
+    let mut entries = stored.map(decode_stored).collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+    let mut size = 0;
+    let fit = entries.iter().take_while(|entry| {
+        let fits = size < max_bytes;
+        size += entry.body.len() + entry.header_bytes.len();
+        fits
+    });
+    let (fit, all) = (fit.count(), entries.len());
+    entries.truncate(fit);
+    Ok((entries, fit == all))
 }
 
 /// The agreement on a checkpoint, with the time of the checkpoint's first entry: it's sent right before that.

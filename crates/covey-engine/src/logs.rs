@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use covey_log::Entry;
-use covey_store::{LogKey, NewEntry, SpaceKey, StoreError};
+use covey_store::{LogKey, LogRow, NewEntry, SpaceKey, StoreError};
 use covey_types::{
     Head, Hlc, Incarnation, LogId,
     limits::{MAX_LOGS_PER_DEVICE, MAX_LOGS_PER_SPACE},
@@ -34,11 +34,13 @@ pub(crate) fn is_begun(rows: &impl Rows, log: LogKey, head: Head) -> Result<bool
     Ok(head.seq > 0 || !rows.entries(log, 1, 1, 1)?.is_empty() || !rows.set_aside(log, 1, 1)?.is_empty())
 }
 
-/// How far each log of a space reaches.
+/// How far logs of a space reach: those that were asked for, since there may be many of them, and few are in a batch.
 #[derive(Debug)]
 pub(crate) struct LogCursors {
     space: SpaceKey,
     logs: BTreeMap<LogId, LogCursor>,
+    /// Whether these are all logs of the space.
+    is_whole: bool,
     /// Logs of authors of whom nothing is known, once they were counted.
     unknown: Option<usize>,
 }
@@ -51,35 +53,66 @@ pub(crate) struct LogCursor {
     pub(crate) hlc: Hlc,
 }
 
+impl LogCursor {
+    pub(crate) const fn of(row: &LogRow) -> Self {
+        Self { key: row.key, head: row.head, hlc: row.hlc }
+    }
+}
+
 impl LogCursors {
-    pub(crate) fn load(tx: &impl Rows, space: SpaceKey) -> Result<Self, StoreError> {
-        let rows = tx.logs(space)?.into_iter();
-        let logs =
-            rows.map(|row| (row.id, LogCursor { key: row.key, head: row.head, hlc: row.hlc })).collect();
-        Ok(Self { space, logs, unknown: None })
+    pub(crate) const fn new(space: SpaceKey) -> Self {
+        Self { space, logs: BTreeMap::new(), is_whole: false, unknown: None }
+    }
+
+    /// How far a log reaches, if it's here.
+    fn find(&mut self, rows: &impl Rows, log: LogId) -> Result<Option<&LogCursor>, StoreError> {
+        if !self.is_whole
+            && !self.logs.contains_key(&log)
+            && let Some(row) = rows.log(self.space, log)?
+        {
+            self.logs.insert(log, LogCursor::of(&row));
+        }
+        Ok(self.logs.get(&log))
+    }
+
+    fn load_all(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
+        if !self.is_whole {
+            for row in rows.logs(self.space)? {
+                self.logs.entry(row.id).or_insert_with(|| LogCursor::of(&row));
+            }
+            self.is_whole = true;
+        }
+        Ok(())
     }
 
     /// Whether a log is here already.
-    pub(crate) fn has(&self, log: LogId) -> bool {
-        self.logs.contains_key(&log)
+    pub(crate) fn has(&mut self, rows: &impl Rows, log: LogId) -> Result<bool, StoreError> {
+        Ok(self.find(rows, log)?.is_some())
     }
 
     /// Counts one more log of an author of whom nothing is known, if that makes no more than `max`. Which are such logs is
     /// looked at once for each batch: authors who become known while it lasts make room for the next one.
-    pub(crate) fn one_more_unknown(&mut self, max: usize, is_known: impl Fn(&LogId) -> bool) -> bool {
+    pub(crate) fn one_more_unknown(
+        &mut self,
+        rows: &impl Rows,
+        max: usize,
+        is_known: impl Fn(&LogId) -> bool,
+    ) -> Result<bool, StoreError> {
+        self.load_all(rows)?;
         let logs = &self.logs;
         let unknown = self.unknown.get_or_insert_with(|| logs.keys().filter(|log| !is_known(log)).count());
         let fits = *unknown < max;
         *unknown += usize::from(fits);
-        fits
+        Ok(fits)
     }
 
     /// Whether a log is here already, or may be begun. Logs that others have only told of take no room: else anybody could use
     /// up the places of somebody else's device.
-    pub(crate) fn has_room_for(&self, rows: &impl Rows, log: LogId) -> Result<bool, StoreError> {
-        if self.logs.get(&log).is_some_and(|cursor| cursor.head.seq > 0) {
+    pub(crate) fn has_room_for(&mut self, rows: &impl Rows, log: LogId) -> Result<bool, StoreError> {
+        if self.find(rows, log)?.is_some_and(|cursor| cursor.head.seq > 0) {
             return Ok(true);
         }
+        self.load_all(rows)?;
         let has_room = self.logs.contains_key(&log) || self.logs.len() < MAX_LOGS_PER_SPACE;
         if !has_room || self.others_of(log).count() < MAX_LOGS_PER_DEVICE {
             return Ok(has_room);
@@ -99,6 +132,7 @@ impl LogCursors {
     }
 
     pub(crate) fn cursor(&mut self, tx: &mut impl RowsMut, log: LogId) -> Result<&mut LogCursor, StoreError> {
+        self.find(tx, log)?;
         if let std::collections::btree_map::Entry::Vacant(slot) = self.logs.entry(log) {
             let key = tx.ensure_log(self.space, log)?;
             slot.insert(LogCursor { key, head: Head::EMPTY, hlc: Hlc::default() });

@@ -82,7 +82,8 @@ fn lacking(from: &Replica, to: &Replica) -> Vec<Arc<Entry>> {
         let at = |log| theirs.get(&log).map_or(0, |head: &Head| head.seq);
         let rows = tx.logs(key)?.into_iter().filter(|row| row.head.seq > at(row.id));
         let wants: Vec<_> = rows.map(|row| (row.id, at(row.id) + 1)).collect();
-        Ok(load_for_peer(tx, key, &wants, usize::MAX)?.into_iter().map(Arc::new).collect())
+        let batch = load_for_peer(tx, key, &wants, &BTreeMap::new(), usize::MAX)?;
+        Ok(batch.into_entries().into_iter().map(Arc::new).collect())
     })
 }
 

@@ -97,8 +97,8 @@ pub struct NodeConfig {
     /// While the disk has less room than this, bytes, nothing that others wrote is stored. What this device writes is,
     /// as long as there is any.
     pub min_free_bytes: u64,
-    /// When a log is worth compacting. `None`, the default: never, and logs are taken whole. A newcomer who is met first by somebody
-    /// who was put out could be kept from hearing of that for good otherwise: see `docs/protocol/compaction.md`.
+    /// When a log is worth compacting. `None`: never, and logs are taken whole, which takes somebody who has them whole. How it's
+    /// done: `docs/protocol/compaction.md`.
     pub compaction: Option<CompactionLimits>,
 }
 
@@ -116,7 +116,7 @@ impl NodeConfig {
             limits: NetLimits::default(),
             clock: WallClock::default(),
             min_free_bytes: DEFAULT_MIN_FREE_BYTES,
-            compaction: None,
+            compaction: Some(CompactionLimits::default()),
         }
     }
 }

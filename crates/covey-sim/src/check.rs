@@ -239,9 +239,9 @@ fn as_for_peers(machine: &Machine, space: SpaceId) -> Result<Vec<Entry>, String>
     let key = machine.engine().space(space).map_err(|err| err.to_string())?.key;
     let loaded = machine.disk.read(move |rows| {
         let wants: Vec<_> = rows.logs(key)?.into_iter().map(|row| (row.id, 1)).collect();
-        load_for_peer(rows, key, &wants, usize::MAX)
+        Ok(load_for_peer(rows, key, &wants, &BTreeMap::new(), usize::MAX)?.into_entries())
     });
-    loaded.map_err(|err| err.to_string())
+    loaded.map_err(|err: covey_store::StoreError| err.to_string())
 }
 
 /// What proves which logs have two histories.

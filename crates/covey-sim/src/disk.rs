@@ -95,6 +95,10 @@ impl Rows for Rowset {
         Ok(self.logs.values().filter(|(of, _)| *of == space).map(|(_, row)| *row).collect())
     }
 
+    fn log(&self, space: SpaceKey, id: LogId) -> Stored<Option<LogRow>> {
+        Ok(self.logs.values().find(|(of, row)| *of == space && row.id == id).map(|(_, row)| *row))
+    }
+
     fn head(&self, log: LogKey) -> Stored<Head> {
         let row = self.logs.get(&log.number());
         row.map(|(_, row)| row.head).ok_or_else(|| missing("read the head of a log", "log", log))
@@ -136,6 +140,14 @@ impl Rows for Rowset {
                 Ok((*log, entry.ok_or_else(|| missing("read the membership", "entry", seq))?))
             })
             .collect()
+    }
+
+    fn apart(&self, space: SpaceKey) -> Stored<Vec<StoredEntry>> {
+        let mut found = Vec::new();
+        for row in self.logs(space)? {
+            found.extend(self.entries(row.key, row.head.seq + 1, usize::MAX, usize::MAX)?);
+        }
+        Ok(found)
     }
 
     fn held(&self, space: SpaceKey) -> Stored<Vec<HeldRow>> {

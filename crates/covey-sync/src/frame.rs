@@ -99,6 +99,11 @@ pub(crate) enum Frame<'a> {
         space: u32,
         packed: &'a [u8],
     },
+    /// Membership entries ahead of their places, packed in the same way: the logs haven't come to them.
+    Acts {
+        space: u32,
+        packed: &'a [u8],
+    },
     /// What is durable, and how many bytes the receiver may send again.
     Ack {
         space: u32,
@@ -157,6 +162,7 @@ const PROVE: u8 = 9;
 const EVIDENCE: u8 = 10;
 const COMPARE: u8 = 11;
 const BRANCH: u8 = 12;
+const ACTS: u8 = 13;
 
 impl<'a> Frame<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -165,6 +171,7 @@ impl<'a> Frame<'a> {
             Self::Offer(tags) => (OFFER, wire::encode(tags)),
             Self::Heads { space, heads } => (HEADS, wire::encode(&(space, heads))),
             Self::Entries { space, packed } => (ENTRIES, [&wire::encode(space), *packed].concat()),
+            Self::Acts { space, packed } => (ACTS, [&wire::encode(space), *packed].concat()),
             Self::Ack { space, lines, credit } => (ACK, wire::encode(&(space, lines, credit))),
             Self::Refused { space } => (REFUSED, wire::encode(space)),
             Self::Close(reason) => (CLOSE, wire::encode(reason)),
@@ -198,10 +205,10 @@ impl<'a> Frame<'a> {
                 bounded("a list of logs", heads.len(), MAX_LOGS_PER_SPACE)?;
                 Ok(Self::Heads { space, heads })
             }
-            ENTRIES => {
+            ENTRIES | ACTS => {
                 let (space, packed) =
                     postcard::take_from_bytes(rest).map_err(|err| DecodeError::malformed("entries", err))?;
-                Ok(Self::Entries { space, packed })
+                Ok(if *kind == ACTS { Self::Acts { space, packed } } else { Self::Entries { space, packed } })
             }
             ACK => {
                 let (space, lines, credit): (u32, Vec<AckLine>, u32) =
@@ -286,6 +293,7 @@ mod tests {
             Frame::Offer(vec![[6; 16]; 4]),
             Frame::Heads { space: 1, heads: vec![HeadLine { log, head }] },
             Frame::Entries { space: 300, packed: b"abc" },
+            Frame::Acts { space: 300, packed: b"abc" },
             Frame::Ack { space: 1, lines: vec![AckLine { log: 0, seq: 9 }], credit: 77 },
             Frame::Refused { space: 2 },
             Frame::Close(CloseReason::Stalled),
@@ -309,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..13) {
+        fn hostile_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..14) {
             let _ = Frame::decode(&bytes);
             let _ = Frame::decode(&[&[kind], bytes.as_slice()].concat());
         }

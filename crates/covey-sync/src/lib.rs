@@ -33,5 +33,5 @@ mod space;
 
 pub use frame::{CloseReason, Hello, Tag};
 pub use framing::Deframer;
-pub use session::{Input, Output, Session, SessionConfig, SessionError};
+pub use session::{Input, MAX_AHEAD_BYTES, Output, Session, SessionConfig, SessionError};
 pub use space::{HeldLog, Offer, PeerView, Rejection};

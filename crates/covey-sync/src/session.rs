@@ -16,7 +16,7 @@ use covey_types::{
     limits::{MAX_SPACES_PER_SESSION, MAX_SYNC_FRAME_BYTES},
 };
 
-pub use self::messages::{Input, Output, SessionConfig, SessionError};
+pub use self::messages::{Input, MAX_AHEAD_BYTES, Output, SessionConfig, SessionError};
 use crate::{
     frame::{CloseReason, Frame, HeadLine, Hello, Tag, VERSIONS},
     framing::MAX_STRANGER_FRAME_BYTES,
@@ -200,7 +200,10 @@ impl Session {
             Input::Again(space) => self.ask_again(space),
             Input::Refuse(space) => self.refuse(space),
             Input::Farewell { space, heads } => self.farewell(space, heads)?,
-            Input::Loaded { space, entries } => self.send_loaded(space, &entries, now),
+            Input::Loaded { space, acts, entries } => self.send_loaded(space, &acts, &entries, now),
+            Input::Apart { space, acts } => {
+                self.update(space, |shared| shared.send_ahead(acts));
+            }
             Input::Ingested { space, durable, rejected, bytes } => {
                 self.acknowledge(space, &durable, &rejected, bytes);
             }
@@ -214,6 +217,7 @@ impl Session {
             Input::Tick => self.check_time(now)?,
             Input::Stop => self.close(CloseReason::Stopping),
         }
+        self.send_ahead(now);
         self.pump();
         self.prove_next();
         Ok(())

@@ -98,6 +98,10 @@ pub(crate) struct SharedSpace {
     theirs: Option<Heads>,
     /// Up to where entries were sent or came from the peer.
     passed: BTreeMap<LogId, u64>,
+    /// Up to where the peer was sent what logs say of the membership, ahead of its place.
+    told: BTreeMap<LogId, u64>,
+    /// What is to be sent ahead of its place, as soon as anything may be sent.
+    ahead: Vec<Entry>,
     /// Up to where the peer has them durably.
     acked: BTreeMap<LogId, u64>,
     /// Logs of which that has changed since [`SharedSpace::take_held`].
@@ -106,6 +110,9 @@ pub(crate) struct SharedSpace {
     introduced: Vec<LogId>,
     incoming: Vec<(LogId, delta::Context)>,
     stopped: BTreeMap<LogId, bool>,
+    /// Logs that reach further here than passed to the peer and aren't stopped: kept up to date by [`SharedSpace::look_at`],
+    /// since with many logs it takes long to find them.
+    behind: BTreeSet<LogId>,
     /// Whether the last load gave nothing of what is lacking: it's not asked for again before something has changed.
     dry: bool,
     /// Logs of which something came that could not be stored, because their authors are not known yet.
@@ -121,15 +128,18 @@ impl SharedSpace {
             may_send,
             refused: false,
             farewell: false,
-            mine,
             theirs: None,
             passed: BTreeMap::new(),
+            told: BTreeMap::new(),
+            ahead: Vec::new(),
             acked: BTreeMap::new(),
             acked_news: BTreeSet::new(),
             outgoing: BTreeMap::new(),
             introduced: Vec::new(),
             incoming: Vec::new(),
             stopped: BTreeMap::new(),
+            behind: mine.0.iter().filter(|(_, head)| head.seq > 0).map(|(log, _)| *log).collect(),
+            mine,
             dry: false,
             unstored: BTreeSet::new(),
             forks: Forks::default(),
@@ -173,6 +183,7 @@ impl SharedSpace {
             raise(&mut self.passed, *log, head.seq);
             let known = self.known_of(log, *head);
             raise(&mut self.acked, *log, known);
+            self.look_at(log);
         }
         // Of a log that the peer doesn't name it holds nothing: that is news too.
         self.acked_news.extend(self.mine.0.keys());
@@ -200,20 +211,30 @@ impl SharedSpace {
         if !self.sends() {
             return Vec::new();
         }
-        let open = |(log, head): (&LogId, &Head)| {
-            let passed = self.passed(log);
-            (self.counts(log, head.seq) > passed && !self.stopped.contains_key(log))
-                .then_some((*log, passed + 1))
-        };
-        self.mine.0.iter().filter_map(open).collect()
+        self.behind.iter().map(|log| (*log, self.passed(log) + 1)).collect()
     }
 
     /// Whether there is anything to load.
     pub(crate) fn has_backlog(&self) -> bool {
-        let open = |(log, head): (&LogId, &Head)| {
+        self.sends() && !self.dry && !self.behind.is_empty()
+    }
+
+    /// Sees whether there's something of a log to load, after anything about it has changed.
+    fn look_at(&mut self, log: &LogId) {
+        if self.counts(log, self.mine.head(log).seq) > self.passed(log) && !self.stopped.contains_key(log) {
+            self.behind.insert(*log);
+        } else {
+            self.behind.remove(log);
+        }
+    }
+
+    /// Whether what is kept of [`SharedSpace::behind`] is what follows from the rest.
+    #[cfg(test)]
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_behind = |(log, head): (&LogId, &Head)| {
             self.counts(log, head.seq) > self.passed(log) && !self.stopped.contains_key(log)
         };
-        self.sends() && !self.dry && self.mine.0.iter().any(open)
+        self.mine.0.iter().filter(|line| is_behind(*line)).map(|(log, _)| log).eq(&self.behind)
     }
 
     fn passed(&self, log: &LogId) -> u64 {
@@ -241,6 +262,33 @@ impl SharedSpace {
         is_open && passed < entry.header.seq && passed.saturating_add(1) >= from
     }
 
+    /// Up to where the peer was told of the membership ahead of its place.
+    pub(crate) fn told(&self) -> &BTreeMap<LogId, u64> {
+        &self.told
+    }
+
+    /// Packs what a load says of the membership ahead of its place.
+    pub(crate) fn pack_act(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        let (log, seq) = (&entry.header.log, entry.header.seq);
+        let is_open = self.sends() && !self.stopped.contains_key(log) && self.counts(log, seq) == seq;
+        let is_lacking = seq > self.passed(log) && seq <= self.mine.head(log).seq;
+        if is_open && is_lacking && raise(&mut self.told, *log, seq) {
+            self.put(entry, out);
+        }
+    }
+
+    /// Takes what lies apart from its log here, to be sent as soon as anything may be.
+    pub(crate) fn send_ahead(&mut self, mut acts: Vec<Entry>) {
+        acts.retain(|entry| entry.header.kind.is_membership());
+        self.ahead = acts;
+    }
+
+    /// What lies apart, once it may be sent. Whoever was put out gets none of it.
+    pub(crate) fn take_ahead(&mut self) -> Option<Vec<Entry>> {
+        let may = self.sends() && !self.farewell && !self.ahead.is_empty();
+        may.then(|| std::mem::take(&mut self.ahead))
+    }
+
     /// Notes that nothing was there to be sent of what was asked for: of each log, from which place on.
     pub(crate) fn gave_nothing(&mut self, asked: &BTreeMap<LogId, u64>) {
         self.dry = asked.iter().all(|(log, from)| self.passed(log).saturating_add(1) == *from);
@@ -266,6 +314,7 @@ impl SharedSpace {
                 let known = self.known_of(log, theirs);
                 raise(&mut self.acked, *log, known);
             }
+            self.look_at(log);
         }
         for (log, head) in heads {
             if self.mine.head(log).seq >= head.seq {
@@ -278,6 +327,7 @@ impl SharedSpace {
                 self.stopped.remove(log);
                 self.unstored.insert(*log);
             }
+            self.look_at(log);
         }
         self.has_wishes()
     }
@@ -287,6 +337,7 @@ impl SharedSpace {
         if self.forks.end(&log).is_none() {
             self.stopped.insert(log, true);
             self.acked_news.insert(log);
+            self.look_at(&log);
         }
     }
 
@@ -297,6 +348,7 @@ impl SharedSpace {
             return;
         }
         self.mine.advance(log, head);
+        self.look_at(&log);
         let Some(theirs) = self.theirs.as_ref().map(|theirs| theirs.head(&log)) else { return };
         let known = self.known_of(&log, theirs);
         if raise(&mut self.acked, log, known) {
@@ -306,6 +358,12 @@ impl SharedSpace {
 
     /// Packs an entry for the peer.
     pub(crate) fn pack(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        self.put(entry, out);
+        self.pass(entry);
+    }
+
+    /// Packs an entry, wherever it stands.
+    pub(crate) fn put(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         let log = entry.header.log;
         if let Some(outgoing) = self.outgoing.get_mut(&log) {
             put_reference(out, outgoing.index + 1);
@@ -319,7 +377,6 @@ impl SharedSpace {
             self.outgoing.insert(log, Outgoing { index: self.introduced.len() as u32, context });
             self.introduced.push(log);
         }
-        self.pass(entry);
     }
 
     /// Packs an agreement for a peer that has another history of its log: the peer will ask for the one that counts.
@@ -328,6 +385,7 @@ impl SharedSpace {
         let passed = self.passed(&entry.header.log);
         self.pack(entry, out);
         self.passed.insert(entry.header.log, passed);
+        self.look_at(&entry.header.log);
     }
 
     /// Notes that an entry passed. An agreement on a checkpoint goes before that checkpoint, though it stands behind it, and
@@ -336,21 +394,43 @@ impl SharedSpace {
         let (log, seq) = (entry.header.log, entry.header.seq);
         if entry.header.kind != Kind::AGREED || self.passed(&log).checked_add(1) == Some(seq) {
             raise(&mut self.passed, log, seq);
+            self.look_at(&log);
         }
     }
 
     /// Unpacks the entries of a frame.
-    pub(crate) fn unpack(&mut self, mut packed: &[u8]) -> Result<Vec<Entry>, SessionError> {
+    pub(crate) fn unpack(&mut self, packed: &[u8]) -> Result<Vec<Entry>, SessionError> {
+        let entries = self.unpack_any(packed)?;
+        for entry in &entries {
+            self.pass(entry);
+            if let Some(theirs) = &mut self.theirs {
+                theirs.advance(entry.header.log, entry.head());
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Unpacks what a frame says of the membership ahead of its place: how far the peer's logs reach doesn't follow from it.
+    pub(crate) fn unpack_acts(&mut self, packed: &[u8]) -> Result<Vec<Entry>, SessionError> {
+        let entries = self.unpack_any(packed)?;
+        if entries.iter().any(|entry| !entry.header.kind.is_membership()) {
+            return Err(SessionError::Protocol(
+                "an entry ahead of its place that says nothing of the membership",
+            ));
+        }
+        Ok(entries)
+    }
+
+    fn unpack_any(&mut self, mut packed: &[u8]) -> Result<Vec<Entry>, SessionError> {
         let mut entries = Vec::new();
         while !packed.is_empty() {
             let index = self.take_reference(&mut packed)?;
-            let (log, context) = &mut self.incoming[index];
-            let (log, entry) = (*log, context.decode(&mut packed).map_err(SessionError::Entry)?);
-            self.pass(&entry);
-            if let Some(theirs) = &mut self.theirs {
-                theirs.advance(log, entry.head());
-            }
-            entries.push(entry);
+            let (_, context) = &mut self.incoming[index];
+            entries.push(context.decode(&mut packed).map_err(SessionError::Entry)?);
+        }
+        if entries.is_empty() {
+            // Two bytes would cost a transaction here.
+            return Err(SessionError::Protocol("it sent a frame of entries without any"));
         }
         Ok(entries)
     }
@@ -407,6 +487,7 @@ impl SharedSpace {
                 .ok_or(SessionError::Protocol("an acknowledgement of a log that was not introduced"))?;
             // More than was sent from here is no lie: the peer may have the rest from somebody else.
             raise(&mut self.passed, log, line.seq);
+            self.look_at(&log);
             if raise(&mut self.acked, log, line.seq.min(self.mine.head(&log).seq)) {
                 self.acked_news.insert(log);
             }
@@ -436,8 +517,10 @@ impl SharedSpace {
     pub(crate) fn stop(&mut self, rejection: Rejection) -> bool {
         if rejection.forked {
             self.acked_news.insert(rejection.log);
-            return self.forks.end(&rejection.log).is_none()
+            let is_news = self.forks.end(&rejection.log).is_none()
                 && self.stopped.insert(rejection.log, true).is_none();
+            self.look_at(&rejection.log);
+            return is_news;
         }
         self.unstored.insert(rejection.log);
         false
@@ -461,6 +544,9 @@ impl SharedSpace {
             if let Some(passed) = self.passed.get_mut(&line.log) {
                 *passed = (*passed).min(line.from.saturating_sub(1));
             }
+            // What couldn't be stored of it may be what went ahead.
+            self.told.remove(&line.log);
+            self.look_at(&line.log);
         }
     }
 

@@ -4,19 +4,19 @@
 //! agreement. Then it doesn't hold, here as everywhere, and never did: what it left out comes back. Where that was dropped the
 //! log is as if it had never been here, but for its membership entries, and comes again from those who have it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use covey_log::Entry;
-use covey_store::{LogKey, LogRow};
+use covey_store::{LogKey, LogRow, StoreError};
 use covey_types::{Head, SpaceId, wire};
 
 use super::{Agreement, Claim, LogState, agreement::Signed, words::Words};
 use crate::{
     Engine, EngineError, HoldReason, Ingested, Rows, RowsMut, Secrets,
-    ingest::NEVER_AGREED,
+    ingest::{NEVER_AGREED, Place},
     judge::note_targets,
     load::{corrupt, decode_stored, load_evidence},
-    logs::row_of,
+    logs::{LogCursor, append, row_of},
 };
 
 /// Entries that are passed over at once while looking for a gap.
@@ -38,22 +38,39 @@ pub(super) fn keep_offered(
     log: LogKey,
     entry: &Entry,
 ) -> Result<(), EngineError> {
+    keep(rows, &name(log), entry)
+}
+
+fn keep(rows: &mut (impl RowsMut + ?Sized), name: &str, entry: &Entry) -> Result<(), EngineError> {
     let signed: Signed = (entry.header_bytes.to_vec(), entry.signature, entry.body.to_vec());
-    Ok(rows.set_meta(&name(log), &wire::encode(&signed))?)
+    Ok(rows.set_meta(name, &wire::encode(&signed))?)
+}
+
+fn fallen(log: LogKey) -> String {
+    format!("fallen/{}", log.number())
+}
+
+/// The entry of an agreement that was found to hold before: in its place, or kept ahead of it.
+fn entry_of(rows: &impl Rows, row: &LogRow, agreement: Agreement) -> Result<Option<Entry>, EngineError> {
+    let stored = rows.entry(row.key, agreement.at.seq)?.map(|stored| decode_stored(&stored)).transpose()?;
+    if let Some(entry) = stored.filter(|entry| entry.hash == agreement.at.hash) {
+        return Ok(Some(entry));
+    }
+    Ok(kept(rows, &name(row.key))?.filter(|entry| entry.hash == agreement.at.hash))
+}
+
+/// The agreement that's kept under a name.
+fn kept(rows: &impl Rows, name: &str) -> Result<Option<Entry>, EngineError> {
+    let Some(bytes) = rows.meta(name)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    let (header, signature, body): Signed =
+        wire::decode("an agreement ahead of its place", &bytes, MAX_OFFERED_BYTES)
+            .map_err(|err| corrupt("read an agreement ahead of its place", &err))?;
+    Ok(Entry::decode(&header, signature, &body).ok())
 }
 
 /// What an agreement claims that was found to hold before.
 fn claim(rows: &impl Rows, row: &LogRow, agreement: Agreement) -> Result<Option<Claim>, EngineError> {
-    let stored = rows.entry(row.key, agreement.at.seq)?.map(|stored| decode_stored(&stored)).transpose()?;
-    if let Some(entry) = stored.filter(|entry| entry.hash == agreement.at.hash) {
-        return Ok(Claim::of_stored(&entry).ok());
-    }
-    let Some(bytes) = rows.meta(&name(row.key))? else { return Ok(None) };
-    let (header, signature, body): Signed =
-        wire::decode("an agreement ahead of its place", &bytes, MAX_OFFERED_BYTES)
-            .map_err(|err| corrupt("read an agreement ahead of its place", &err))?;
-    let entry = Entry::decode(&header, signature, &body).ok().filter(|entry| entry.hash == agreement.at.hash);
-    Ok(entry.and_then(|entry| Claim::of_stored(&entry).ok()))
+    Ok(entry_of(rows, row, agreement)?.and_then(|entry| Claim::of_stored(&entry).ok()))
 }
 
 impl Engine {
@@ -72,6 +89,7 @@ impl Engine {
         let key = self.space(id)?.key;
         for row in rows.logs(key)? {
             self.judge_agreements_on(rows, secrets, id, &row, outcome)?;
+            self.take_back(rows, secrets, id, &row, wall_ms, outcome)?;
         }
         if self.space(id)?.frozen.is_empty() {
             return Ok(());
@@ -116,6 +134,11 @@ impl Engine {
             // It may not be written twice, nor does anybody take it from its base on.
             self.begin_incarnation(rows, id)?;
         }
+        if let Some(agreement) = state.entrance.filter(|_| loses_base)
+            && let Some(entry) = entry_of(rows, row, agreement)?
+        {
+            keep(rows, &fallen(row.key), &entry)?;
+        }
         for at in fell.iter().filter(|at| **at <= row.head.seq) {
             rows.hold(row.key, *at, HoldReason::Past as u32, NEVER_AGREED)?;
         }
@@ -126,6 +149,63 @@ impl Engine {
             return Ok(());
         }
         self.give_up_base(rows, id, row, state, outcome)
+    }
+
+    /// Takes a log in again from what was set aside of it when its agreement fell, if that holds again: a limit made it fall
+    /// that has fallen itself. Everybody may have dropped what stood before the checkpoint, and nobody else have this.
+    fn take_back(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        row: &LogRow,
+        wall_ms: u64,
+        outcome: &mut Ingested,
+    ) -> Result<(), EngineError> {
+        let Some(entry) = kept(rows, &fallen(row.key))? else { return Ok(()) };
+        let Some(row) = rows.log(self.space(id)?.key, row.id)? else { return Ok(()) };
+        let mut state = LogState::load(rows, row.key)?;
+        let Ok(claim) = Claim::of_stored(&entry) else { return Ok(()) };
+        let (begin, space) = (claim.agreement.begin, self.space(id)?);
+        if state.base > 0 || row.head.seq >= begin.seq {
+            // It came again from others, or another history of it.
+            return Ok(rows.set_meta(&fallen(row.key), &[])?);
+        }
+        let upto = space.is_one_up_to(&row.id, row.head.seq);
+        if space.is_frozen(row.id, begin.seq) || claim.holds(&space.membership, upto) != Some(true) {
+            return Ok(());
+        }
+        rows.set_meta(&fallen(row.key), &[])?;
+        state.offered = Some(claim.agreement);
+        state.save(rows, row.key)?;
+        keep_offered(rows, row.key, &entry)?;
+        let mut cursor = LogCursor::of(&row);
+        let mut next = begin.seq;
+        loop {
+            let chunk = rows.set_aside(row.key, next, CHUNK_ENTRIES)?;
+            for stored in &chunk {
+                let entry = Arc::new(decode_stored(stored)?);
+                let fits = if entry.head() == begin {
+                    let at = (id, &mut cursor);
+                    self.take_further_on(rows, secrets, at, &entry, None, wall_ms, outcome)?
+                } else {
+                    entry.follows(cursor.head, cursor.hlc).is_ok() && goes_on(rows, &entry, &mut cursor)?
+                };
+                if !fits {
+                    return Ok(());
+                }
+                if entry.head() != begin {
+                    let place = Place { space: id, log: row.key, entry: &entry };
+                    self.take(rows, secrets, place, None, wall_ms, outcome)?;
+                }
+                next = entry.header.seq + 1;
+            }
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            tracing::info!(%id, log = %row.id, upto = cursor.head.seq, "what was agreed to of it holds again");
+            outcome.shortened.insert(row.id, cursor.head);
+        }
     }
 
     /// Takes a log back to what it was without its base.
@@ -163,6 +243,16 @@ impl Engine {
         outcome.shortened.entry(row.id).or_insert(Head::EMPTY);
         Ok(())
     }
+}
+
+/// Appends an entry that follows what is there; whether that was possible.
+fn goes_on(rows: &mut impl RowsMut, entry: &Entry, cursor: &mut LogCursor) -> Result<bool, EngineError> {
+    match append(rows, cursor.key, entry) {
+        Err(StoreError::NotNext { .. }) => return Ok(false),
+        done => done?,
+    }
+    (cursor.head, cursor.hlc) = (entry.head(), entry.header.hlc);
+    Ok(true)
 }
 
 /// The first place up to `upto` at which nothing is stored.

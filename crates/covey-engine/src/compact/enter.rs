@@ -54,7 +54,7 @@ impl Engine {
         if !(is_entrance || is_apart) {
             return Ok(false);
         }
-        let entrance = if is_entrance { self.entrance(id, &state, entry)? } else { None };
+        let entrance = if is_entrance { self.entrance(secrets, id, &state, entry)? } else { None };
         if is_entrance && entrance.is_none() {
             return Ok(false);
         }
@@ -166,9 +166,11 @@ impl Engine {
     }
 
     /// The agreement by which a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins,
-    /// and all membership that its author knew is here.
+    /// all membership that its author knew is here, and so is what let this device in. With that comes all that whoever let it in
+    /// knew: so nobody who was put out before can tell it of a space in which they weren't.
     fn entrance(
         &self,
+        secrets: &Secrets,
         id: SpaceId,
         state: &LogState,
         entry: &Entry,
@@ -177,7 +179,9 @@ impl Engine {
         let agreed = known.into_iter().find(|agreed| agreed.begin == entry.head());
         let has_room = state.former.len() < MAX_FORMER;
         let membership = &self.space(id)?.membership;
-        let is_known = membership.is_founded() && membership.knows_all(&entry.header.deps);
+        let device = secrets.device.id();
+        let is_in = membership.user_of(device).is_some() || membership.named_as(device).is_some();
+        let is_known = is_in && membership.is_founded() && membership.knows_all(&entry.header.deps);
         Ok(agreed.filter(|_| has_room && is_known))
     }
 }

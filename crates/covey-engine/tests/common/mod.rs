@@ -5,7 +5,11 @@
     reason = "helpers of tests fail by panicking; not every test uses all"
 )]
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 
 use covey_engine::{Deeds, Engine, EngineError, Ingested, Profile, Secrets, load_for_peer, prepare};
 use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind};
@@ -73,7 +77,7 @@ impl Replica {
         let all = other.with(move |tx, engine, _| {
             let key = engine.space(space)?.key;
             let wants: Vec<_> = tx.logs(key)?.into_iter().map(|log| (log.id, 1)).collect();
-            Ok(load_for_peer(&*tx, key, &wants, usize::MAX >> 8)?)
+            Ok(load_for_peer(&*tx, key, &wants, &BTreeMap::new(), usize::MAX >> 8)?.into_entries())
         });
         self.tell(space, all)
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use covey_engine::{SpaceState, compare, differing, load_farewell, load_for_peer, points};
+use covey_engine::{Batch, SpaceState, compare, differing, load_apart, load_farewell, load_for_peer, points};
 use covey_log::Entry;
 use covey_net::NetStream;
 use covey_space::{Standing, keyring::TagSession};
@@ -287,7 +287,9 @@ impl Driver {
                         answers.push_back(Input::Offer(self.offers(None)));
                     }
                     Output::Matched(space) => self.open_space(space),
-                    Output::Load { space, wants, max_bytes } => self.load(space, wants, max_bytes),
+                    Output::Load { space, wants, told, max_bytes } => {
+                        self.load(space, wants, told, max_bytes)
+                    }
                     Output::Ingest { space, entries, bytes } => {
                         self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;
                     }
@@ -334,8 +336,12 @@ impl Driver {
             let may_send =
                 standing == Standing::Member || !node.engine().space(space)?.membership.is_founded();
             let heads = Heads(node.heads(space).await?.into_iter().collect());
+            let key = node.engine().space(space)?.key;
+            let read = move |reader: &covey_store::Reader<'_>| load_apart(reader, key, MAX_AHEAD_BYTES);
+            let acts = node.0.store.read(read).await?;
             let again = async {
                 inbox.send(Message::Input(Input::Open { space, heads, may_send })).await.ok()?;
+                inbox.send(Message::Input(Input::Apart { space, acts })).await.ok()?;
                 let heads = node.heads(space).await.ok()?;
                 inbox.send(Message::Input(Input::Heads { space, heads })).await.ok()?;
                 let lines = node.engine().space(space).ok()?.frozen().collect();
@@ -404,13 +410,20 @@ impl Driver {
         self.judge.send(claim).map_err(|_| SessionEnd::Stream)
     }
 
-    fn load(&mut self, space: SpaceId, wants: Vec<(covey_types::LogId, u64)>, max_bytes: usize) {
+    fn load(
+        &mut self,
+        space: SpaceId,
+        wants: Vec<(LogId, u64)>,
+        told: BTreeMap<LogId, u64>,
+        max_bytes: usize,
+    ) {
         let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
         self.work(async move {
             let key = node.engine().space(space)?.key;
-            let read = move |reader: &covey_store::Reader<'_>| load_for_peer(reader, key, &wants, max_bytes);
-            let entries = node.0.store.read(read).await?;
-            let _ = inbox.send(Message::Input(Input::Loaded { space, entries })).await;
+            let read =
+                move |reader: &covey_store::Reader<'_>| load_for_peer(reader, key, &wants, &told, max_bytes);
+            let Batch { acts, entries } = node.0.store.read(read).await?;
+            let _ = inbox.send(Message::Input(Input::Loaded { space, acts, entries })).await;
             Ok(())
         });
     }

@@ -254,7 +254,7 @@ impl Line {
                     self.received.extend(entries);
                     Input::Ingested { space, durable, rejected: Vec::new(), bytes }
                 }
-                Output::Load { space, .. } => Input::Loaded { space, entries: Vec::new() },
+                Output::Load { space, .. } => Input::Loaded { space, acts: Vec::new(), entries: Vec::new() },
                 Output::Evidence { space, bytes, .. } | Output::Branch { space, bytes, .. } => {
                     Input::Ingested { space, durable: Vec::new(), rejected: Vec::new(), bytes }
                 }

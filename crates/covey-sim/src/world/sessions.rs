@@ -1,17 +1,18 @@
 //! What machines say to each other: each end of a session is driven as a node does it.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use covey_engine::{
-    AnyRows, Engine, EngineError, HoldReason, Ingested, Secrets, load_farewell, load_for_peer, planted,
-    prepare,
+    AnyRows, Batch, Engine, EngineError, HoldReason, Ingested, Rows, Secrets, load_apart, load_farewell,
+    load_for_peer, planted, prepare,
 };
 use covey_log::Entry;
 use covey_space::Standing;
-use covey_sync::{Input, Output, Rejection};
+use covey_store::{SpaceKey, StoreError};
+use covey_sync::{Input, MAX_AHEAD_BYTES, Output, Rejection};
 use covey_types::{DeviceId, Head, Heads, LogId, SpaceId};
 
 use super::{EPOCH_MS, Event, World};
@@ -115,10 +116,10 @@ impl World {
                 self.answer(machine, peer, Input::Offer(offers));
             }
             Output::Matched(space) => self.open_space(machine, peer, space),
-            Output::Load { space, wants, max_bytes } => {
-                let entries = self.load(machine, space, wants, max_bytes);
+            Output::Load { space, wants, told, max_bytes } => {
+                let Batch { acts, entries } = self.load(machine, space, wants, told, max_bytes);
                 if let Some(entries) = self.since_they_met(machine, peer, entries) {
-                    self.answer(machine, peer, Input::Loaded { space, entries });
+                    self.answer(machine, peer, Input::Loaded { space, acts, entries });
                 }
             }
             Output::Ingest { space, entries, bytes } => self.ingest(machine, peer, space, entries, bytes),
@@ -179,6 +180,8 @@ impl World {
         let heads = self.machines[machine].heads(space);
         let may_send = standing == Standing::Member || !founded;
         self.answer(machine, peer, Input::Open { space, heads, may_send });
+        let acts = self.read(machine, space, |rows, key| load_apart(rows, key, MAX_AHEAD_BYTES));
+        self.answer(machine, peer, Input::Apart { space, acts });
         self.tell_forks_to(machine, peer, space);
     }
 
@@ -196,21 +199,31 @@ impl World {
         }
     }
 
-    pub(super) fn load(
+    fn load(
         &mut self,
         machine: usize,
         space: SpaceId,
         wants: Vec<(LogId, u64)>,
+        told: BTreeMap<LogId, u64>,
         max_bytes: usize,
-    ) -> Vec<Entry> {
+    ) -> Batch {
+        self.read(machine, space, move |rows, key| load_for_peer(rows, key, &wants, &told, max_bytes))
+    }
+
+    /// Reads for a peer; nothing, if the space isn't here.
+    fn read<T: Default + Send + 'static>(
+        &mut self,
+        machine: usize,
+        space: SpaceId,
+        read: impl FnOnce(&dyn Rows, SpaceKey) -> Result<T, StoreError> + Send + 'static,
+    ) -> T {
         let it = &self.machines[machine];
-        let Ok(key) = it.engine().space(space).map(|state| state.key) else { return Vec::new() };
-        let loaded = it.disk.read(move |rows| load_for_peer(rows, key, &wants, max_bytes));
-        match loaded {
-            Ok(entries) => entries,
+        let Ok(key) = it.engine().space(space).map(|state| state.key) else { return T::default() };
+        match it.disk.read(move |rows| read(rows, key)) {
+            Ok(found) => found,
             Err(err) => {
-                self.fail(format!("loading for a peer: {err}"));
-                Vec::new()
+                self.fail(format!("reading for a peer: {err}"));
+                T::default()
             }
         }
     }

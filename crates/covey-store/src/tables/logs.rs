@@ -99,28 +99,42 @@ impl StoredEntry {
     }
 }
 
+impl LogRow {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: LogKey(row.get(0)?),
+            id: LogId { device: DeviceId(row.get(1)?), incarnation: Incarnation(row.get::<_, Bits>(2)?.0) },
+            head: Head { seq: row.get(3)?, hash: EntryHash(row.get(4)?) },
+            hlc: Hlc::from_u64(row.get::<_, Bits>(5)?.0),
+        })
+    }
+}
+
 impl Reader<'_> {
     /// The logs of a space.
     pub fn logs(&self, space: SpaceKey) -> Result<Vec<LogRow>, StoreError> {
         let sql = "SELECT key, device, incarnation, seq, hash, hlc FROM logs WHERE space = ?1 ORDER BY key";
-        let mut logs = self.rows("list the logs of a space", sql, [space.0], |row| {
-            Ok(LogRow {
-                key: LogKey(row.get(0)?),
-                id: LogId {
-                    device: DeviceId(row.get(1)?),
-                    incarnation: Incarnation(row.get::<_, Bits>(2)?.0),
-                },
-                head: Head { seq: row.get(3)?, hash: EntryHash(row.get(4)?) },
-                hlc: Hlc::from_u64(row.get::<_, Bits>(5)?.0),
-            })
-        })?;
-        if let Some(pending) = self.pending() {
-            let moved = pending.moved.borrow();
-            for row in &mut logs {
-                (row.head, row.hlc) = moved.get(&row.key).copied().unwrap_or((row.head, row.hlc));
-            }
-        }
+        let mut logs = self.rows("list the logs of a space", sql, [space.0], LogRow::read)?;
+        logs.iter_mut().for_each(|row| self.move_on(row));
         Ok(logs)
+    }
+
+    /// One log of a space.
+    pub fn log(&self, space: SpaceKey, id: LogId) -> Result<Option<LogRow>, StoreError> {
+        let sql = "SELECT key, device, incarnation, seq, hash, hlc FROM logs
+                   WHERE space = ?1 AND device = ?2 AND incarnation = ?3";
+        let which = (space.0, &id.device.0, Bits(id.incarnation.0));
+        let mut log = self.row("look for a log", sql, which, LogRow::read)?;
+        log.iter_mut().for_each(|row| self.move_on(row));
+        Ok(log)
+    }
+
+    /// How far a log reaches within this change, which is written down at its end.
+    fn move_on(&self, row: &mut LogRow) {
+        if let Some(pending) = self.pending() {
+            (row.head, row.hlc) =
+                pending.moved.borrow().get(&row.key).copied().unwrap_or((row.head, row.hlc));
+        }
     }
 
     /// How far a log reaches.

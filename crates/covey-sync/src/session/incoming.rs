@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use covey_log::Entry;
 use covey_types::{SpaceId, limits::MAX_SPACES_PER_SESSION};
 
 use super::{MIN_WINDOW_BYTES, Output, Session, SessionError, WINDOW_SLACK_BYTES};
 use crate::{
     Tag,
     frame::{AckLine, Frame, HeadLine, Hello, VERSIONS},
+    space::SharedSpace,
 };
 
 impl Session {
@@ -23,7 +25,12 @@ impl Session {
             Frame::Hello(hello) => self.take_hello(hello, now),
             Frame::Offer(tags) => self.take_offer(&tags),
             Frame::Heads { space, heads } => self.take_heads(space, heads),
-            Frame::Entries { space, packed } => self.take_entries(space, packed, payload.len()),
+            Frame::Entries { space, packed } => {
+                self.take_entries(space, payload.len(), |shared| shared.unpack(packed))
+            }
+            Frame::Acts { space, packed } => {
+                self.take_entries(space, payload.len(), |shared| shared.unpack_acts(packed))
+            }
             Frame::Ack { space, lines, credit } => {
                 self.last_ack = now;
                 self.take_ack(space, &lines, credit)
@@ -113,8 +120,8 @@ impl Session {
     pub(super) fn take_entries(
         &mut self,
         place: u32,
-        packed: &[u8],
         bytes: usize,
+        unpack: impl FnOnce(&mut SharedSpace) -> Result<Vec<Entry>, SessionError>,
     ) -> Result<(), SessionError> {
         let space = self.space_at(place)?;
         self.taken += bytes as u64;
@@ -126,11 +133,7 @@ impl Session {
             self.owed.ack(space, Vec::new(), bytes as u64);
             return Ok(());
         };
-        let entries = shared.unpack(packed)?;
-        if entries.is_empty() {
-            // Two bytes would cost a transaction here.
-            return Err(SessionError::Protocol("it sent a frame of entries without any"));
-        }
+        let entries = unpack(shared)?;
         self.outputs.push_back(Output::Ingest { space, entries, bytes: bytes as u32 });
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What goes into a session and what comes out of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use covey_log::{Compared, Entry, EntryError, Frozen};
 use covey_types::{Head, Heads, LogId, Signature, SpaceId, wire::DecodeError};
@@ -10,6 +10,9 @@ use crate::{
     frame::{CloseReason, Hello, VERSIONS},
     space::{Offer, Rejection},
 };
+
+/// Most that is sent at once of what lies apart from its log, bytes.
+pub const MAX_AHEAD_BYTES: usize = super::BATCH_BYTES;
 
 /// What a session needs to know from the start.
 #[derive(Debug, Clone)]
@@ -61,8 +64,18 @@ pub enum Input {
     Loaded {
         /// Which space.
         space: SpaceId,
+        /// Membership entries that go ahead of their places.
+        acts: Vec<Entry>,
         /// The entries.
         entries: Vec<Entry>,
+    },
+    /// Membership entries that lie apart here from their logs, which have not come to them: they go to the peer as soon as
+    /// it may read. [`MAX_AHEAD_BYTES`] of them at most.
+    Apart {
+        /// Which space.
+        space: SpaceId,
+        /// The entries, each after those in its past.
+        acts: Vec<Entry>,
     },
     /// The entries of an [`Output::Ingest`] were dealt with.
     Ingested {
@@ -137,6 +150,8 @@ pub enum Output {
         space: SpaceId,
         /// The logs, and from which place on.
         wants: Vec<(LogId, u64)>,
+        /// Up to where the peer was told already, ahead of its place, what logs say of the membership.
+        told: BTreeMap<LogId, u64>,
         /// About how many bytes; at least one entry.
         max_bytes: usize,
     },

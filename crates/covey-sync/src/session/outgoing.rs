@@ -50,35 +50,50 @@ impl Session {
         self.outputs.push_back(Output::Changed(space));
     }
 
-    pub(super) fn send_loaded(&mut self, space: SpaceId, entries: &[Entry], now: Duration) {
+    pub(super) fn send_loaded(&mut self, space: SpaceId, acts: &[Entry], entries: &[Entry], now: Duration) {
         let asked = self.loading.take().map(|(_, wants)| wants).unwrap_or_default();
         let Some(shared) = self.spaces.get_mut(&space) else { return };
-        let mut frames = Vec::new();
-        let mut packed = Vec::new();
-        for entry in entries {
+        let ahead = in_frames(acts, |entry, out| shared.pack_act(entry, out));
+        let frames = in_frames(entries, |entry, out| {
             let from = asked.get(&entry.header.log).copied().unwrap_or(u64::MAX);
-            if !shared.lacks_loaded(entry, from) {
-                continue; // it came from the peer meanwhile
+            // Otherwise it came from the peer meanwhile.
+            if shared.lacks_loaded(entry, from) {
+                shared.pack(entry, out);
             }
-            if !packed.is_empty() && packed.len() + entry.body.len() > BATCH_BYTES {
-                frames.push(std::mem::take(&mut packed));
-            }
-            shared.pack(entry, &mut packed);
-        }
-        if !packed.is_empty() {
-            frames.push(packed);
-        }
-        if frames.is_empty() {
+        });
+        if frames.is_empty() && ahead.is_empty() {
             shared.gave_nothing(&asked);
         }
-        for packed in frames {
-            self.send_entries(space, &packed, now);
-        }
+        ahead.iter().for_each(|packed| self.send_acts(space, packed, now));
+        frames.iter().for_each(|packed| self.send_entries(space, packed, now));
         self.outputs.push_back(Output::Changed(space));
+    }
+
+    /// Sends what lies apart here, where anything may be sent.
+    pub(super) fn send_ahead(&mut self, now: Duration) {
+        while self.has_room() {
+            let Some((space, acts)) =
+                self.spaces.values_mut().find_map(|shared| Some((shared.id, shared.take_ahead()?)))
+            else {
+                return;
+            };
+            let Some(shared) = self.spaces.get_mut(&space) else { return };
+            let frames = in_frames(&acts, |entry, out| shared.put(entry, out));
+            frames.iter().for_each(|packed| self.send_acts(space, packed, now));
+        }
+    }
+
+    fn send_acts(&mut self, space: SpaceId, packed: &[u8], now: Duration) {
+        let payload = Frame::Acts { space: self.my_place(space), packed }.encode();
+        self.send_counted(payload, now);
     }
 
     pub(super) fn send_entries(&mut self, space: SpaceId, packed: &[u8], now: Duration) {
         let payload = Frame::Entries { space: self.my_place(space), packed }.encode();
+        self.send_counted(payload, now);
+    }
+
+    fn send_counted(&mut self, payload: Vec<u8>, now: Duration) {
         if self.in_flight == 0 {
             self.last_ack = now;
         }
@@ -91,12 +106,14 @@ impl Session {
         window.saturating_sub(self.in_flight as usize)
     }
 
+    /// Whether it's worth sending more.
+    fn has_room(&self) -> bool {
+        !self.closed && (self.room() >= MIN_WINDOW_BYTES as usize / 2 || self.in_flight == 0)
+    }
+
     /// Asks for entries wherever there's a backlog and room to send it.
     pub(super) fn pump(&mut self) {
-        if self.closed
-            || self.loading.is_some()
-            || self.room() < MIN_WINDOW_BYTES as usize / 2 && self.in_flight > 0
-        {
+        if self.loading.is_some() || !self.has_room() {
             return;
         }
         // One load at a time, each space in turn: a large backlog in one does not starve the others.
@@ -113,7 +130,8 @@ impl Session {
             self.loading = Some((space, wants.iter().copied().collect()));
             self.last_loaded = Some(space);
             let max_bytes = self.room().clamp(1, BATCH_BYTES);
-            self.outputs.push_back(Output::Load { space, wants, max_bytes });
+            let told = self.spaces.get(&space).map(|shared| shared.told().clone()).unwrap_or_default();
+            self.outputs.push_back(Output::Load { space, wants, told, max_bytes });
         }
     }
 
@@ -140,4 +158,20 @@ impl Session {
         }
         None
     }
+}
+
+/// Packs entries into frames of a handy size.
+fn in_frames(entries: &[Entry], mut pack: impl FnMut(&Entry, &mut Vec<u8>)) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut packed = Vec::new();
+    for entry in entries {
+        if !packed.is_empty() && packed.len() + entry.body.len() > BATCH_BYTES {
+            frames.push(std::mem::take(&mut packed));
+        }
+        pack(entry, &mut packed);
+    }
+    if !packed.is_empty() {
+        frames.push(packed);
+    }
+    frames
 }

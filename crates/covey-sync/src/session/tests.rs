@@ -1,6 +1,7 @@
 //! Two or three sessions over model stores: they converge whatever the order of events, stay within their windows,
 //! and give nothing to a stranger.
 
+mod ahead;
 mod forks;
 mod held;
 mod hostile;
@@ -56,6 +57,10 @@ impl Store {
 }
 
 fn write(secret: &DeviceSecret, store: &mut Store, bytes: usize) -> Entry {
+    write_kind(secret, store, Kind::RECORDS, bytes)
+}
+
+fn write_kind(secret: &DeviceSecret, store: &mut Store, kind: Kind, bytes: usize) -> Entry {
     let log = LogId { device: secret.id(), incarnation: Incarnation(1) };
     let head = store.heads().head(&log);
     let draft = Draft {
@@ -63,7 +68,7 @@ fn write(secret: &DeviceSecret, store: &mut Store, bytes: usize) -> Entry {
         log,
         head,
         hlc: Hlc::new(1000 + head.seq, 0),
-        kind: Kind::RECORDS,
+        kind,
         epoch: EpochId([1; 16]),
         deps: vec![EntryHash([2; 32])],
     };
@@ -87,6 +92,10 @@ struct End {
     may_send: bool,
     /// A device whose entries can't be stored yet.
     unknown: Option<covey_types::DeviceId>,
+    /// Whether a load gives what the logs say of the membership ahead, as where logs are compacted.
+    acts_first: bool,
+    /// What came ahead of its place.
+    apart: Vec<Entry>,
     refuses: bool,
     /// How much is told all the same to a peer that is refused.
     farewell: Option<Heads>,
@@ -109,6 +118,8 @@ impl End {
             sent_bytes: 0,
             may_send: true,
             unknown: None,
+            acts_first: false,
+            apart: Vec::new(),
             refuses: false,
             farewell: None,
             matched: false,
@@ -136,8 +147,9 @@ impl End {
                 self.matched = true;
                 Input::Open { space, heads: self.store.heads(), may_send: self.may_send }
             }
-            Output::Load { space, wants, max_bytes } => {
-                Input::Loaded { space, entries: self.store.load(&wants, max_bytes) }
+            Output::Load { space, wants, max_bytes, told } => {
+                let acts = if self.acts_first { self.store.acts(&wants, &told) } else { Vec::new() };
+                Input::Loaded { space, acts, entries: self.store.load(&wants, max_bytes) }
             }
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
             Output::Forked { space, log } => {
@@ -203,6 +215,13 @@ impl End {
                 continue;
             }
             let forked = self.store.parts_from(&entry);
+            if self.unknown != Some(log.device)
+                && entry.header.kind.is_membership()
+                && entry.header.seq > self.store.heads().head(&log).seq + 1
+            {
+                self.apart.push(entry);
+                continue;
+            }
             if self.unknown == Some(log.device) || !self.store.append(entry) {
                 rejected.push(Rejection { log, forked });
             }
@@ -241,6 +260,7 @@ impl Pair {
             let (in_flight, owed) = end.session.under_way();
             let bound = u64::from(MIN_WINDOW_BYTES) + WINDOW_SLACK_BYTES;
             assert!(in_flight <= bound && owed <= bound, "the window holds: {in_flight} {owed}");
+            assert!(end.session.spaces.values().all(SharedSpace::is_sound), "what is behind is known");
         }
         Ok(done)
     }

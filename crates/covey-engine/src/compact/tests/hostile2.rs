@@ -174,7 +174,6 @@ fn two_who_were_put_out_agree_to_nothing_together() {
 
 /// The thief is the first whom a newcomer meets, and shows it the founding and an agreement.
 #[test]
-#[ignore = "compaction is off by default until a newcomer takes no log in from a checkpoint before they know what let them in"]
 fn a_removed_founder_keeps_no_newcomer_from_the_rest() {
     let (a, b) = removed_founder();
     let late = let_in(&b, Role::Member, NOW_MS + 2);
@@ -317,7 +316,6 @@ fn an_act_that_lies_apart_for_ever_makes_nobody_speak_to_themselves() {
 
 /// The same, that c goes on believing what nobody else has.
 #[test]
-#[ignore = "what lies apart is neither passed on nor forgotten before its log comes to it"]
 fn an_act_that_lies_apart_for_ever_is_not_believed_by_one_alone() {
     let (a, _, c) = one_that_was_told_more();
     for _ in 0..3 {
@@ -359,7 +357,6 @@ fn a_checkpoint_that_was_begun_while_one_was_out_does_not_end_compaction() {
 
 /// A limit made an agreement fall, and falls itself: what all had dropped and set aside counts again.
 #[test]
-#[ignore = "what was set aside with a base is not taken back when the agreement holds again: only its author has it then"]
 fn what_an_agreement_took_with_it_comes_back_when_it_stands_again() {
     let (f, m, away, later) = agreed_while_one_was_away();
     let seen = away.head_of(&m);

@@ -16,7 +16,7 @@ use crate::{
     Engine, EngineError, Ingested, Profile, Secrets,
     apply::{operations, target},
     load::decode_stored,
-    load_for_peer, load_record, prepare,
+    load_apart, load_for_peer, load_record, prepare,
     prepare::open_body,
 };
 
@@ -395,7 +395,7 @@ impl Replica {
             .collect();
         self.read(|reader, engine| {
             let key = engine.space(self.space()).unwrap().key;
-            load_for_peer(reader, key, &wants, max_bytes).unwrap()
+            load_for_peer(reader, key, &wants, &BTreeMap::new(), max_bytes).unwrap().into_entries()
         })
     }
 
@@ -444,6 +444,11 @@ pub(super) fn sync_at_most(from: &Replica, to: &Replica, max_bytes: usize, batch
     if from.device() == to.device() {
         return true;
     }
+    let apart = from.read(|reader, engine| {
+        let key = engine.space(from.space()).unwrap().key;
+        load_apart(reader, key, max_bytes).unwrap()
+    });
+    to.ingest(apart);
     for _ in 0..batches {
         let before = to.heads();
         let entries = from.load(&before, max_bytes);

@@ -27,6 +27,7 @@ const MAX_WISHES: usize = 64;
 mod kind {
     pub(super) const HEADS: u8 = 2;
     pub(super) const ENTRIES: u8 = 3;
+    pub(super) const ACTS: u8 = 13;
     pub(super) const ACK: u8 = 4;
     pub(super) const AGAIN: u8 = 7;
 }
@@ -162,7 +163,7 @@ impl End {
         match wish {
             Output::Send(frame) => self.check_frame(frame),
             Output::Matched(space) => assert!(self.matched.insert(*space), "a space is matched once"),
-            Output::Load { space, wants, max_bytes } => {
+            Output::Load { space, wants, told: _, max_bytes } => {
                 assert!(self.may_read.contains(space), "nothing is loaded for who may not read");
                 assert!(!wants.is_empty() && (1..=MAX_ENTRY_BODY_BYTES).contains(max_bytes));
                 for (log, from) in wants {
@@ -188,14 +189,15 @@ impl End {
             usize::from(frame[1] & 0x7f) | high << 7
         };
         match frame[0] {
-            kind::HEADS | kind::ENTRIES | kind::ACK | kind::AGAIN => {
+            kind::HEADS | kind::ENTRIES | kind::ACTS | kind::ACK | kind::AGAIN => {
                 let space = self.offered[place(frame)].expect("padding is never matched");
                 assert!(self.matched.contains(&space), "nothing is told of a space that isn't matched");
                 assert!(
                     frame[0] == kind::ACK || self.opened.contains(&space),
                     "nor of one that isn't opened"
                 );
-                assert!(frame[0] != kind::ENTRIES || self.may_read.contains(&space), "nor sent to strangers");
+                let is_sent = [kind::ENTRIES, kind::ACTS].contains(&frame[0]);
+                assert!(!is_sent || self.may_read.contains(&space), "nor sent to strangers");
             }
             _ => {}
         }
@@ -215,9 +217,9 @@ impl End {
             Output::Greeted(_) if self.role.offers_at_once => self.offer_all(),
             Output::Matched(space) if self.role.refuses => self.give(Input::Refuse(space)),
             Output::Matched(space) => self.open(space),
-            Output::Load { space, wants, max_bytes } => {
+            Output::Load { space, wants, told: _, max_bytes } => {
                 let entries = self.load(space, &wants, max_bytes);
-                self.todo.push_back(Input::Loaded { space, entries });
+                self.todo.push_back(Input::Loaded { space, acts: Vec::new(), entries });
             }
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
             Output::Forked { space, log } => {
