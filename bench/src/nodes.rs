@@ -129,6 +129,10 @@ pub(crate) async fn see(watch: &mut Watch, changes: usize) -> Result<()> {
 pub(crate) fn longest_log(reader: &Reader<'_>) -> Result<(SpaceRow, LogRow), StoreError> {
     let mut found = None;
     for space in reader.spaces()? {
+        // The personal space may be the longer one for a moment.
+        if reader.collection(space.key, COLLECTION)?.is_none() {
+            continue;
+        }
         for log in reader.logs(space.key)? {
             if found.as_ref().is_none_or(|(_, longest): &(SpaceRow, LogRow)| longest.head.seq < log.head.seq)
             {

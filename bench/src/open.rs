@@ -100,27 +100,12 @@ async fn go_on(home: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The log in question, which is longer than that of the personal space from the second entry on.
+/// The log in question.
 fn head(home: &Path) -> Result<LogRow> {
     let store = Store::open(home, Unlock::KeyFile)?;
     let (_, log) = store.read_blocking(longest_log)?;
     store.close()?;
     Ok(log)
-}
-
-/// How far all logs of a home reach, for whoever has to find out why one doesn't.
-fn all_logs(home: &Path) -> Result<String> {
-    let store = Store::open(home, Unlock::KeyFile)?;
-    let lines = store.read_blocking(|reader| {
-        let mut lines = Vec::new();
-        for space in reader.spaces()? {
-            let logs = reader.logs(space.key)?.into_iter();
-            lines.extend(logs.map(|log| format!("{} in {}: {}", log.id, space.id, log.head.seq)));
-        }
-        Ok::<_, StoreError>(lines)
-    })?;
-    store.close()?;
-    Ok(lines.join("; "))
 }
 
 fn open(runtime: &Runtime, home: &Path) -> Result<Duration> {

@@ -70,6 +70,43 @@ fn an_entry_stored_apart_leaves_the_head_and_is_taken_in_when_the_log_comes_to_i
 }
 
 #[test]
+fn what_lies_apart_is_found_until_its_log_has_come_to_it() {
+    let (_dir, store) = store();
+    let key = begun(&store);
+    write(&store, move |tx| tx.append(key, entry(1, 1, b"one")));
+    for seq in [3, 9] {
+        assert!(write(&store, move |tx| tx.append_apart(key, entry(1, seq, b"apart"))));
+    }
+    let apart = |store: &Store| {
+        let found = store.read_blocking(|r| r.apart(r.spaces()?[0].key)).unwrap();
+        found.into_iter().map(|entry| entry.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(apart(&store), [3, 9]);
+    for seq in 2..=3 {
+        write(&store, move |tx| tx.append(key, entry(1, seq, b"apart")));
+    }
+    assert_eq!(apart(&store), [9]);
+}
+
+/// Also within the change that moves it on.
+#[test]
+fn a_log_is_found_by_its_name_with_its_end() {
+    let (_dir, store) = store();
+    let key = begun(&store);
+    let rows = store.read_blocking(|r| r.logs(r.spaces()?[0].key)).unwrap();
+    let id = rows[0].id;
+    let other = covey_types::LogId { incarnation: covey_types::Incarnation(id.incarnation.0 ^ 1), ..id };
+    write(&store, move |tx| {
+        let space = tx.spaces()?[0].key;
+        tx.append(key, entry(1, 1, b"one"))?;
+        let row = tx.log(space, id)?.unwrap();
+        assert_eq!((row.key, row.head.seq), (key, 1));
+        assert_eq!(tx.log(space, other)?, None);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_log_that_is_entered_further_on_goes_on_from_there() {
     let (dir, store) = store();
     let key = begun(&store);
