@@ -5,14 +5,18 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `channels` | making channels, changing them, joining, leaving, inviting |
+//! | `again` | deletions that have to be said once more after a fork |
+//! | `channels` | making channels, changing them, joining, inviting, naming admins |
+//! | `leaving` | leaving them, also as the last owner |
 //! | `messages` | sending, editing, deleting, reacting |
 //! | `presence` | who is there, who is typing |
 //! | `project` | what is kept in step with the records |
 //! | `reading` | pages of messages, search, unread counts, drafts |
 //! | `rooms` | which channels there are, and who is in them |
 
+pub(crate) mod again;
 mod channels;
+mod leaving;
 mod messages;
 pub(crate) mod presence;
 mod project;

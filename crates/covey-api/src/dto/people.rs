@@ -13,6 +13,9 @@ pub struct DeviceDto {
     pub name: String,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// Whether it is the one that this node runs on.
     pub this: bool,
 }
@@ -175,6 +178,9 @@ pub struct KnownDeviceDto {
     pub this: bool,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
     pub state: String,
     /// When it was last connected, RFC 3339, if it isn't now and was since this node started.

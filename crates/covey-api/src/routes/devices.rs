@@ -67,6 +67,7 @@ fn unseen(device: DeviceId, name: &str, user: (UserId, &str), me: &Identity) -> 
         yours: user.0 == me.user,
         this: device == me.device,
         fingerprint: device.fingerprint(),
+        words: convert::words(device),
         state: convert::peer_state(PeerState::Offline).to_owned(),
         last_seen: None,
         spaces: Vec::new(),
