@@ -89,7 +89,7 @@ async fn a_client_that_does_not_read_is_let_go_and_harms_nobody() {
     /// Longer than anything takes for a client that reads.
     const SHORT: Duration = Duration::from_millis(300);
     /// Far more than fits between a socket's two ends.
-    const MESSAGES_SENT: usize = 1000;
+    const MESSAGES_SENT: usize = 600;
     let home = tempfile::tempdir().unwrap();
     let ada = Served::with(config(home.path(), "ada"), "127.0.0.1:0", SHORT).await;
     ada.node.create_space("garden").await.unwrap();

@@ -228,6 +228,11 @@ impl Chat {
     }
 }
 
+/// Whether a message was read by whoever set a mark.
+fn has_read(mark: &covey_store::ChatMark, message: (Hlc, &str)) -> bool {
+    covey_chat::mark::has_read((mark.at.0, &mark.at.1), &mark.seen, message)
+}
+
 /// Whether this is the beginning of an id, long enough to be no mistyped name. Ids of public channels begin with their
 /// maker's tag, so there the part behind it counts too.
 fn is_part(id: &str, wanted: &str) -> bool {

@@ -30,7 +30,11 @@ async fn people(chat: &Chat, channel: &str) -> (Vec<String>, Vec<String>) {
 }
 
 async fn three(home: &Path) -> ([Node; 3], [Space; 3]) {
-    let nodes = [node(home, "ada").await, node(home, "bob").await, node(home, "cem").await];
+    let (ada, bob) = (node(home, "ada").await, node(home, "bob").await);
+    // Bob and Cem hear each other without Ada too.
+    let mut config = config(&home.join("cem"), "cem");
+    config.bootstrap = bob.listen_addresses().await;
+    let nodes = [ada, bob, Node::open(config).await.unwrap()];
     let here = nodes[0].create_space("garden").await.unwrap();
     let (bobs, cems) =
         (join(&here, &nodes[1], Role::Member).await, join(&here, &nodes[2], Role::Member).await);
@@ -239,16 +243,16 @@ async fn another_name_is_known_to_all_spaces_and_all_devices_of_its_user() {
 async fn members_whose_clocks_differ_come_to_one_order_of_what_they_wrote_apart() {
     let home = tempfile::tempdir().unwrap();
     let ada = node(home.path(), "ada").await;
-    let mut fast = config(&home.path().join("bob"), "bob");
-    fast.clock = WallClock::new(|| WallClock::default().now_ms() + 4 * 60 * 1000);
-    let bob = Node::open(fast.clone()).await.unwrap();
+    let bob = node(home.path(), "bob").await;
     let here = ada.create_space("garden").await.unwrap();
     let there = join(&here, &bob, Role::Member).await;
     here.chat().create_channel("beds", false, "").await.unwrap();
     let theirs = there.chat();
     eventually("bob sees it", || async { theirs.channel("beds").await.is_ok() }).await;
     bob.shutdown().await;
-    // Both write while neither hears of the other.
+    // Both write while neither hears of the other, and Bob's clock is four minutes ahead.
+    let mut fast = config(&home.path().join("bob"), "bob");
+    fast.clock = WallClock::new(|| WallClock::default().now_ms() + 4 * 60 * 1000);
     fast.network = NetworkMode::Solo;
     let bob = Node::open(fast.clone()).await.unwrap();
     for n in 0..5 {

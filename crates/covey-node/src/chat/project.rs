@@ -10,13 +10,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use covey_chat::{Change, Edit, Message, Position, fields, ids, message};
+use covey_chat::{Change, Edit, Message, ids, mark::Mark, message};
 use covey_engine::{Engine, load_record};
 use covey_records::{Record, Stamp, own};
 use covey_space::Role;
 use covey_store::{ChatMark, ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
-use covey_types::{DeviceId, SpaceId, UserId};
+use covey_types::{DeviceId, Hlc, SpaceId, UserId};
 
+use super::has_read;
 use crate::{Event, Node, NodeError};
 
 /// Up to which position of the feed all is done.
@@ -176,7 +177,7 @@ impl Projector {
                 tx.set_chat_reactions(place.key, rest, &tag, &reactions)?;
                 news.message(tx, place, rest)?;
             }
-            ids::MARKS => self.mark(tx, engine, place, (tag, rest), &record, news)?,
+            ids::MARKS => self.mark(tx, engine, place, (&moved.id, tag, rest), &record, news)?,
             ids::CHANGES => {
                 note_roles(tx, engine, place, moved, &record, &["name", "topic", "archived", "admins"])?;
                 news.channel(place, rest);
@@ -241,12 +242,28 @@ impl Projector {
         };
         let number = tx.put_chat_message(&new)?;
         if let Some(number) = number.filter(|_| author != self.user) {
-            let own = tx.chat_marks(channel)?.into_iter().find(|mark| mark.device == self.device);
-            if own.is_some_and(|mark| mark.at >= (new.hlc, new.id.clone())) {
+            self.note_late(tx, channel, vec![(number, new.hlc, new.id.clone())])?;
+        }
+        news.message(tx, place, &new.id)
+    }
+
+    /// Notes which of these messages stand before the place up to which this user has read on some device, and were there
+    /// read on none: they came later.
+    fn note_late(
+        &self,
+        tx: &mut Tx<'_>,
+        channel: covey_store::ChatKey,
+        messages: Vec<(i64, Hlc, String)>,
+    ) -> Result<(), NodeError> {
+        let marks = marks_of(tx, channel, self.user)?;
+        let furthest = marks.iter().map(|mark| &mark.at).max();
+        for (number, hlc, id) in messages {
+            let is_passed = furthest.is_some_and(|at| (at.0, at.1.as_str()) >= (hlc, id.as_str()));
+            if is_passed && !marks.iter().any(|mark| has_read(mark, (hlc, &id))) {
                 tx.add_chat_late(channel, number)?;
             }
         }
-        news.message(tx, place, &new.id)
+        Ok(())
     }
 
     fn mark(
@@ -254,7 +271,7 @@ impl Projector {
         tx: &mut Tx<'_>,
         engine: &Engine,
         place: Place,
-        (tag, rest): (&str, &str),
+        (id, tag, rest): (&str, &str, &str),
         record: &Record,
         news: &mut News,
     ) -> Result<(), NodeError> {
@@ -262,18 +279,30 @@ impl Projector {
             return Ok(());
         }
         let channel = tx.ensure_chat_channel(place.key, rest)?;
-        let said =
-            fields::text(record, "upto").and_then(|(stamp, at)| Some((stamp, at.parse::<Position>().ok()?)));
+        let names = names(tx, place, ids::MARKS, id)?;
+        let said = Mark::parse(record, names.iter().map(String::as_str));
         let user =
-            said.as_ref().map(|(stamp, _)| engine.space(place.id).map(|space| space.author(stamp.device)));
-        let (Some((stamp, at)), Some(user)) = (said, user.transpose()?.flatten()) else {
+            said.as_ref().map(|mark| engine.space(place.id).map(|space| space.author(mark.stamp.device)));
+        let (Some(said), Some(user)) = (said, user.transpose()?.flatten()) else {
             return Ok(tag_bytes(tag).map_or(Ok(()), |tag| tx.drop_chat_mark(channel, &tag))?);
         };
-        let at = (at.hlc, at.id);
+        let Mark { stamp, upto, seen } = said;
+        let mark = ChatMark { device: stamp.device, user, written: stamp.hlc, at: (upto.hlc, upto.id), seen };
+        let before = marks_of(tx, channel, self.user)?.into_iter().map(|mark| mark.at).max();
+        tx.put_chat_mark(channel, &mark)?;
         if user == self.user {
-            tx.drop_chat_late(channel, &at)?;
+            for (number, hlc, id) in tx.chat_late(channel)? {
+                if has_read(&mark, (hlc, &id)) {
+                    tx.drop_chat_late(number)?;
+                }
+            }
+            // What this device itself has marked as read was here.
+            let before = before.unwrap_or_default();
+            if stamp.device != self.device && mark.at > before {
+                let passed = tx.chat_between(channel, self.user, (&before, &mark.at))?;
+                self.note_late(tx, channel, passed)?;
+            }
         }
-        tx.put_chat_mark(channel, &ChatMark { device: stamp.device, user, written: stamp.hlc, at })?;
         news.channel(place, rest);
         Ok(())
     }
@@ -352,6 +381,20 @@ fn record(
     }
 }
 
+/// The names of a record's fields.
+fn names(tx: &Tx<'_>, place: Place, collection: &str, id: &str) -> Result<Vec<String>, StoreError> {
+    let collection = tx.collection(place.key, collection)?;
+    let doc = collection.map(|collection| tx.record(collection, id)).transpose()?.flatten();
+    let doc: serde_json::Map<String, serde_json::Value> =
+        doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
+    Ok(doc.into_iter().map(|(name, _)| name).collect())
+}
+
+/// How far a user has read a channel, on each of their devices.
+fn marks_of(tx: &Tx<'_>, channel: covey_store::ChatKey, user: UserId) -> Result<Vec<ChatMark>, StoreError> {
+    Ok(tx.chat_marks(channel)?.into_iter().filter(|mark| mark.user == user).collect())
+}
+
 fn reactions(
     tx: &Tx<'_>,
     engine: &Engine,
@@ -360,14 +403,11 @@ fn reactions(
     record: &Record,
 ) -> Result<Vec<ChatReaction>, NodeError> {
     let (_, rest) = own::split(&moved.id).unwrap_or_default();
-    let collection = tx.collection(place.key, &moved.collection)?;
-    let doc = collection.map(|collection| tx.record(collection, &moved.id)).transpose()?.flatten();
-    let doc: serde_json::Map<String, serde_json::Value> =
-        doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
+    let names = names(tx, place, &moved.collection, &moved.id)?;
     let space = engine.space(place.id)?;
     let mut out = Vec::new();
     for (emoji, (Stamp { hlc, device }, present)) in
-        message::reactions(record, doc.keys().map(String::as_str))
+        message::reactions(record, names.iter().map(String::as_str))
     {
         let Some(user) = space.author(device) else { continue };
         out.push(ChatReaction { message: rest.to_owned(), device, user, emoji, hlc, present });

@@ -290,7 +290,9 @@ impl Look<'_> {
     }
 
     fn names(&self, parent: SpaceId, users: impl Iterator<Item = UserId>) -> String {
-        users.map(|user| self.name(parent, user)).collect::<Vec<_>>().join(", ")
+        let mut names: Vec<String> = users.map(|user| self.name(parent, user)).collect();
+        names.sort();
+        names.join(", ")
     }
 
     /// What somebody is, or was, called in a space.
