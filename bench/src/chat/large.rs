@@ -61,6 +61,12 @@ fn text(n: usize) -> String {
     words.join(" ")
 }
 
+/// A word that few messages have: the longest of one of them.
+fn rare() -> String {
+    let words = text(1);
+    words.split(' ').max_by_key(|word| word.len()).unwrap_or_default().to_owned()
+}
+
 /// A channel that is filled with messages as its sender's device would have written them.
 struct Filled {
     chat: Chat,
@@ -115,7 +121,7 @@ impl Filled {
 
     /// Searches for words of all kinds; the slowest of them, with its samples.
     async fn search(&self) -> Result<(String, Samples)> {
-        let (frequent, other, rare) = (word(0), word(1), word(WORDS / 2));
+        let (frequent, other, rare) = (word(0), word(1), rare());
         let both = format!("{frequent} {other}");
         let begun = format!("{other} {}", &rare[..3]);
         let mut slowest = (String::new(), Samples::default());

@@ -37,6 +37,7 @@ pub fn identity(identity: Identity) -> IdentityDto {
     IdentityDto {
         peer_id: identity.device.to_string(),
         fingerprint: identity.device.fingerprint(),
+        words: words(identity.device),
         user_id: identity.user.to_string(),
         user: identity.user_name,
         device: identity.device_name,

@@ -30,6 +30,9 @@ pub struct IdentityDto {
     pub peer_id: String,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// The person's id.
     pub user_id: String,
 }

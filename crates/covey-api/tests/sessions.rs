@@ -52,7 +52,7 @@ async fn a_browser_stays_signed_in_when_the_node_starts_again_and_goes_when_it_i
     let id = listed["items"][0]["id"].as_str().unwrap();
     assert!(!first.contains(id), "what names a session must not open it");
 
-    let mut live = served.events(As::Browser(&first)).await;
+    let live = served.events(As::Browser(&first)).await;
     served.done("DELETE", &format!("browsers/{id}"), &Value::Null, 204).await;
     served.done("DELETE", &format!("browsers/{id}"), &Value::Null, 404).await;
     assert_eq!((status(&served, &first).await, status(&served, &second).await), (401, 200));

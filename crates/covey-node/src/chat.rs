@@ -8,6 +8,7 @@
 //! | `again` | deletions that have to be said once more after a fork |
 //! | `channels` | making channels, changing them, joining, inviting, naming admins |
 //! | `leaving` | leaving them, also as the last owner |
+//! | `marks` | what read marks say |
 //! | `messages` | sending, editing, deleting, reacting |
 //! | `presence` | who is there, who is typing |
 //! | `project` | what is kept in step with the records |
@@ -17,6 +18,7 @@
 pub(crate) mod again;
 mod channels;
 mod leaving;
+mod marks;
 mod messages;
 pub(crate) mod presence;
 mod project;

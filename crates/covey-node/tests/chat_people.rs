@@ -90,8 +90,9 @@ async fn three_talk_among_themselves_and_a_fourth_holds_nothing_of_it() {
         move || covey_store::Store::open(&home, covey_store::Unlock::KeyFile)
     });
     let store = store.await.unwrap().unwrap();
-    let spaces = store.read(|rows| rows.spaces()).await.unwrap();
-    assert!(spaces.iter().all(|space| space.id != child.id()), "nothing of the child is stored at Dan's");
+    let secret = child.id();
+    let held = store.read(move |rows| Ok(rows.spaces()?.iter().any(|space| space.id == secret)));
+    assert!(!held.await.unwrap(), "nothing of the child is stored at Dan's");
     tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
     for node in [ada, bob, cem] {
         node.shutdown().await;

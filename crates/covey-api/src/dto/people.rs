@@ -121,6 +121,9 @@ pub struct OwnDeviceDto {
     pub this: bool,
     /// Twenty characters to compare on both devices.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
     pub state: String,
     /// When it was last connected, RFC 3339; `null` if it is now, or never was.

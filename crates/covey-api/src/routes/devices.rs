@@ -51,6 +51,7 @@ pub(super) async fn own(node: &Node) -> Vec<OwnDeviceDto> {
         name: device.name,
         this: device.this,
         fingerprint: device.fingerprint,
+        words: device.words,
         state: device.state,
         last_seen: device.last_seen,
     };

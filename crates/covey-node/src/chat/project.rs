@@ -10,14 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use covey_chat::{Change, Edit, Message, ids, mark::Mark, message};
+use covey_chat::{Change, Edit, Message, ids, message};
 use covey_engine::{Engine, load_record};
 use covey_records::{Record, Stamp, own};
 use covey_space::Role;
-use covey_store::{ChatMark, ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
-use covey_types::{DeviceId, Hlc, SpaceId, UserId};
+use covey_store::{ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
+use covey_types::{DeviceId, SpaceId, UserId};
 
-use super::has_read;
 use crate::{Event, Node, NodeError};
 
 /// Up to which position of the feed all is done.
@@ -53,8 +52,8 @@ pub(crate) struct News {
 /// Makes what chat's records come to.
 pub(crate) struct Projector {
     memory: Arc<Mutex<State>>,
-    device: DeviceId,
-    user: UserId,
+    pub(super) device: DeviceId,
+    pub(super) user: UserId,
 }
 
 /// Tells whoever follows along what has changed.
@@ -78,9 +77,9 @@ pub(crate) async fn catch_up(node: &Node) {
 
 /// One space, while its records are looked at.
 #[derive(Clone, Copy)]
-struct Place {
-    id: SpaceId,
-    key: SpaceKey,
+pub(super) struct Place {
+    pub(super) id: SpaceId,
+    pub(super) key: SpaceKey,
 }
 
 impl Projector {
@@ -247,66 +246,6 @@ impl Projector {
         news.message(tx, place, &new.id)
     }
 
-    /// Notes which of these messages stand before the place up to which this user has read on some device, and were there
-    /// read on none: they came later.
-    fn note_late(
-        &self,
-        tx: &mut Tx<'_>,
-        channel: covey_store::ChatKey,
-        messages: Vec<(i64, Hlc, String)>,
-    ) -> Result<(), NodeError> {
-        let marks = marks_of(tx, channel, self.user)?;
-        let furthest = marks.iter().map(|mark| &mark.at).max();
-        for (number, hlc, id) in messages {
-            let is_passed = furthest.is_some_and(|at| (at.0, at.1.as_str()) >= (hlc, id.as_str()));
-            if is_passed && !marks.iter().any(|mark| has_read(mark, (hlc, &id))) {
-                tx.add_chat_late(channel, number)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn mark(
-        &self,
-        tx: &mut Tx<'_>,
-        engine: &Engine,
-        place: Place,
-        (id, tag, rest): (&str, &str, &str),
-        record: &Record,
-        news: &mut News,
-    ) -> Result<(), NodeError> {
-        if !(ids::is_channel(rest) || rest == ids::MAIN) {
-            return Ok(());
-        }
-        let channel = tx.ensure_chat_channel(place.key, rest)?;
-        let names = names(tx, place, ids::MARKS, id)?;
-        let said = Mark::parse(record, names.iter().map(String::as_str));
-        let user =
-            said.as_ref().map(|mark| engine.space(place.id).map(|space| space.author(mark.stamp.device)));
-        let (Some(said), Some(user)) = (said, user.transpose()?.flatten()) else {
-            return Ok(tag_bytes(tag).map_or(Ok(()), |tag| tx.drop_chat_mark(channel, &tag))?);
-        };
-        let Mark { stamp, upto, seen } = said;
-        let mark = ChatMark { device: stamp.device, user, written: stamp.hlc, at: (upto.hlc, upto.id), seen };
-        let before = marks_of(tx, channel, self.user)?.into_iter().map(|mark| mark.at).max();
-        tx.put_chat_mark(channel, &mark)?;
-        if user == self.user {
-            for (number, hlc, id) in tx.chat_late(channel)? {
-                if has_read(&mark, (hlc, &id)) {
-                    tx.drop_chat_late(number)?;
-                }
-            }
-            // What this device itself has marked as read was here.
-            let before = before.unwrap_or_default();
-            if stamp.device != self.device && mark.at > before {
-                let passed = tx.chat_between(channel, self.user, (&before, &mark.at))?;
-                self.note_late(tx, channel, passed)?;
-            }
-        }
-        news.channel(place, rest);
-        Ok(())
-    }
-
     /// Looks up again what authors were, and makes afresh what depends on it.
     fn judge_again(
         &self,
@@ -350,7 +289,7 @@ impl News {
         Ok(())
     }
 
-    fn channel(&mut self, place: Place, id: &str) {
+    pub(super) fn channel(&mut self, place: Place, id: &str) {
         self.channels.insert((place.id, id.to_owned()));
     }
 }
@@ -363,7 +302,7 @@ fn right(is_author: bool, was_admin: bool) -> message::Right {
     }
 }
 
-fn tag_bytes(tag: &str) -> Option<Vec<u8>> {
+pub(super) fn tag_bytes(tag: &str) -> Option<Vec<u8>> {
     let digits = |at: usize| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
     (0..tag.len()).step_by(2).map(digits).collect()
 }
@@ -382,17 +321,17 @@ fn record(
 }
 
 /// The names of a record's fields.
-fn names(tx: &Tx<'_>, place: Place, collection: &str, id: &str) -> Result<Vec<String>, StoreError> {
+pub(super) fn names(
+    tx: &Tx<'_>,
+    place: Place,
+    collection: &str,
+    id: &str,
+) -> Result<Vec<String>, StoreError> {
     let collection = tx.collection(place.key, collection)?;
     let doc = collection.map(|collection| tx.record(collection, id)).transpose()?.flatten();
     let doc: serde_json::Map<String, serde_json::Value> =
         doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
     Ok(doc.into_iter().map(|(name, _)| name).collect())
-}
-
-/// How far a user has read a channel, on each of their devices.
-fn marks_of(tx: &Tx<'_>, channel: covey_store::ChatKey, user: UserId) -> Result<Vec<ChatMark>, StoreError> {
-    Ok(tx.chat_marks(channel)?.into_iter().filter(|mark| mark.user == user).collect())
 }
 
 fn reactions(
