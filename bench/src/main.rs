@@ -18,6 +18,7 @@
 //! | `open` | a home with a log of ten million entries, opened |
 //! | `crowd` | a hundred people who all write at once, in the simulator |
 //! | `rivals` | the same records with other libraries |
+//! | `chat` | a large channel, a message from socket to socket, many sockets |
 //! | `footprint` | `covey up`: memory, start, size |
 //! | `compaction` | the same records overwritten millions of times |
 //! | `raw`, `sqlcipher` | the limits: a bare stream, a bare database |
@@ -25,6 +26,7 @@
 //! | `report`, `samples` | what was found |
 
 mod bulk;
+mod chat;
 mod commit;
 mod compaction;
 mod crowd;
@@ -108,7 +110,7 @@ impl Setting {
 
 type Benchmark = fn(&Setting) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 15] = [
+const BENCHMARKS: [(&str, Benchmark); 16] = [
     ("raw", raw::run),
     ("discovery", discovery::run),
     ("join", join::run),
@@ -116,6 +118,7 @@ const BENCHMARKS: [(&str, Benchmark); 15] = [
     ("latency", latency::run),
     ("wire", wire::run),
     ("footprint", footprint::run),
+    ("chat", chat::run),
     ("bulk", bulk::run),
     ("compaction", compaction::run),
     ("commit", commit::run),

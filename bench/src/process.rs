@@ -84,7 +84,13 @@ impl<C: Fn() -> Command> Covey<C> {
 
     /// Starts the node; how long it took until it said that it's ready.
     pub(crate) fn up(&mut self, name: &str) -> Result<Duration> {
+        self.up_with(name, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn up_with(&mut self, name: &str, more: &[&str]) -> Result<Duration> {
         let mut command = self.arguments(&["up", "--api", "127.0.0.1:0", "--name", name, "--device", name]);
+        command.args(more);
         let started = Instant::now();
         let mut node = command.stdout(Stdio::piped()).spawn().context("cannot start covey")?;
         let out = node.stdout.take();

@@ -2,7 +2,7 @@
 //!
 //! The threat is a page in the user's own browser: it can reach 127.0.0.1, also under a name of its own
 //! (DNS rebinding). So `Host` must be one of ours, `Origin` must be ours when it is there, and every
-//! request carries a bearer token, or a cookie that a browser got for a one-time link. The cookie is
+//! request carries a bearer token, or a cookie that a browser got for a one-time link (see `sessions`). The cookie is
 //! `HttpOnly` and `SameSite=Strict`, and with it a request that changes something must carry our `Origin`.
 //! Secrets are kept as BLAKE3 hashes and compared as such, in constant time.
 
@@ -18,8 +18,9 @@ use covey_types::SecretBytes;
 use zeroize::Zeroizing;
 
 use crate::{
-    limits::{FAILURE_WINDOW, LINK_LIFETIME, MAX_BROWSERS, MAX_FAILURES, MAX_OPEN_LINKS},
+    limits::{FAILURE_WINDOW, LINK_LIFETIME, MAX_FAILURES, MAX_OPEN_LINKS, SESSION_LIFETIME},
     problem::Problem,
+    sessions::{SessionId, Sessions},
 };
 
 /// The bearer token of one run of a node: 32 random bytes in base58. Wiped on drop, never printed.
@@ -44,7 +45,7 @@ impl std::fmt::Debug for Token {
     }
 }
 
-fn random_text() -> Zeroizing<String> {
+pub(crate) fn random_text() -> Zeroizing<String> {
     Zeroizing::new(bs58::encode(SecretBytes::<32>::random().expose()).into_string())
 }
 
@@ -58,7 +59,8 @@ pub(crate) struct Access {
     open_port: Option<u16>,
     cookie: String,
     links: Mutex<VecDeque<(blake3::Hash, Instant)>>,
-    browsers: Mutex<VecDeque<blake3::Hash>>,
+    /// The browsers that are signed in.
+    pub(crate) sessions: Sessions,
     failures: Mutex<Failures>,
 }
 
@@ -72,11 +74,11 @@ struct Failures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential {
     Token,
-    Browser,
+    Browser(SessionId),
 }
 
 impl Access {
-    pub(crate) fn new(token: &Token, addr: SocketAddr, extra_hosts: &[String]) -> Self {
+    pub(crate) fn new(token: &Token, addr: SocketAddr, extra_hosts: &[String], sessions: Sessions) -> Self {
         let port = addr.port();
         let mut hosts: Vec<String> =
             ["127.0.0.1", "localhost", "[::1]"].iter().map(|host| format!("{host}:{port}")).collect();
@@ -91,7 +93,7 @@ impl Access {
             // Cookies don't know ports: two nodes on one machine must not overwrite each other's.
             cookie: format!("covey_{port}"),
             links: Mutex::default(),
-            browsers: Mutex::default(),
+            sessions,
             failures: Mutex::new(Failures { since: Instant::now(), count: 0 }),
         }
     }
@@ -145,27 +147,37 @@ impl Access {
                 _ => Err(self.failed("the token is not this node's")),
             };
         }
-        let Some(session) = self.session(headers) else {
+        let Some(cookie) = self.cookie(headers) else {
             return Err(Problem::unauthorized(
                 "this needs the header \"Authorization: Bearer TOKEN\"; the token stands in the node's api.json",
             ));
         };
-        if !lock(&self.browsers).contains(&session) {
-            return Err(Problem::unauthorized("this browser is not signed in; `covey web` prints a link"));
-        }
+        let Some(session) = self.sessions.find(cookie) else {
+            return Err(Problem::unauthorized(
+                "this browser is not signed in, or not any more; `covey web` prints a link",
+            ));
+        };
         if !method.is_safe() && !headers.contains_key(header::ORIGIN) {
             return Err(Problem::foreign("a change made by a browser must name its Origin"));
         }
-        Ok(Credential::Browser)
+        Ok(Credential::Browser(session))
     }
 
-    fn session(&self, headers: &HeaderMap) -> Option<blake3::Hash> {
+    /// Whether what a request proved itself by is still good: a browser may have been signed out since.
+    pub(crate) fn still_holds(&self, credential: Credential) -> bool {
+        match credential {
+            Credential::Token => true,
+            Credential::Browser(session) => self.sessions.is_open(session),
+        }
+    }
+
+    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         cookies
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(name, _)| *name == self.cookie)
-            .map(|(_, value)| hash(value))
+            .map(|(_, value)| value)
     }
 
     /// A code that signs one browser in, once.
@@ -193,13 +205,8 @@ impl Access {
             };
             links.remove(at);
         }
-        let session = random_text();
-        let mut browsers = lock(&self.browsers);
-        browsers.push_back(hash(&session));
-        while browsers.len() > MAX_BROWSERS {
-            browsers.pop_front();
-        }
-        Ok(format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, *session))
+        let (cookie, age_s) = (self.sessions.begin(), SESSION_LIFETIME.as_secs());
+        Ok(format!("{}={}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict", self.cookie, *cookie))
     }
 
     fn failed(&self, detail: &str) -> Problem {
@@ -217,7 +224,7 @@ impl Access {
     }
 }
 
-fn hash(text: &str) -> blake3::Hash {
+pub(crate) fn hash(text: &str) -> blake3::Hash {
     blake3::hash(text.as_bytes())
 }
 
@@ -241,12 +248,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
+    use covey_node::WallClock;
 
     use super::*;
 
+    fn at(addr: impl Into<SocketAddr>) -> (Access, Token) {
+        let (token, sessions) = (Token::generate(), Sessions::new(Vec::new(), WallClock::default()));
+        (Access::new(&token, addr.into(), &[], sessions), token)
+    }
+
     fn access() -> (Access, Token) {
-        let token = Token::generate();
-        (Access::new(&token, ([127, 0, 0, 1], 7463).into(), &[]), token)
+        at(([127, 0, 0, 1], 7463))
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -271,7 +283,7 @@ mod tests {
 
     #[test]
     fn open_to_the_network_it_answers_to_addresses_and_never_to_foreign_names() {
-        let access = Access::new(&Token::generate(), ([0, 0, 0, 0], 7463).into(), &[]);
+        let (access, _) = at(([0, 0, 0, 0], 7463));
         for host in ["127.0.0.1:7463", "localhost:7463", "192.168.1.5:7463", "[fd00::5]:7463"] {
             assert!(access.is_own_host(host), "{host}");
         }
@@ -330,10 +342,14 @@ mod tests {
 
         let pair = cookie.split(';').next().unwrap();
         let mut sent = headers(&[("cookie", &format!("other=1; {pair}"))]);
-        assert_eq!(access.check_credential(&Method::GET, &sent).unwrap(), Credential::Browser);
+        let by_cookie = access.check_credential(&Method::GET, &sent).unwrap();
+        assert!(matches!(by_cookie, Credential::Browser(_)));
         let refused = access.check_credential(&Method::POST, &sent).unwrap_err();
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         sent.insert(header::ORIGIN, "http://localhost:7463".parse().unwrap());
-        assert_eq!(access.check_credential(&Method::POST, &sent).unwrap(), Credential::Browser);
+        assert_eq!(access.check_credential(&Method::POST, &sent).unwrap(), by_cookie);
+        assert!(access.still_holds(by_cookie));
+        access.sessions.end(|_| true);
+        assert!(!access.still_holds(by_cookie) && access.check_credential(&Method::GET, &sent).is_err());
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) use acts::act;
-pub(crate) use people::{history, history_back, linked, member, space_name};
+pub(crate) use people::{history, history_back, linked, member, space_name, words};
 
 /// Milliseconds since 1970 as RFC 3339 in UTC; times past the year 9999 are cut to it.
 pub fn rfc3339(unix_ms: u64) -> String {
@@ -37,6 +37,7 @@ pub fn identity(identity: Identity) -> IdentityDto {
     IdentityDto {
         peer_id: identity.device.to_string(),
         fingerprint: identity.device.fingerprint(),
+        words: words(identity.device),
         user_id: identity.user.to_string(),
         user: identity.user_name,
         device: identity.device_name,
@@ -134,6 +135,7 @@ pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
     SpaceDto {
         id: status.id.to_string(),
         name: status.name,
+        channel: status.channel.map(|kind| kind.as_str().to_owned()),
         parent: status.parent.map(|(id, name)| SpaceName { id: id.to_string(), name }),
         role: status.role.map(|role| role.to_string()),
         members: status.members,

@@ -10,11 +10,13 @@ use serde_json::value::RawValue;
 mod chat;
 mod delivery;
 mod people;
+mod profile;
 mod sql;
 
 pub use chat::*;
 pub use delivery::*;
 pub use people::*;
+pub use profile::*;
 pub use sql::*;
 
 /// Who a node is.
@@ -28,6 +30,9 @@ pub struct IdentityDto {
     pub peer_id: String,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// The person's id.
     pub user_id: String,
 }
@@ -94,11 +99,14 @@ pub struct SyncDto {
 pub struct SpaceDto {
     /// Its id.
     pub id: String,
-    /// Its name.
+    /// Its name; of a direct message the names of the others.
     pub name: String,
     /// The space whose child it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SpaceName>,
+    /// Of a child that is a channel of its parent which sort: "private" or "direct".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// What this node's user may do in it; `null` before the first sync has told.
     pub role: Option<String>,
     /// How many people are in it.

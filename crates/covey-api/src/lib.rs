@@ -15,6 +15,7 @@
 //! | `refusal` | why the rules of membership don't allow something |
 //! | `routes` | the handlers |
 //! | `server` | the listener, its bound on connections, and a clean stop |
+//! | `sessions` | browsers that are signed in |
 //!
 //! Invariants: a request without the right token learns nothing but the version of HTTP; a request with a
 //! foreign `Host` or `Origin` is refused before the token is looked at (DNS rebinding); no body, queue or
@@ -35,6 +36,7 @@ pub mod problem;
 mod refusal;
 mod routes;
 mod server;
+mod sessions;
 mod web;
 
 pub use access::Token;

@@ -51,8 +51,11 @@ pub const MAX_OPEN_LINKS: usize = 8;
 /// How long a browser link waits to be opened.
 pub const LINK_LIFETIME: Duration = Duration::from_hours(1);
 
-/// Browsers signed in at once; the oldest is signed out when there are more.
-pub const MAX_BROWSERS: usize = 32;
+/// Browsers signed in at once; the oldest is signed out when there are more. As many as the node keeps.
+pub use covey_node::MAX_BROWSERS;
+
+/// How long a browser stays signed in: somebody who comes back within a month finds the page open.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Longest that a client may ask to wait for a join.
 pub const MAX_JOIN: Duration = Duration::from_hours(1);

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::serve::Listener;
@@ -22,6 +23,7 @@ use crate::{
     events::{self, EventLog},
     limits::{MAX_CONNECTIONS, STOP_TIMEOUT},
     routes::{self, ApiState},
+    sessions::Sessions,
 };
 
 /// What the API of a node is like.
@@ -33,6 +35,9 @@ pub struct ApiConfig {
     pub token: Token,
     /// More `host:port` values that requests may be addressed to.
     pub hosts: Vec<String>,
+    /// A web socket whose client takes this long to accept one message is closed: [`limits::SEND_TIMEOUT`](crate::limits)
+    /// where people are.
+    pub send_timeout: Duration,
 }
 
 /// The API could not be started.
@@ -54,13 +59,26 @@ pub struct Server {
 ///
 /// # Errors
 /// When the listener has no address.
-pub fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> {
+pub async fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> {
     let addr = config.listener.local_addr()?;
-    let access = Arc::new(Access::new(&config.token, addr, &config.hosts));
+    let kept = node.browsers().await.unwrap_or_else(|error| {
+        // Whoever was signed in needs a new link, and nobody else is kept from anything.
+        tracing::warn!(%error, "reading which browsers are signed in");
+        Vec::new()
+    });
+    let sessions = Sessions::new(kept, node.clock());
+    let access = Arc::new(Access::new(&config.token, addr, &config.hosts, sessions));
     let events = Arc::new(EventLog::new());
     let recording = tokio::spawn(events::record(events.clone(), node.clone(), node.events()));
     let (stop, stopping) = watch::channel(false);
-    let state = ApiState { node, access: access.clone(), events, stopping: stopping.clone(), addr };
+    let state = ApiState {
+        node,
+        access: access.clone(),
+        events,
+        stopping: stopping.clone(),
+        addr,
+        send_timeout: config.send_timeout,
+    };
     let router = routes::router(state);
     let listener = Bounded { listener: config.listener, slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
     let serving =

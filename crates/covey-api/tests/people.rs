@@ -1,7 +1,7 @@
 //! The routes for people, devices and acts, as programs and as strangers meet them: a real node, real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
-use covey_api::{ApiConfig, Server, Token, serve};
+use covey_api::{ApiConfig, Server, Token, limits::SEND_TIMEOUT, serve};
 use covey_node::{NetworkMode, Node, NodeConfig, Profile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -53,7 +53,10 @@ impl Served {
         let token = Token::generate();
         let shown = token.expose().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = serve(node.clone(), ApiConfig { listener, token, hosts: Vec::new() }).unwrap();
+        let server =
+            serve(node.clone(), ApiConfig { listener, token, hosts: Vec::new(), send_timeout: SEND_TIMEOUT })
+                .await
+                .unwrap();
         Self { _home: home, node, server, token: shown }
     }
 

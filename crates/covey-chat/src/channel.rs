@@ -5,7 +5,7 @@
 //! the child's own membership, and its name is the child's.
 //!
 //! What a public channel is called is for its admins to say: whoever made it, those whom they or an admin of the space
-//! named, and the admins of the space. What others write of it has no effect.
+//! named last, and the admins of the space. What others write of it has no effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,12 +137,13 @@ impl Channel {
     /// What became of a channel. `who` tells of a stamp who wrote it; what nobody known wrote has no effect.
     pub fn fold(new: NewChannel, changes: &[Change], who: impl Fn(Stamp) -> Option<Writer>) -> Self {
         let founder = who(new.made).map(|writer| writer.user);
-        let mut admins: BTreeSet<UserId> = founder.into_iter().collect();
-        for (stamp, named) in changes.iter().filter_map(|change| change.admins.as_ref()) {
-            if who(*stamp).is_some_and(|writer| writer.is_admin || Some(writer.user) == founder) {
-                admins.extend(named);
-            }
-        }
+        let names =
+            |stamp: Stamp| who(stamp).is_some_and(|writer| writer.is_admin || Some(writer.user) == founder);
+        let named = changes.iter().filter_map(|change| change.admins.as_ref());
+        // Each list says who they all are: so somebody can be left out again.
+        let named = named.filter(|(stamp, _)| names(*stamp)).max_by_key(|(stamp, _)| *stamp);
+        let admins: BTreeSet<UserId> =
+            named.map(|(_, users)| users).into_iter().flatten().copied().chain(founder).collect();
         let counts =
             |stamp: Stamp| who(stamp).is_some_and(|writer| writer.is_admin || admins.contains(&writer.user));
         let newest = |of: fn(&Change) -> Option<&(Stamp, String)>| {
@@ -230,6 +231,19 @@ mod tests {
         assert_eq!(name(&[named(at(2, 5), "theirs"), admins(at(1, 9))]), "theirs");
         assert_eq!(name(&[named(at(2, 5), "theirs"), admins(at(2, 9))]), "beans", "nobody names themself");
         assert_eq!(name(&[named(at(2, 5), "theirs"), admins(at(3, 9))]), "beans");
+    }
+
+    #[test]
+    fn the_newest_list_of_admins_counts_and_who_made_the_channel_is_one_for_good() {
+        let list = |by, users: &[u8]| Change {
+            admins: Some((by, users.iter().map(|n| user(*n)).collect())),
+            ..Change::default()
+        };
+        let admins = |changes: &[Change]| Channel::fold(made(), changes, who).admins;
+        assert_eq!(admins(&[list(at(1, 5), &[2, 3]), list(at(9, 7), &[3])]), [user(1), user(3)].into());
+        assert_eq!(admins(&[list(at(9, 7), &[3]), list(at(1, 5), &[2, 3])]), [user(1), user(3)].into());
+        assert_eq!(admins(&[list(at(1, 5), &[2]), list(at(9, 7), &[])]), [user(1)].into());
+        assert_eq!(admins(&[list(at(1, 5), &[2]), list(at(2, 7), &[2, 3])]), [user(1), user(2)].into());
     }
 
     #[test]

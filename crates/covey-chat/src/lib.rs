@@ -15,6 +15,7 @@
 //! | [`fields`] | values in records of others, read with bounds |
 //! | [`ids`] | collections and the ids of records in them |
 //! | [`limits`] | every bound |
+//! | [`mark`] | how far somebody has read |
 //! | [`mentions`] | who is mentioned in a text |
 //! | [`message`] | messages, what is said about them, and what they look like then |
 //! | [`position`] | places in the order of a channel's messages |
@@ -26,6 +27,7 @@ pub mod direct;
 pub mod fields;
 pub mod ids;
 pub mod limits;
+pub mod mark;
 pub mod mentions;
 pub mod message;
 pub mod position;

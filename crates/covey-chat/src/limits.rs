@@ -43,3 +43,6 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(65);
 
 /// How long somebody is shown as typing after it was said.
 pub const TYPING_FOR: Duration = Duration::from_secs(6);
+
+/// Devices of which a read mark says what was there of theirs: those of a very large space that all write in one channel.
+pub const MAX_SEEN: usize = 4096;

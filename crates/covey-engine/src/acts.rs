@@ -324,6 +324,29 @@ impl Engine {
         self.append_acts(rows, secrets, id, wall_ms, &[MembershipOp::SetSpace(set)])
     }
 
+    /// Gives this device's user another name; `None` if they are called so already.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn rename_user(
+        &mut self,
+        rows: &mut impl RowsMut,
+        secrets: &Secrets,
+        id: SpaceId,
+        name: &str,
+        wall_ms: u64,
+    ) -> Result<Option<Acted>, EngineError> {
+        if !ops::is_display_name(name) {
+            let rule = "1 to 64 printable characters without blanks at the ends";
+            return Err(EngineError::Invalid(format!("{name:?} can't be the name of a person: {rule}")));
+        }
+        if self.space(id)?.membership.user_name(secrets.user.id()) == Some(name) {
+            return Ok(None);
+        }
+        let acts = [MembershipOp::RenameUser(name.to_owned())];
+        self.append_acts(rows, secrets, id, wall_ms, &acts).map(Some)
+    }
+
     /// Renames a device; `None` if it's called so already.
     ///
     /// # Errors

@@ -140,6 +140,7 @@ pub async fn restore(
         let found = Mutex::new(None);
         let prepare = |tx: &mut covey_store::Tx<'_>| {
             begin_anew(tx)?;
+            crate::browsers::forget(tx)?;
             let doing = "read the identity";
             let lost = || StoreError::Corrupt { doing, reason: "there is none in it".into() };
             let secrets = Secrets::load(tx)?.ok_or_else(lost)?;

@@ -5,14 +5,20 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `channels` | making channels, changing them, joining, leaving, inviting |
+//! | `again` | deletions that have to be said once more after a fork |
+//! | `channels` | making channels, changing them, joining, inviting, naming admins |
+//! | `leaving` | leaving them, also as the last owner |
+//! | `marks` | what read marks say |
 //! | `messages` | sending, editing, deleting, reacting |
 //! | `presence` | who is there, who is typing |
 //! | `project` | what is kept in step with the records |
 //! | `reading` | pages of messages, search, unread counts, drafts |
 //! | `rooms` | which channels there are, and who is in them |
 
+pub(crate) mod again;
 mod channels;
+mod leaving;
+mod marks;
 mod messages;
 pub(crate) mod presence;
 mod project;
@@ -222,6 +228,11 @@ impl Chat {
         }
         found.pop().ok_or_else(none)
     }
+}
+
+/// Whether a message was read by whoever set a mark.
+fn has_read(mark: &covey_store::ChatMark, message: (Hlc, &str)) -> bool {
+    covey_chat::mark::has_read((mark.at.0, &mark.at.1), &mark.seen, message)
 }
 
 /// Whether this is the beginning of an id, long enough to be no mistyped name. Ids of public channels begin with their

@@ -1,6 +1,7 @@
 //! Child spaces: a private channel, a direct message, a shared vault. Each is a space of its own, of which only people who
 //! are in its parent can be a part; nobody else of the parent sees its name, its content or who is in it.
 
+use covey_engine::Deeds;
 use covey_space::Role;
 use covey_types::UserId;
 
@@ -44,6 +45,23 @@ impl Space {
     pub async fn add_member(&self, user: UserId, role: Role) -> Result<(), NodeError> {
         self.act_all(move |engine, Act { rows, secrets, space, now_ms }| {
             engine.take_in(rows, secrets, space, &[(user, role)], now_ms)
+        })
+        .await
+    }
+
+    /// Leaves a child space. Where an heir is named they become its owner first, both at once.
+    ///
+    /// # Errors
+    /// [`NodeError::Membership`] if the rules don't allow it.
+    pub(crate) async fn leave_to(&self, heir: Option<UserId>) -> Result<(), NodeError> {
+        self.act_all(move |engine, Act { rows, secrets, space, now_ms }| {
+            let mut deeds = Deeds::new();
+            if let Some(heir) = heir {
+                deeds.push((space, engine.set_role(rows, secrets, space, heir, Role::Owner, now_ms)?));
+            }
+            let me = secrets.user.id();
+            deeds.push((space, engine.remove_member(rows, secrets, space, me, now_ms)?));
+            Ok(deeds)
         })
         .await
     }

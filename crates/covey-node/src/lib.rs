@@ -25,6 +25,7 @@
 //! | `sql` | queries over the records of a space |
 //! | [`devices`] | a user's own devices: linking, renaming, revoking |
 //! | `own` | what keeps a user's devices in all their spaces |
+//! | [`profile`] | what this node's user is called |
 //! | [`audit`] | [`Act`]: who did what to the membership, and when |
 //! | [`status`] | what a node tells about itself |
 //! | [`config`], [`error`] | what it's told; what can go wrong |
@@ -33,11 +34,13 @@
 //! | `sync`, `peers` | one session per connected peer; whom to connect to |
 //! | [`pairing`] | inviting and joining over the network |
 //! | [`backup`] | a whole home in one file, and back |
+//! | [`browsers`] | which browsers are signed in at the API |
 //! | `doctor` | checks with a remedy each |
 //! | `compaction` | when logs are compacted |
 
 pub mod audit;
 pub mod backup;
+pub mod browsers;
 pub mod chat;
 pub mod children;
 mod chores;
@@ -54,6 +57,7 @@ pub mod node;
 mod own;
 pub mod pairing;
 mod peers;
+pub mod profile;
 pub mod space;
 mod sql;
 pub mod status;
@@ -61,6 +65,7 @@ mod sync;
 
 pub use audit::{Act, Deed, Person};
 pub use backup::{BackupOrder, Restored, backup_home, restore};
+pub use browsers::{Browser, MAX_BROWSERS};
 pub use chat::Chat;
 pub use collection::{Collection, Put, PutMany};
 pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, WallClock};

@@ -234,6 +234,11 @@ impl Node {
         self.0.config.clock.now_ms()
     }
 
+    /// The clock that it goes by.
+    pub fn clock(&self) -> crate::WallClock {
+        self.0.config.clock.clone()
+    }
+
     /// What happens from now on. A listener that is too slow is told how many events it missed.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.0.events.subscribe()

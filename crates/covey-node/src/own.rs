@@ -40,7 +40,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Between one device's turn and the next, when several could do the same: longer than an entry takes on a LAN.
-const TURN: Duration = Duration::from_millis(300);
+pub(crate) const TURN: Duration = Duration::from_millis(300);
 
 /// Former names of this device that are remembered: it's not renamed more often while the news of it are under way.
 const MAX_FORMER_NAMES: usize = 8;
@@ -216,8 +216,10 @@ async fn look(node: &Node) -> Result<bool, NodeError> {
     // Whatever else can't be done, a revoked device must not stay in a space for it.
     let devices = set_devices(node, personal).await;
     let names = take_names_over(node, personal).await;
+    let called = crate::profile::tell_spaces(node, personal).await;
     let spaces = compare_spaces(node, personal).await;
     names?;
+    called?;
     Ok(devices? & spaces?)
 }
 
@@ -427,7 +429,7 @@ async fn wanting(node: &Node, personal: SpaceId) -> Result<Vec<(SpaceId, OwnDevi
 }
 
 /// How many of the user's other devices go first: those near, in the order of their ids.
-fn turn(node: &Node, personal: SpaceId, space: SpaceId) -> u32 {
+pub(crate) fn turn(node: &Node, personal: SpaceId, space: SpaceId) -> u32 {
     let me = node.device();
     let near = node.0.sessions.sharing(space);
     let engine = node.engine();
@@ -438,7 +440,7 @@ fn turn(node: &Node, personal: SpaceId, space: SpaceId) -> u32 {
 
 /// Takes over what the user and this device are called in the personal space. A device that was renamed is called so in
 /// the other spaces too.
-async fn take_names_over(node: &Node, personal: SpaceId) -> Result<(), NodeError> {
+pub(crate) async fn take_names_over(node: &Node, personal: SpaceId) -> Result<(), NodeError> {
     let (secrets, me) = (node.secrets(), node.device());
     let profile = {
         let engine = node.engine();

@@ -125,6 +125,7 @@ impl Space {
         let connected = self.node.0.sessions.connected();
         let removed = self.removal().await?;
         let pending = crate::delivery::pending(self, &logs)?;
+        let channel = self.as_channel().await?;
         let engine = self.node.engine();
         let space = engine.space(self.id)?;
         let me = self.node.device();
@@ -135,7 +136,8 @@ impl Space {
             .collect();
         Ok(SpaceStatus {
             id: self.id,
-            name: space.name().to_owned(),
+            name: channel.as_ref().map_or_else(|| space.name().to_owned(), |(_, name)| name.clone()),
+            channel: channel.map(|(kind, _)| kind),
             parent: space.parent().map(|parent| {
                 (parent, engine.space(parent).map(|parent| parent.name().to_owned()).unwrap_or_default())
             }),

@@ -132,10 +132,12 @@ pub struct Fork {
 pub struct SpaceStatus {
     /// Which.
     pub id: SpaceId,
-    /// Its name.
+    /// Its name; of a direct message the names of the others.
     pub name: String,
     /// The space whose child it is, and that one's name.
     pub parent: Option<(SpaceId, String)>,
+    /// Which sort of channel of its parent it is, if it's one.
+    pub channel: Option<crate::chat::ChannelKind>,
     /// What this device's user may do in it; `None` before the first sync has told.
     pub role: Option<Role>,
     /// How many people are in it.

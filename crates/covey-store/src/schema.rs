@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_base.sql"),
     include_str!("../migrations/0002_forks.sql"),
     include_str!("../migrations/0003_chat.sql"),
+    include_str!("../migrations/0004_seen.sql"),
 ];
 
 /// The schema version that this program writes.

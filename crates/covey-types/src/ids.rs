@@ -145,7 +145,7 @@ impl DeviceId {
     /// Twenty characters for two people to compare: four groups of five, 100 bits.
     pub fn fingerprint(&self) -> String {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let hash = blake3::derive_key("covey 2026 device fingerprint v1", &self.0);
+        let hash = self.fingerprint_hash();
         let mut out = String::with_capacity(23);
         for i in 0..20usize {
             if i > 0 && i % 5 == 0 {
@@ -156,6 +156,11 @@ impl DeviceId {
             out.push(char::from(ALPHABET[usize::from((pair >> (11 - bit % 8)) & 31)]));
         }
         out
+    }
+
+    /// What the fingerprint, and the words that stand for it, are the first bits of.
+    pub(crate) fn fingerprint_hash(&self) -> [u8; 32] {
+        blake3::derive_key("covey 2026 device fingerprint v1", &self.0)
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`limits`] | every bound that two nodes must agree on |
 //! | `verify` | what makes a signature good, alone or among many |
 //! | [`size`] | numbers of bytes, as people read them |
+//! | [`words`] | words by which people tell devices apart |
 //! | [`wire`] | how values become bytes, and how hostile bytes become values |
 
 pub mod heads;
@@ -25,6 +26,7 @@ pub mod replay;
 pub mod size;
 mod verify;
 pub mod wire;
+pub mod words;
 
 pub use heads::{Head, Heads};
 pub use hlc::{Hlc, HlcClock, TooFarAhead};

@@ -8,7 +8,7 @@ mod chat;
 mod people;
 
 pub(crate) use chat::{Channel, ChannelPlace, Chat, Dm};
-pub(crate) use people::{Audit, Device, HistoryRule, Member, Yes};
+pub(crate) use people::{Audit, Device, HistoryRule, Member, Profile, Web, Yes};
 
 /// What a newcomer has to know, under the list of commands.
 const FIRST_STEPS: &str = "\
@@ -125,7 +125,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(Config),
     /// Print a link that opens this node's page in a browser; it opens once
-    Web,
+    Web(Web),
+    /// Show what you are called, or take another name
+    Profile(Profile),
     /// Print a completion script for a shell
     Completions {
         /// Which shell

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use covey_api::{
     ApiConfig, Server, Token,
     dto::{ApiFile, IdentityDto},
+    limits::SEND_TIMEOUT,
 };
 use covey_node::{Node, NodeConfig, Role};
 use serde_json::json;
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: &Args, up: &Up, out: &Out) -> Result<(), Failure> 
     };
     let node = opened.map_err(commands::open_failure)?;
     warn_of_names(up, &node, out);
-    let served = serve(&node, listener, &settings);
+    let served = serve(&node, listener, &settings).await;
     let result = match served {
         Ok(serving) => {
             let told = tell(&node, &serving.server, &settings, out).await;
@@ -132,10 +133,11 @@ struct Serving {
     late: Option<JoinHandle<()>>,
 }
 
-fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serving, Failure> {
+async fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serving, Failure> {
     let token = Token::generate();
-    let config = ApiConfig { listener, token: token.clone(), hosts: Vec::new() };
+    let config = ApiConfig { listener, token: token.clone(), hosts: Vec::new(), send_timeout: SEND_TIMEOUT };
     let server = covey_api::serve(node.clone(), config)
+        .await
         .map_err(|error| Failure::failed("the API could not start").because(error))?;
     if !server.addr().ip().is_loopback() {
         tracing::warn!(addr = %server.addr(), "the API is open to other machines, and not encrypted");

@@ -8,12 +8,18 @@ pub(crate) fn space_name(space: &Space) -> SpaceName {
     SpaceName { id: space.id().to_string(), name: space.name() }
 }
 
+/// What two people read to each other to compare a device.
+pub(crate) fn words(device: covey_node::DeviceId) -> Vec<String> {
+    device.safety_words().map(str::to_owned).to_vec()
+}
+
 /// A member, as seen by `me`.
 pub(crate) fn member(member: Member, me: &Identity) -> MemberDto {
     let device = |(device, name): (covey_node::DeviceId, String)| DeviceDto {
         peer_id: device.to_string(),
         name,
         fingerprint: device.fingerprint(),
+        words: words(device),
         this: device == me.device,
     };
     MemberDto {
@@ -38,6 +44,7 @@ pub(crate) fn linked(linked: Linked, me: Identity) -> LinkedDto {
             peer_id: linked.by.to_string(),
             name: linked.by_name,
             fingerprint: linked.by.fingerprint(),
+            words: words(linked.by),
             this: false,
         },
         replaced_user_id: linked.replaced.to_string(),

@@ -149,6 +149,14 @@ pub struct NewParticipant {
     pub role: Option<String>,
 }
 
+/// What somebody is to be in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRole {
+    /// "admin", or "member".
+    pub role: String,
+}
+
 /// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

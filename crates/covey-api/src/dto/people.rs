@@ -13,6 +13,9 @@ pub struct DeviceDto {
     pub name: String,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// Whether it is the one that this node runs on.
     pub this: bool,
 }
@@ -118,6 +121,9 @@ pub struct OwnDeviceDto {
     pub this: bool,
     /// Twenty characters to compare on both devices.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
     pub state: String,
     /// When it was last connected, RFC 3339; `null` if it is now, or never was.
@@ -175,6 +181,9 @@ pub struct KnownDeviceDto {
     pub this: bool,
     /// Twenty characters for two people to compare.
     pub fingerprint: String,
+    /// The first bits of it as four words, to be compared by voice.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
     pub state: String,
     /// When it was last connected, RFC 3339, if it isn't now and was since this node started.

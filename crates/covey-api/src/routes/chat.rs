@@ -7,7 +7,7 @@ use covey_node::{
 };
 use serde::Deserialize;
 
-use super::{ApiState, members};
+use super::{ApiState, members, participants};
 use crate::{
     convert::chat as convert,
     dto::{
@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// The space, as the place of its channels: a child's are its parent's.
-fn place(state: &ApiState, name: &str) -> Result<(Space, Chat), Problem> {
+pub(super) fn place(state: &ApiState, name: &str) -> Result<(Space, Chat), Problem> {
     let space = state.node.space(name)?;
     let space = space.parent().unwrap_or(space);
     let chat = space.chat();
     Ok((space, chat))
 }
 
-fn user(space: &Space, wanted: &str) -> Result<UserId, Problem> {
+pub(super) fn user(space: &Space, wanted: &str) -> Result<UserId, Problem> {
     Ok(members::find(space, wanted)?.user)
 }
 
@@ -107,13 +107,7 @@ pub(super) async fn add_member(
     InJson(new): InJson<NewParticipant>,
 ) -> Result<StatusCode, Problem> {
     let (space, chat) = place(&state, &space)?;
-    let as_admin = match new.role.as_deref() {
-        None | Some("member") => false,
-        Some("admin") => true,
-        Some(other) => {
-            return Err(Problem::invalid(format!("{other:?} is no role in a channel: member or admin")));
-        }
-    };
+    let as_admin = new.role.as_deref().map_or(Ok(false), participants::is_admin)?;
     let whom = user(&space, &new.user)?;
     let wish = Wish { act: "inviting people", whom: None, role: None, takes_owner: false };
     let invited = chat.invite(&channel, whom, as_admin).await;

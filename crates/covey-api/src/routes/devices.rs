@@ -51,6 +51,7 @@ pub(super) async fn own(node: &Node) -> Vec<OwnDeviceDto> {
         name: device.name,
         this: device.this,
         fingerprint: device.fingerprint,
+        words: device.words,
         state: device.state,
         last_seen: device.last_seen,
     };
@@ -67,6 +68,7 @@ fn unseen(device: DeviceId, name: &str, user: (UserId, &str), me: &Identity) -> 
         yours: user.0 == me.user,
         this: device == me.device,
         fingerprint: device.fingerprint(),
+        words: convert::words(device),
         state: convert::peer_state(PeerState::Offline).to_owned(),
         last_seen: None,
         spaces: Vec::new(),

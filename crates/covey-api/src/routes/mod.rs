@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod browsers;
 mod chat;
 mod delivery;
 mod devices;
@@ -11,12 +12,14 @@ mod linking;
 mod members;
 mod node;
 mod page;
+mod participants;
+mod profile;
 mod records;
 mod sockets;
 mod spaces;
 mod sql;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -24,7 +27,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 use covey_node::Node;
 use tokio::sync::watch;
@@ -40,6 +43,8 @@ pub(crate) struct ApiState {
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) addr: SocketAddr,
+    /// How long a web socket's client may take to accept one message.
+    pub(crate) send_timeout: Duration,
 }
 
 /// Nothing on a page but its own style; nobody may frame it.
@@ -67,6 +72,9 @@ fn node_routes() -> Router<ApiState> {
         .route("/api/v1/peers", get(node::peers))
         .route("/api/v1/backup", post(backup::backup))
         .route("/api/v1/web-link", post(node::web_link))
+        .route("/api/v1/browsers", get(browsers::list).delete(browsers::sign_all_out))
+        .route("/api/v1/browsers/{browser}", delete(browsers::sign_out))
+        .route("/api/v1/profile", get(profile::show).patch(profile::rename))
         .route("/api/v1/events", get(sockets::events))
         .route("/api/v1/join", post(spaces::join))
 }
@@ -120,7 +128,10 @@ fn chat_routes() -> Router<ApiState> {
         .route("/api/v1/spaces/{space}/channels/{channel}/join", post(chat::join))
         .route("/api/v1/spaces/{space}/channels/{channel}/leave", post(chat::leave))
         .route("/api/v1/spaces/{space}/channels/{channel}/members", post(chat::add_member))
-        .route("/api/v1/spaces/{space}/channels/{channel}/members/{user}", delete(chat::remove_member))
+        .route(
+            "/api/v1/spaces/{space}/channels/{channel}/members/{user}",
+            patch(participants::set_role).delete(chat::remove_member),
+        )
         .route("/api/v1/spaces/{space}/channels/{channel}/messages", get(chat::messages).post(chat::send))
         .route("/api/v1/spaces/{space}/channels/{channel}/read", put(chat::read))
         .route("/api/v1/spaces/{space}/channels/{channel}/draft", put(chat::draft))
@@ -160,7 +171,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::wrong_method(format!("{:?} does not take {method}", uri.path()))
 }
 
-async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+async fn guard(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = state.access.check_place(request.uri(), request.headers()) {
         return problem.into_response();
     }
@@ -171,8 +182,11 @@ async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> R
         && web::file(request.uri().path()).is_none()
         && web::wants_page(request.headers());
     let is_page = is_place || matches!(request.uri().path(), "/" | "/open");
-    if !is_page && let Err(problem) = state.access.check_credential(request.method(), request.headers()) {
-        return problem.into_response();
+    if !is_page {
+        match state.access.check_credential(request.method(), request.headers()) {
+            Ok(credential) => drop(request.extensions_mut().insert(credential)),
+            Err(problem) => return problem.into_response(),
+        }
     }
     next.run(request).await
 }

@@ -30,6 +30,12 @@ pub(super) async fn open(State(state): State<ApiState>, InQuery(query): InQuery<
     let signed_in = state.access.open(&query.code).and_then(|cookie| {
         HeaderValue::from_str(&cookie).map_err(|_| Problem::internal("the cookie is not a header"))
     });
+    if signed_in.is_ok()
+        && let Err(error) = state.access.sessions.keep(&state.node).await
+    {
+        // It is signed in all the same, until the node starts again.
+        tracing::warn!(%error, "keeping which browsers are signed in");
+    }
     match signed_in {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
         Err(problem) => {
@@ -252,6 +258,7 @@ mod tests {
             id: "x".into(),
             name: "<script>alert('hi')</script>".into(),
             parent: None,
+            channel: None,
             role: None,
             members: 1,
             entries: 1,
@@ -282,6 +289,7 @@ mod tests {
             id: "x".into(),
             name: "garden".into(),
             parent: None,
+            channel: None,
             role: None,
             members: 1,
             entries: 1,

@@ -1,11 +1,13 @@
 //! The two live streams, as WebSockets: changes of a space's records, and events of the node.
 //!
 //! Both are numbered and resumable by `since=`. Nothing is queued for a slow client: the next message is
-//! fetched when the one before it was accepted.
+//! fetched when the one before it was accepted, and one that accepts none for [a while](crate::limits::SEND_TIMEOUT) is let go. A browser that
+//! is signed out meanwhile gets nothing more.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
@@ -21,10 +23,11 @@ use tokio::{
 
 use super::ApiState;
 use crate::{
+    access::{Access, Credential},
     convert,
     events::{EventLog, Missed},
     extract::{InPath, InQuery},
-    limits::{PING_EVERY, SEND_TIMEOUT},
+    limits::PING_EVERY,
     problem::Problem,
     server::stopped,
 };
@@ -50,12 +53,13 @@ pub(super) async fn watch(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
     InQuery(query): InQuery<WatchQuery>,
+    Extension(credential): Extension<Credential>,
     socket: Upgrade,
 ) -> Result<Response, Problem> {
     let space = state.node.space(&name)?;
     let socket = upgrade(socket)?;
     let watch = space.watch(query.collection, query.since);
-    Ok(socket.on_upgrade(move |socket| send_changes(Live::new(socket, state.stopping), watch)))
+    Ok(socket.on_upgrade(move |socket| send_changes(Live::new(socket, &state, credential), watch)))
 }
 
 async fn send_changes(mut live: Live, mut watch: Watch) {
@@ -81,12 +85,13 @@ pub(super) struct EventsQuery {
 pub(super) async fn events(
     State(state): State<ApiState>,
     InQuery(query): InQuery<EventsQuery>,
+    Extension(credential): Extension<Credential>,
     socket: Upgrade,
 ) -> Result<Response, Problem> {
     let socket = upgrade(socket)?;
     let seen = query.since.unwrap_or_else(|| state.events.newest());
     Ok(socket.on_upgrade(move |socket| async move {
-        send_events(Live::new(socket, state.stopping), &state.events, seen).await;
+        send_events(Live::new(socket, &state, credential), &state.events, seen).await;
     }))
 }
 
@@ -116,14 +121,18 @@ struct Live {
     socket: WebSocket,
     stopping: watch::Receiver<bool>,
     ping: Interval,
+    access: Arc<Access>,
+    credential: Credential,
+    send_timeout: Duration,
 }
 
 impl Live {
-    fn new(socket: WebSocket, stopping: watch::Receiver<bool>) -> Self {
+    fn new(socket: WebSocket, state: &ApiState, credential: Credential) -> Self {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
-        Self { socket, stopping, ping }
+        let (stopping, access) = (state.stopping.clone(), Arc::clone(&state.access));
+        Self { socket, stopping, ping, access, credential, send_timeout: state.send_timeout }
     }
 
     /// Waits for `what` while keeping the socket alive; `None` when the client or the server is gone.
@@ -152,14 +161,19 @@ impl Live {
         self.transmit(Message::Text(text.into())).await
     }
 
+    /// `None` when the client is gone, or may not be told any more.
     async fn transmit(&mut self, message: Message) -> Option<()> {
-        timeout(SEND_TIMEOUT, self.socket.send(message)).await.ok()?.ok()
+        if !self.access.still_holds(self.credential) {
+            self.close(close_code::POLICY, "this browser was signed out").await;
+            return None;
+        }
+        timeout(self.send_timeout, self.socket.send(message)).await.ok()?.ok()
     }
 
     async fn close(&mut self, code: u16, reason: &str) {
         // RFC 6455 gives a reason 123 bytes.
         let reason: String = reason.chars().take(40).collect();
         let frame = CloseFrame { code, reason: reason.into() };
-        let _ = timeout(SEND_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
+        let _ = timeout(self.send_timeout, self.socket.send(Message::Close(Some(frame)))).await;
     }
 }

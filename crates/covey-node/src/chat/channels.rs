@@ -1,4 +1,4 @@
-//! Making channels, changing them, joining, leaving, inviting.
+//! Making channels, changing them, joining, inviting, and who administers them.
 
 use std::collections::BTreeSet;
 
@@ -162,28 +162,7 @@ impl Chat {
         if room.joined.contains(&self.me()) {
             return Ok(());
         }
-        self.set_joined(&room, true).await
-    }
-
-    /// Leaves a channel. A private one is left as the space that it is, for good: somebody has to take you in again.
-    ///
-    /// # Errors
-    /// [`NodeError::Membership`] for the last owner of a private channel in which others are.
-    pub async fn leave(&self, wanted: &str) -> Result<(), NodeError> {
-        let room = self.room(wanted).await?;
-        if room.kind == Kind::Public {
-            return self.set_joined(&room, false).await;
-        }
-        for home in &room.homes {
-            Space::new(self.node().clone(), home.space).leave().await?;
-        }
-        Ok(())
-    }
-
-    async fn set_joined(&self, room: &Room, joined: bool) -> Result<(), NodeError> {
-        let home = room.home()?;
-        let say = Say::new(ids::JOINS, home.inner.as_str()).with("joined", &joined);
-        self.say(home.space, vec![say]).await.map(drop)
+        self.set_joined(room.home()?, true).await
     }
 
     /// Takes somebody of the space into a channel. Whoever has left a public one comes back by themself only.
@@ -211,15 +190,71 @@ impl Chat {
                 let mut says =
                     vec![Say::new(ids::INVITES, ids::invitation(&home.inner, user)).with("invited", &true)];
                 if as_admin {
-                    self.require_admin(&room)?;
-                    let mut admins: BTreeSet<UserId> = room.admins.clone();
-                    admins.insert(user);
-                    let admins: Vec<String> = admins.iter().take(MAX_ADMINS).map(UserId::to_string).collect();
-                    says.push(Say::new(ids::CHANGES, home.inner.as_str()).with("admins", &admins));
+                    says.push(self.named(&room, user, true)?);
                 }
                 self.say(home.space, says).await.map(drop)
             }
         }
+    }
+
+    /// Names somebody who is in a channel an admin of it, or takes that back.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`] for who isn't in the channel; [`NodeError::NotYours`] for who may not name its admins;
+    /// [`NodeError::Conflict`] for a direct message, in which all are equal, and for who made a public channel;
+    /// [`NodeError::Membership`] for who may not administer a private channel, or its last owner.
+    pub async fn set_admin(&self, wanted: &str, user: UserId, as_admin: bool) -> Result<(), NodeError> {
+        let room = self.room(wanted).await?;
+        if !room.joined.contains(&user) && !room.admins.contains(&user) {
+            return Err(NodeError::NotFound { kind: "participant", name: user.to_string() });
+        }
+        let home = room.home()?;
+        match room.kind {
+            Kind::Direct => Err(NodeError::Conflict(
+                "in a direct message all are equal: nobody is named its admin, or put back".into(),
+            )),
+            _ if room.admins.contains(&user) == as_admin => Ok(()),
+            Kind::Private => {
+                let role = if as_admin { Role::Admin } else { Role::Member };
+                Space::new(self.node().clone(), home.space).set_role(user, role).await
+            }
+            Kind::Public => {
+                let say = self.named(&room, user, as_admin)?;
+                self.say(home.space, vec![say]).await.map(drop)
+            }
+        }
+    }
+
+    /// The list of a public channel's admins with somebody in it, or without them.
+    fn named(&self, room: &Room, user: UserId, as_admin: bool) -> Result<Say, NodeError> {
+        let (me, home) = (self.me(), room.home()?);
+        let role = self.node().engine().space(home.space)?.membership.role_of_user(me);
+        if role < Some(Role::Admin) && room.founder != Some(me) {
+            return Err(NodeError::NotYours(format!(
+                "only who made the channel {:?} and the admins of the space name its admins, and you are none of them",
+                room.name
+            )));
+        }
+        if !as_admin && room.founder == Some(user) {
+            return Err(NodeError::Conflict(format!(
+                "who made the channel {:?} stays its admin for good",
+                room.name
+            )));
+        }
+        let mut admins: BTreeSet<UserId> = room.admins.clone();
+        if as_admin {
+            admins.insert(user)
+        } else {
+            admins.remove(&user)
+        };
+        if admins.len() > MAX_ADMINS {
+            return Err(NodeError::Conflict(format!(
+                "the channel {:?} has {MAX_ADMINS} admins already, and no more can be named: take one back first",
+                room.name
+            )));
+        }
+        let admins: Vec<String> = admins.iter().map(UserId::to_string).collect();
+        Ok(Say::new(ids::CHANGES, home.inner.as_str()).with("admins", &admins))
     }
 
     /// Puts somebody out of a private channel.

@@ -1,14 +1,14 @@
 //! Sending messages, editing and deleting them, reacting, and saying how far one has read.
 
 use covey_chat::{
-    Kind, ids, mentions,
+    Kind, ids, mark, mentions,
     message::is_emoji,
     text::{self, TextError},
 };
 use covey_records::own;
 use covey_space::Role;
 use covey_store::ChatMessage;
-use covey_types::{SpaceId, UserId};
+use covey_types::{Hlc, SpaceId, UserId};
 
 use super::{
     Chat, Message, Position, Say, fresh_part,
@@ -209,23 +209,39 @@ impl Chat {
     pub async fn mark_read(&self, wanted: &str, upto: &str) -> Result<(), NodeError> {
         let room = self.room(wanted).await?;
         let (_, message) = self.find_in(&room, upto).await?;
-        let at = Position { hlc: message.hlc, id: message.id };
+        let at = (message.hlc, message.id);
         for home in &room.homes {
-            let before = self.read_up_to(home).await?;
+            let (before, seen) = self.read_since(home, &at).await?;
             // Said again where nothing has changed but late messages: they are read now.
             let upto = before.filter(|before| *before > at).unwrap_or_else(|| at.clone());
-            let say = Say::new(ids::MARKS, home.inner.as_str()).with("upto", &upto.to_string());
+            let upto = Position { hlc: upto.0, id: upto.1 };
+            let mut say = Say::new(ids::MARKS, home.inner.as_str()).with("upto", &upto.to_string());
+            for (tag, upto) in seen {
+                let (field, value) = mark::seen_field(&tag, upto);
+                say = say.with(&field, &value);
+            }
             self.say(home.space, vec![say]).await?;
         }
         Ok(())
     }
 
-    async fn read_up_to(&self, home: &Home) -> Result<Option<Position>, NodeError> {
-        let (home, device) = (home.clone(), self.node().device());
+    /// Up to where this device has said that it has read, and what it has seen since up to a place.
+    async fn read_since(
+        &self,
+        home: &Home,
+        at: &(Hlc, String),
+    ) -> Result<(Option<(Hlc, String)>, mark::Seen), NodeError> {
+        let (home, at, device) = (home.clone(), at.clone(), self.node().device());
         self.look(move |look| {
-            let Some(channel) = look.rows.chat_channel(home.key, &home.inner)? else { return Ok(None) };
+            let Some(channel) = look.rows.chat_channel(home.key, &home.inner)? else {
+                return Ok(Default::default());
+            };
             let own = look.rows.chat_marks(channel)?.into_iter().find(|mark| mark.device == device);
-            Ok(own.map(|mark| Position { hlc: mark.at.0, id: mark.at.1 }))
+            let before = own.map(|mark| mark.at);
+            let seen = look
+                .rows
+                .chat_seen(channel, (before.as_ref().unwrap_or(&(Hlc::default(), String::new())), &at))?;
+            Ok((before, seen))
         })
         .await
     }

@@ -10,11 +10,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use covey_chat::{Change, Edit, Message, Position, fields, ids, message};
+use covey_chat::{Change, Edit, Message, ids, message};
 use covey_engine::{Engine, load_record};
 use covey_records::{Record, Stamp, own};
 use covey_space::Role;
-use covey_store::{ChatMark, ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
+use covey_store::{ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
 use covey_types::{DeviceId, SpaceId, UserId};
 
 use crate::{Event, Node, NodeError};
@@ -52,8 +52,8 @@ pub(crate) struct News {
 /// Makes what chat's records come to.
 pub(crate) struct Projector {
     memory: Arc<Mutex<State>>,
-    device: DeviceId,
-    user: UserId,
+    pub(super) device: DeviceId,
+    pub(super) user: UserId,
 }
 
 /// Tells whoever follows along what has changed.
@@ -77,9 +77,9 @@ pub(crate) async fn catch_up(node: &Node) {
 
 /// One space, while its records are looked at.
 #[derive(Clone, Copy)]
-struct Place {
-    id: SpaceId,
-    key: SpaceKey,
+pub(super) struct Place {
+    pub(super) id: SpaceId,
+    pub(super) key: SpaceKey,
 }
 
 impl Projector {
@@ -176,7 +176,7 @@ impl Projector {
                 tx.set_chat_reactions(place.key, rest, &tag, &reactions)?;
                 news.message(tx, place, rest)?;
             }
-            ids::MARKS => self.mark(tx, engine, place, (tag, rest), &record, news)?,
+            ids::MARKS => self.mark(tx, engine, place, (&moved.id, tag, rest), &record, news)?,
             ids::CHANGES => {
                 note_roles(tx, engine, place, moved, &record, &["name", "topic", "archived", "admins"])?;
                 news.channel(place, rest);
@@ -241,41 +241,9 @@ impl Projector {
         };
         let number = tx.put_chat_message(&new)?;
         if let Some(number) = number.filter(|_| author != self.user) {
-            let own = tx.chat_marks(channel)?.into_iter().find(|mark| mark.device == self.device);
-            if own.is_some_and(|mark| mark.at >= (new.hlc, new.id.clone())) {
-                tx.add_chat_late(channel, number)?;
-            }
+            self.note_late(tx, channel, vec![(number, new.hlc, new.id.clone())])?;
         }
         news.message(tx, place, &new.id)
-    }
-
-    fn mark(
-        &self,
-        tx: &mut Tx<'_>,
-        engine: &Engine,
-        place: Place,
-        (tag, rest): (&str, &str),
-        record: &Record,
-        news: &mut News,
-    ) -> Result<(), NodeError> {
-        if !(ids::is_channel(rest) || rest == ids::MAIN) {
-            return Ok(());
-        }
-        let channel = tx.ensure_chat_channel(place.key, rest)?;
-        let said =
-            fields::text(record, "upto").and_then(|(stamp, at)| Some((stamp, at.parse::<Position>().ok()?)));
-        let user =
-            said.as_ref().map(|(stamp, _)| engine.space(place.id).map(|space| space.author(stamp.device)));
-        let (Some((stamp, at)), Some(user)) = (said, user.transpose()?.flatten()) else {
-            return Ok(tag_bytes(tag).map_or(Ok(()), |tag| tx.drop_chat_mark(channel, &tag))?);
-        };
-        let at = (at.hlc, at.id);
-        if user == self.user {
-            tx.drop_chat_late(channel, &at)?;
-        }
-        tx.put_chat_mark(channel, &ChatMark { device: stamp.device, user, written: stamp.hlc, at })?;
-        news.channel(place, rest);
-        Ok(())
     }
 
     /// Looks up again what authors were, and makes afresh what depends on it.
@@ -321,7 +289,7 @@ impl News {
         Ok(())
     }
 
-    fn channel(&mut self, place: Place, id: &str) {
+    pub(super) fn channel(&mut self, place: Place, id: &str) {
         self.channels.insert((place.id, id.to_owned()));
     }
 }
@@ -334,7 +302,7 @@ fn right(is_author: bool, was_admin: bool) -> message::Right {
     }
 }
 
-fn tag_bytes(tag: &str) -> Option<Vec<u8>> {
+pub(super) fn tag_bytes(tag: &str) -> Option<Vec<u8>> {
     let digits = |at: usize| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
     (0..tag.len()).step_by(2).map(digits).collect()
 }
@@ -352,6 +320,20 @@ fn record(
     }
 }
 
+/// The names of a record's fields.
+pub(super) fn names(
+    tx: &Tx<'_>,
+    place: Place,
+    collection: &str,
+    id: &str,
+) -> Result<Vec<String>, StoreError> {
+    let collection = tx.collection(place.key, collection)?;
+    let doc = collection.map(|collection| tx.record(collection, id)).transpose()?.flatten();
+    let doc: serde_json::Map<String, serde_json::Value> =
+        doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
+    Ok(doc.into_iter().map(|(name, _)| name).collect())
+}
+
 fn reactions(
     tx: &Tx<'_>,
     engine: &Engine,
@@ -360,14 +342,11 @@ fn reactions(
     record: &Record,
 ) -> Result<Vec<ChatReaction>, NodeError> {
     let (_, rest) = own::split(&moved.id).unwrap_or_default();
-    let collection = tx.collection(place.key, &moved.collection)?;
-    let doc = collection.map(|collection| tx.record(collection, &moved.id)).transpose()?.flatten();
-    let doc: serde_json::Map<String, serde_json::Value> =
-        doc.and_then(|row| serde_json::from_str(&row.doc?).ok()).unwrap_or_default();
+    let names = names(tx, place, &moved.collection, &moved.id)?;
     let space = engine.space(place.id)?;
     let mut out = Vec::new();
     for (emoji, (Stamp { hlc, device }, present)) in
-        message::reactions(record, doc.keys().map(String::as_str))
+        message::reactions(record, names.iter().map(String::as_str))
     {
         let Some(user) = space.author(device) else { continue };
         out.push(ChatReaction { message: rest.to_owned(), device, user, emoji, hlc, present });

@@ -7,7 +7,7 @@ use covey_store::{ChatMark, ChatMessage, ChatPage};
 use covey_types::{DeviceId, Hlc, SpaceId, UserId};
 
 use super::{
-    Channel, Chat, MAX_UNREAD, Message, MessageState, Participant, Position,
+    Channel, Chat, MAX_UNREAD, Message, MessageState, Participant, Position, has_read,
     rooms::{Home, Look, Room},
 };
 use crate::{Deliveries, NodeError, Space};
@@ -186,7 +186,7 @@ impl Gathered {
             let is_other = |user: &UserId| *user != row.user;
             let delivered: BTreeSet<UserId> =
                 on.iter().filter_map(|device| owners.get(device).copied()).filter(is_other).collect();
-            let has_read = |mark: &&ChatMark| mark.at >= (row.hlc, row.id.clone());
+            let has_read = |mark: &&ChatMark| has_read(mark, (row.hlc, &row.id));
             let read = marks.get(&(home.space, home.inner.clone())).into_iter().flatten().filter(has_read);
             let read: BTreeSet<UserId> = read.map(|mark| mark.user).filter(is_other).collect();
             let others: BTreeSet<UserId> = room.joined.iter().copied().filter(is_other).collect();

@@ -14,7 +14,7 @@ use covey_store::{Reader, SpaceKey, StoreError};
 use covey_types::{Hlc, SpaceId, UserId};
 
 use super::{Chat, project::was_admin};
-use crate::NodeError;
+use crate::{NodeError, Space};
 
 /// Records of one collection of chat that are looked at to find the channels of a space: hundreds of channels with
 /// hundreds of people in each of them.
@@ -41,6 +41,8 @@ pub(super) struct Room {
     pub(super) homes: Vec<Home>,
     pub(super) joined: BTreeSet<UserId>,
     pub(super) admins: BTreeSet<UserId>,
+    /// Who made it, if it's public and they are known.
+    pub(super) founder: Option<UserId>,
     /// When this user said that they join.
     pub(super) since: Hlc,
     /// Who it is between, if it's a direct message.
@@ -152,6 +154,7 @@ impl Look<'_> {
                 homes: vec![Home { space: state.id, key, inner: id.clone() }],
                 joined,
                 admins: folded.admins,
+                founder,
                 since: own.unwrap_or_default(),
                 people: BTreeSet::new(),
                 id,
@@ -193,6 +196,7 @@ impl Look<'_> {
                 .map(|(user, _)| *user)
                 .collect(),
             joined,
+            founder: None,
             since: Hlc::default(),
             people: if is_direct { people } else { BTreeSet::new() },
         }))
@@ -240,6 +244,9 @@ impl Look<'_> {
             // What one has left stays readable as a space, and is no channel of theirs any more.
             let is_in = state.membership.role_of_user(self.me).is_some();
             let Some(mut room) = self.child(parent, state)?.filter(|_| is_in) else { continue };
+            if room.joined.len() == 1 && self.has_left(state)? {
+                continue;
+            }
             if room.kind != Kind::Direct {
                 rooms.push(room);
                 continue;
@@ -271,8 +278,21 @@ impl Look<'_> {
         Ok(rooms)
     }
 
+    /// Whether this user has said that they leave a child: what whoever is alone in it does, since nobody is left to
+    /// whom it could be.
+    fn has_left(&self, state: &SpaceState) -> Result<bool, StoreError> {
+        let mut said = Vec::new();
+        for (_, record) in self.records(state.key, ids::JOINS, |id| is_about(id, Some(ids::MAIN)))? {
+            let Some((stamp, joined)) = fields::flag(&record, "joined") else { continue };
+            said.extend((state.author(stamp.device) == Some(self.me)).then_some((stamp, joined)));
+        }
+        Ok(said.into_iter().max().is_some_and(|(_, joined)| !joined))
+    }
+
     fn names(&self, parent: SpaceId, users: impl Iterator<Item = UserId>) -> String {
-        users.map(|user| self.name(parent, user)).collect::<Vec<_>>().join(", ")
+        let mut names: Vec<String> = users.map(|user| self.name(parent, user)).collect();
+        names.sort();
+        names.join(", ")
     }
 
     /// What somebody is, or was, called in a space.
@@ -280,6 +300,22 @@ impl Look<'_> {
         let state = self.engine.space(space).ok();
         let name = state.and_then(|state| state.membership.user_name(user).map(str::to_owned));
         name.unwrap_or_else(|| user.to_string())
+    }
+}
+
+impl Space {
+    /// Which sort of channel of its parent this space is, and what it is called by those who are in it; `None` if it's none.
+    pub(crate) async fn as_channel(&self) -> Result<Option<(Kind, String)>, NodeError> {
+        let (Some(parent), id) = (self.parent(), self.id()) else { return Ok(None) };
+        let parent = parent.id();
+        let look = move |look: &Look<'_>| {
+            let state = look.engine.space(id)?;
+            let Some(room) = look.child(parent, state)? else { return Ok(None) };
+            let others = room.people.iter().copied().filter(|user| *user != look.me);
+            let name = if room.kind == Kind::Direct { look.names(parent, others) } else { room.name };
+            Ok(Some((room.kind, name)))
+        };
+        self.chat().look(look).await
     }
 }
 

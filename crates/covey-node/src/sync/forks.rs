@@ -108,11 +108,11 @@ pub(crate) fn write_again(node: &Node, space: SpaceId) {
 }
 
 async fn all_again(node: &Node, space: SpaceId) -> Result<(), NodeError> {
-    if node.0.store.read(move |reader| unwritten(reader, space)).await? == 0 {
-        return Ok(());
+    if node.0.store.read(move |reader| unwritten(reader, space)).await? > 0 {
+        while some_again(node.clone(), space).await? {}
     }
-    while some_again(node.clone(), space).await? {}
-    Ok(())
+    // Looked for each time: this device may have been stopped between the two.
+    crate::chat::again::delete_again(node, space).await
 }
 
 /// One transaction of it; whether there's more to do, and it can be done.

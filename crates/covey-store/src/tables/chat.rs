@@ -1,4 +1,5 @@
-//! What chat's records come to: messages, reactions and read marks in a form that is fast to read, and drafts.
+//! What chat's records come to: messages and reactions in a form that is fast to read, and drafts. Read marks are in
+//! `chat_marks`.
 //!
 //! All but drafts follow from the records, and are kept in step by whoever writes those (the node). Messages are in the
 //! order of their times and ids; their keys are the order in which they came here.
@@ -14,7 +15,7 @@ use crate::{
 
 /// A channel of a space in this store. Short, and good in this store only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChatKey(i64);
+pub struct ChatKey(pub(super) i64);
 
 /// A message as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,19 +61,6 @@ pub struct ChatReaction {
     pub hlc: Hlc,
     /// Whether it's there, or taken back.
     pub present: bool,
-}
-
-/// How far somebody has read a channel on one device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatMark {
-    /// Which device.
-    pub device: DeviceId,
-    /// Whose that is.
-    pub user: UserId,
-    /// When it was said.
-    pub written: Hlc,
-    /// Up to which message.
-    pub at: (Hlc, String),
 }
 
 /// Of which the author's role decides whether it counts.
@@ -125,32 +113,17 @@ pub struct ChatFound {
     pub marked: String,
 }
 
-/// How many messages of a channel are unread, and how many of them mention somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChatUnread {
-    /// How many, up to the limit that was given.
-    pub count: u64,
-    /// How many of these mention the reader.
-    pub mentions: u64,
-    /// The first.
-    pub first: Option<(Hlc, String)>,
-}
-
-/// Messages that are looked at to count those that somebody hasn't read: whoever has written as many themself without
-/// reading is a program.
-const MAX_LOOKED_AT: usize = 10_000;
-
 /// What others have said of one message that is read: of edits each device has one, of reactions a few.
 const MAX_SAID: usize = 10_000;
 
 const COLUMNS: &str = "m.space, m.channel, m.hlc, m.id, m.device, m.user, m.edited, m.deleted, m.reply_to, m.root, m.mentions, m.text";
 
-fn id32(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 32]> {
+pub(super) fn id32(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 32]> {
     let bytes = row.get_ref(column)?.as_blob()?;
     bytes.try_into().map_err(|_| malformed(column, "not an id of 32 bytes"))
 }
 
-fn hlc(row: &Row<'_>, column: usize) -> rusqlite::Result<Hlc> {
+pub(super) fn hlc(row: &Row<'_>, column: usize) -> rusqlite::Result<Hlc> {
     Ok(Hlc::from_u64(row.get::<_, Bits>(column)?.0))
 }
 
@@ -257,51 +230,6 @@ impl Reader<'_> {
     pub fn chat_edits(&self, space: SpaceKey, message: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT id FROM chat_edits WHERE space = ?1 AND message = ?2 LIMIT ?3";
         self.rows("find what was said of a message", sql, (space.0, message, MAX_SAID), |row| row.get(0))
-    }
-
-    /// How far everybody has read a channel, on each of their devices.
-    pub fn chat_marks(&self, channel: ChatKey) -> Result<Vec<ChatMark>, StoreError> {
-        let sql = "SELECT device, user, written, hlc, id FROM chat_marks WHERE channel = ?1";
-        self.rows("read the read marks of a channel", sql, [channel.0], |row| {
-            Ok(ChatMark {
-                device: DeviceId(id32(row, 0)?),
-                user: UserId(id32(row, 1)?),
-                written: hlc(row, 2)?,
-                at: (hlc(row, 3)?, row.get(4)?),
-            })
-        })
-    }
-
-    /// What of a channel `reader` has not read who has read up to a place: what others wrote behind it, and what came late.
-    /// Counts up to `limit`, and looks at no more than [`MAX_LOOKED_AT`] messages behind the place.
-    pub fn chat_unread(
-        &self,
-        channel: ChatKey,
-        reader: UserId,
-        after: &(Hlc, String),
-        limit: usize,
-    ) -> Result<ChatUnread, StoreError> {
-        let sql = "SELECT hlc, id, mentions FROM (
-                       SELECT hlc, id, mentions, user, deleted FROM chat_messages INDEXED BY chat_messages_in_order
-                       WHERE channel = ?1 AND (hlc, id) > (?2, ?3) ORDER BY hlc, id LIMIT ?6)
-                   WHERE user <> ?4 AND NOT deleted
-                   UNION
-                   SELECT m.hlc, m.id, m.mentions FROM chat_late l JOIN chat_messages m ON m.key = l.message
-                   WHERE l.channel = ?1 AND m.user <> ?4 AND NOT m.deleted
-                   ORDER BY 1, 2 LIMIT ?5";
-        let at = Bits(after.0.to_u64());
-        let params = (channel.0, at, &after.1, reader.as_bytes(), limit, MAX_LOOKED_AT);
-        let mut unread = ChatUnread::default();
-        let rows = self.rows("count the unread messages", sql, params, |row| {
-            let mentions = row.get_ref(2)?.as_blob()?.chunks_exact(32).any(|user| user == reader.as_bytes());
-            Ok((hlc(row, 0)?, row.get::<_, String>(1)?, mentions))
-        })?;
-        for (hlc, id, mentions) in rows {
-            unread.count += 1;
-            unread.mentions += u64::from(mentions);
-            unread.first.get_or_insert((hlc, id));
-        }
-        Ok(unread)
     }
 
     /// Messages in which `query` (of FTS5) fits, those that came last first: within channels or whole spaces.
@@ -451,21 +379,6 @@ impl Tx<'_> {
         Ok(self.execute(doing, sql, (space.0, id))? > 0)
     }
 
-    /// Notes that a message, by its number, came behind the place up to which this device had read.
-    pub fn add_chat_late(&mut self, channel: ChatKey, number: i64) -> Result<(), StoreError> {
-        let sql = "INSERT OR IGNORE INTO chat_late(message, channel) VALUES(?2, ?1)";
-        self.execute("note a late message", sql, (channel.0, number)).map(drop)
-    }
-
-    /// Notes that the late messages of a channel up to a place are read.
-    pub fn drop_chat_late(&mut self, channel: ChatKey, upto: &(Hlc, String)) -> Result<(), StoreError> {
-        let sql = "DELETE FROM chat_late WHERE channel = ?1 AND message IN (
-                       SELECT m.key FROM chat_late l JOIN chat_messages m ON m.key = l.message
-                       WHERE l.channel = ?1 AND (m.hlc, m.id) <= (?2, ?3))";
-        self.execute("note that late messages are read", sql, (channel.0, Bits(upto.0.to_u64()), &upto.1))
-            .map(drop)
-    }
-
     /// Notes that a record says something of a message, or nothing any more.
     pub fn set_chat_edit(
         &mut self,
@@ -505,22 +418,6 @@ impl Tx<'_> {
             self.execute(doing, sql, params)?;
         }
         Ok(())
-    }
-
-    /// Stores how far somebody has read on one device.
-    pub fn put_chat_mark(&mut self, channel: ChatKey, mark: &ChatMark) -> Result<(), StoreError> {
-        let sql = "INSERT OR REPLACE INTO chat_marks(channel, device, user, written, hlc, id)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
-        let (device, user) = (mark.device.as_bytes(), mark.user.as_bytes());
-        let at = Bits(mark.at.0.to_u64());
-        let params = (channel.0, device, user, Bits(mark.written.to_u64()), at, &mark.at.1);
-        self.execute("store a read mark", sql, params).map(drop)
-    }
-
-    /// Takes the read mark of a device away, by the first half of its id.
-    pub fn drop_chat_mark(&mut self, channel: ChatKey, tag: &[u8]) -> Result<(), StoreError> {
-        let sql = "DELETE FROM chat_marks WHERE channel = ?1 AND substr(device, 1, 16) = ?2";
-        self.execute("drop a read mark", sql, (channel.0, tag)).map(drop)
     }
 
     /// Notes what the author of a field was when they wrote it.

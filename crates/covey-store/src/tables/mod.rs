@@ -10,9 +10,11 @@
 //! | `membership` | membership, held |
 //! | `records` | collections, records, the change feed |
 //! | `chat` | what chat's records come to, and drafts |
+//! | `chat_marks` | read marks, and what is unread |
 //! | `query` | lists of records, filtered |
 
 mod chat;
+mod chat_marks;
 mod compaction;
 mod forks;
 mod logs;
@@ -24,9 +26,8 @@ mod spaces;
 
 use std::fmt;
 
-pub use chat::{
-    ChatFound, ChatKey, ChatMark, ChatMessage, ChatPage, ChatReaction, ChatRole, ChatUnread, Moved,
-};
+pub use chat::{ChatFound, ChatKey, ChatMessage, ChatPage, ChatReaction, ChatRole, Moved};
+pub use chat_marks::{ChatMark, ChatUnread};
 pub use forks::{ForkRow, NewEnd};
 pub use logs::{LogRow, NewEntry, StoredEntry};
 pub use membership::HeldRow;

@@ -1,6 +1,6 @@
 //! The arguments of `covey channel`, `covey chat` and `covey dm`.
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Channel {
@@ -25,6 +25,8 @@ pub(crate) enum Channel {
     /// Join a public channel
     Join(ChannelPlace),
     /// Leave a channel; a private one for good, until somebody invites you again
+    ///
+    /// The last owner of a private channel leaves it to the most senior of the others.
     Leave(ChannelPlace),
     /// Take somebody of the space into a channel
     Invite {
@@ -33,6 +35,32 @@ pub(crate) enum Channel {
         /// The person: their name, their id, or the first characters of it
         user: String,
     },
+    /// Name somebody who is in a channel an admin of it, or take that back
+    Role {
+        #[command(flatten)]
+        place: ChannelPlace,
+        /// The person: their name, their id, or the first characters of it
+        user: String,
+        /// What they are to be
+        role: ChannelRole,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChannelRole {
+    /// Reads and writes in it
+    Member,
+    /// Also changes it, and of a private one lets people in and puts them out
+    Admin,
+}
+
+impl ChannelRole {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// Which channel.

@@ -149,6 +149,23 @@ pub(crate) enum Device {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Profile {
+    /// The name by which others are to know you, on all your devices and in all your spaces
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Web {
+    /// Show the browsers that are signed in instead
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Sign all browsers out instead
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) sign_out: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Audit {
     /// The space: its name, its id, or the first characters of its id
     pub(crate) space: String,

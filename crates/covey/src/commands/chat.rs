@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use covey_api::dto::{
-    ChannelDto, ChannelList, EventDto, EventKind, FoundList, MemberDto, MessageDto, MessageList, NewChannel,
-    NewDirect, NewMessage, NewParticipant, ReadUpTo, SpaceDto,
+    ChannelDto, ChannelList, ChannelRole, EventDto, EventKind, FoundList, MemberDto, MessageDto, MessageList,
+    NewChannel, NewDirect, NewMessage, NewParticipant, ReadUpTo, SpaceDto,
 };
 use futures::StreamExt;
 use serde_json::json;
@@ -55,6 +55,14 @@ pub(super) async fn channel(client: &Client, command: &Channel, out: &Out) -> Re
                 &format!("{} is invited to {}.", visible(user), shown(&channel)),
                 out,
             )
+        }
+        Channel::Role { place, user, role } => {
+            let channel = find(client, place).await?;
+            let given = ChannelRole { role: role.as_str().to_owned() };
+            let member = path(&["spaces", &channel.space, "channels", &channel.id, "members", user]);
+            let now: ChannelDto = client.patch(&member, &given).await?;
+            let said = format!("{} is {} in {} now.", visible(user), role.as_str(), shown(&channel));
+            told(&now, now.joined, &said, out)
         }
     }
 }

@@ -26,7 +26,7 @@ async fn list(client: &Client, out: &Out) -> Result<(), Failure> {
     if out.is_json() {
         return out.document(&devices);
     }
-    let head = ["NAME", "PERSON", "", "STATE", "SPACES", "FINGERPRINT", "ID"];
+    let head = ["NAME", "PERSON", "", "STATE", "SPACES", "FINGERPRINT", "SAFETY WORDS", "ID"];
     out.table(&head, &devices.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -43,6 +43,7 @@ fn row(device: &KnownDeviceDto) -> Vec<String> {
         state,
         if spaces.is_empty() { "-".to_owned() } else { spaces.join(", ") },
         device.fingerprint.clone(),
+        device.words.join(" "),
         short(&device.peer_id),
     ]
 }

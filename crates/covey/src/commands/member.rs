@@ -11,7 +11,7 @@ use crate::{
     client::{Client, path},
     commands::{consent, status::short},
     diag::Failure,
-    output::{Out, visible},
+    output::{Out, Tone, visible},
     words::listed,
 };
 
@@ -42,7 +42,13 @@ async fn list(client: &Client, space: &str, out: &Out) -> Result<(), Failure> {
             short(&member.user_id),
         ]
     };
-    out.table(&["NAME", "", "ROLE", "DEVICES", "ID"], &members.iter().map(row).collect::<Vec<_>>())
+    out.table(&["NAME", "", "ROLE", "DEVICES", "ID"], &members.iter().map(row).collect::<Vec<_>>())?;
+    out.line(&out.paint(Tone::Strong, "\nSafety words, to compare with each of them by voice"))?;
+    let device = |member: &MemberDto, device: &DeviceDto| {
+        vec![member.name.clone(), device.name.clone(), device.words.join(" "), device.fingerprint.clone()]
+    };
+    let rows = members.iter().flat_map(|member| member.devices.iter().map(|own| device(member, own)));
+    out.table(&["NAME", "DEVICE", "SAFETY WORDS", "FINGERPRINT"], &rows.collect::<Vec<_>>())
 }
 
 async fn add(client: &Client, space: &str, user: &str, role: &str, out: &Out) -> Result<(), Failure> {

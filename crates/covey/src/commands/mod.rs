@@ -12,6 +12,7 @@ mod invite;
 mod join;
 mod linking;
 mod member;
+mod profile;
 mod record;
 mod space;
 mod sql;
@@ -19,9 +20,9 @@ pub(crate) mod status;
 mod sync;
 mod transfer;
 mod watch;
+mod web;
 
 use clap::CommandFactory;
-use covey_api::dto::WebLinkDto;
 use serde_json::json;
 
 use crate::{
@@ -63,7 +64,8 @@ pub(crate) async fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         Command::Backup(order) => backup::backup(args, order, out).await,
         Command::Restore(order) => backup::restore(args, order, out).await,
         Command::Config(command) => config::run(args, command, out).await,
-        Command::Web => web(&Client::new(args)?, out).await,
+        Command::Web(order) => web::run(&Client::new(args)?, order, out).await,
+        Command::Profile(order) => profile::run(&Client::new(args)?, order, out).await,
         Command::Completions { shell } => completions(*shell, out),
         Command::Version => version(out),
     }
@@ -104,16 +106,6 @@ async fn record(args: &Args, command: &Record, out: &Out) -> Result<(), Failure>
             watch::run(&client, space, collection.as_deref(), *since, out).await
         }
     }
-}
-
-async fn web(client: &Client, out: &Out) -> Result<(), Failure> {
-    let link: WebLinkDto = client.post("web-link", &json!({})).await?;
-    if out.is_json() {
-        return out.document(&link);
-    }
-    out.line(&link.link)?;
-    out.hint("It opens once, in one browser, within the hour.");
-    Ok(())
 }
 
 fn completions(shell: clap_complete::Shell, out: &Out) -> Result<(), Failure> {

@@ -148,10 +148,14 @@ fn label(space: &SpaceDto, all: &[SpaceDto]) -> String {
 }
 
 /// The name of a space, with its parent's where it's a child: `garden/secret`.
+///
+/// A direct message is no name that could be typed: it's called after those whom it is with.
 fn path_of(space: &SpaceDto) -> String {
-    match &space.parent {
-        Some(parent) => format!("{}/{}", parent.name, space.name),
-        None => space.name.clone(),
+    match (&space.parent, space.channel.as_deref()) {
+        (Some(parent), Some("direct")) => format!("{}: direct message with {}", parent.name, space.name),
+        (Some(parent), Some("private")) => format!("{}/{} (private channel)", parent.name, space.name),
+        (Some(parent), _) => format!("{}/{}", parent.name, space.name),
+        (None, _) => space.name.clone(),
     }
 }
 
@@ -226,6 +230,8 @@ pub(super) fn short(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use covey_api::dto::SpaceName;
+
     use super::*;
 
     fn sync(reason: Option<&str>) -> SyncDto {
@@ -253,5 +259,11 @@ mod tests {
             [space("garden", "aaaaaaaaaaaaaaaa"), space("garden", "bbbbbbbbbbbbbbbb"), space("shed", "c")];
         assert_eq!(label(&all[0], &all), "garden (aaaaaaaaaa)");
         assert_eq!(label(&all[2], &all), "shed");
+        let of_garden = |channel: &str| {
+            let parent = Some(SpaceName { id: "a".into(), name: "garden".into() });
+            path_of(&SpaceDto { parent, channel: Some(channel.into()), ..space("Bob, Cem", "d") })
+        };
+        assert_eq!(of_garden("direct"), "garden: direct message with Bob, Cem");
+        assert_eq!(of_garden("private"), "garden/Bob, Cem (private channel)");
     }
 }

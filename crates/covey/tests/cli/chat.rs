@@ -1,8 +1,10 @@
-//! Chat on the command line: channels, messages, search, direct messages, and the routes behind them.
+//! Chat on the command line: channels, messages, search, direct messages, and the routes behind them; what one is called.
+
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, QUIC, until};
+use crate::support::{Home, Lines, PATIENCE, QUIC, until};
 
 fn home(user: &str, device: &str) -> Home {
     let home = Home::new();
@@ -122,4 +124,124 @@ fn the_routes_of_chat_answer_as_they_say() {
     assert_eq!(ask("GET", &format!("messages/{id}"), Value::Null, 200)["deleted"], true);
     ask("POST", "channels/beds/leave", Value::Null, 204);
     ask("POST", "channels/beds/join", Value::Null, 204);
+}
+
+#[test]
+fn whoever_follows_a_channel_sees_what_is_said_changed_and_deleted_as_it_happens() {
+    let (ada, bob) = (home("Ada", "laptop"), home("Bob", "phone"));
+    let nodes = (ada.up_with(&QUIC), bob.up_with(&QUIC));
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+    ada.ok(&["channel", "create", "garden", "beds"]);
+    ada.ok(&["chat", "send", "garden", "beds", "before"]);
+    until(&bob, &["channel", "list", "garden"], |channels| channels[0]["last"]["text"] == "before");
+    bob.ok(&["channel", "join", "garden", "beds"]);
+
+    let mut command = bob.command(&["--json", "chat", "read", "garden", "beds", "--follow"]);
+    let mut following = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = Lines::new(following.stdout.take().unwrap());
+    assert_eq!(lines.next_json()["text"], "before");
+    let sent = ada.json(&["chat", "send", "garden", "beds", "and now"]);
+    let told = lines.next_json();
+    assert_eq!(
+        (&told["id"], &told["text"], &told["author_name"]),
+        (&sent["id"], &json!("and now"), &json!("Ada"))
+    );
+    let own = bob.json(&["chat", "send", "garden", "beds", "my own"]);
+    assert_eq!(lines.next_json()["id"], own["id"]);
+    let change = |method: &str, body: Value, status: u16| {
+        let path = format!("/api/v1/spaces/garden/messages/{}", sent["id"].as_str().unwrap());
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let reply = nodes.0.request(method, &path, "Content-Type: application/json\r\n", &bytes);
+        assert_eq!(reply.status(), status, "{}", reply.0);
+    };
+    change("PATCH", json!({ "text": "and then" }), 200);
+    let told = lines.next_json();
+    assert_eq!(
+        (&told["id"], &told["text"], &told["edited"]),
+        (&sent["id"], &json!("and then"), &json!(true))
+    );
+    change("DELETE", Value::Null, 204);
+    let told = lines.next_json();
+    assert_eq!((&told["id"], &told["text"], &told["deleted"]), (&sent["id"], &json!(""), &json!(true)));
+
+    // It ends with the node, and says why.
+    assert!(nodes.1.stop().success());
+    let ended = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = following.try_wait().unwrap() {
+            break status;
+        }
+        assert!(ended.elapsed() < PATIENCE, "it goes on without a node");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn one_takes_another_name_compares_words_and_signs_browsers_out() {
+    let (ada, bob) = (home("Ada", "laptop"), home("Bob", "phone"));
+    let nodes = (ada.up_with(&QUIC), bob.up_with(&QUIC));
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+    assert_eq!(ada.json(&["profile"])["name"], "Ada");
+    let said = ada.ok(&["profile", "--name", "Ada Lovelace"]);
+    assert!(said.contains("You are called Ada Lovelace now"), "{said}");
+    let now = ada.json(&["profile"]);
+    assert_eq!(
+        (&now["name"], &now["user"]),
+        (&json!("Ada Lovelace"), &ada.json(&["status"])["node"]["user_id"])
+    );
+    let has_name =
+        |members: &Value| members.as_array().unwrap().iter().any(|one| one["name"] == "Ada Lovelace");
+    let members = until(&bob, &["member", "list", "garden"], has_name);
+    ada.fails(2, &["profile", "--name", " "]);
+
+    // Both sides show the same four words for a device, and a channel's admins can be named and put back.
+    let device = |user: &str, list: &Value| {
+        let one = list.as_array().unwrap().iter().find(|one| one["name"] == user).unwrap();
+        one["devices"][0].clone()
+    };
+    let words = device("Bob", &members)["words"].clone();
+    assert_eq!(words.as_array().unwrap().len(), 4);
+    assert_eq!(device("Bob", &ada.json(&["member", "list", "garden"]))["words"], words);
+    let words: Vec<&str> = words.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    for list in [&["member", "list", "garden"][..], &["device", "list"]] {
+        let shown = ada.ok(list);
+        assert!(shown.contains(&words.join(" ")), "{shown}");
+    }
+    let dm = bob.json(&["dm", "Ada Lovelace", "hello"]);
+    let is_there = |spaces: &Value| spaces.as_array().unwrap().iter().any(|one| one["channel"] == "direct");
+    until(&ada, &["space", "list"], is_there);
+    assert!(ada.ok(&["space", "list"]).contains("garden: direct message with Bob"));
+    assert!(dm["id"].is_string());
+    ada.ok(&["channel", "create", "garden", "plans", "--private"]);
+    ada.ok(&["channel", "invite", "garden", "plans", "Bob"]);
+    for role in ["admin", "member"] {
+        ada.ok(&["channel", "role", "garden", "plans", "Bob", role]);
+        let named = |channels: &Value| {
+            let plans = channels.as_array().unwrap().iter().find(|one| one["name"] == "plans");
+            plans.is_some_and(|plans| {
+                plans["members"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|one| one["name"] == "Bob" && one["role"] == role)
+            })
+        };
+        until(&bob, &["channel", "list", "garden"], named);
+    }
+
+    assert!(ada.ok(&["web", "--list"]).contains("No browser is signed in"));
+    let link = ada.json(&["web"])["link"].as_str().unwrap().to_owned();
+    let path = link.split_once(nodes.0.address()).unwrap().1;
+    let host = nodes.0.address();
+    let opened = nodes.0.raw(&format!("GET {path} HTTP/1.1\nHost: {host}\nConnection: close"), b"");
+    let cookie = opened.header("set-cookie").unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("Max-Age="), "{cookie}");
+    assert_eq!(ada.json(&["web", "--list"]).as_array().unwrap().len(), 1);
+    assert_eq!(ada.json(&["web", "--sign-out"])["signed_out"], 1);
+    assert_eq!(ada.json(&["web", "--list"]), json!([]));
 }
