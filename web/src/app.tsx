@@ -10,7 +10,7 @@ import { spacesOf, useStatus } from "./api/queries.ts";
 import { useSignedOut } from "./api/session.ts";
 import { Boundary } from "./frame/boundary.tsx";
 import { Frame } from "./frame/frame.tsx";
-import { lastSpace } from "./frame/last.ts";
+import { homeSpace } from "./frame/last.ts";
 import { SignedOut } from "./pages/signed-out.tsx";
 import { SpaceHome } from "./pages/space-home.tsx";
 import { NotFound } from "./pages/not-found.tsx";
@@ -95,7 +95,6 @@ function Pages() {
 function Front() {
   const { data } = useStatus();
   if (!data) return <div className="page"><div className="inner"><Wait text="Asking the node" /></div></div>;
-  const spaces = spacesOf(data);
-  const space = spaces.find((one) => one.id === lastSpace()) ?? spaces[0];
+  const space = homeSpace(spacesOf(data));
   return <Redirect to={space ? `/s/${space.id}` : "/welcome"} replace />;
 }

@@ -15,6 +15,13 @@ export const spacesOf = (status: Status | undefined): Space[] => (status?.spaces
 
 export const useSpace = (id: string): Space | undefined => useStatus().data?.spaces.find((space) => space.id === id);
 
+/** Admins and owners let people in and out, and keep the channels. Whoever is out of a space does neither. */
+export const mayManage = (space: Space | undefined): boolean => !space?.removed && (space?.role === "admin" || space?.role === "owner");
+
+/** Why nothing can be written in a space, or false. */
+export const whyReadOnly = (space: Space | undefined): string | false =>
+  (space?.removed && "You are no longer in this space.") || (space?.role === "guest" && "Guests read only.");
+
 export const useMembers = (space: string) =>
   useQuery({ queryKey: keys.members(space), queryFn: ({ signal }) => api.members(space, signal) });
 

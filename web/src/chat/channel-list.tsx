@@ -20,6 +20,7 @@ export function ChannelList({ space }: { space: string }) {
   const rooms = open.filter((channel) => channel.kind !== "direct").sort(byName);
   const direct = open.filter((channel) => channel.kind === "direct").sort(byLast);
   const other = channels.filter((channel) => !channel.joined && !channel.archived && channel.kind === "public").sort(byName);
+  const archived = channels.filter((channel) => channel.archived && channel.kind !== "direct").sort(byName);
   const add = () => openOverlay({ kind: "new-channel", space });
   return (
     <>
@@ -32,6 +33,12 @@ export function ChannelList({ space }: { space: string }) {
         <details open={rooms.length === 0}>
           <summary className="room soft">{other.length} more to join</summary>
           <ul>{other.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
+        </details>
+      )}
+      {archived.length > 0 && (
+        <details>
+          <summary className="room soft">{archived.length} archived</summary>
+          <ul>{archived.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
         </details>
       )}
       {direct.length > 0 && (

@@ -84,7 +84,7 @@ export function Composer({ label, draft, onDraft, onSend, onTyping, onEditLast, 
         <ul className="popup mentions" role="listbox" id={list} aria-label="People">
           {people.map((person, at) => (
             <li key={person.user} id={`${list}-${at}`} role="option" aria-selected={at === chosen % people.length} className="menu-item" data-highlighted={at === chosen % people.length || undefined} onMouseDown={(event) => { event.preventDefault(); pick(person.name); }}>
-              <Avatar id={person.user} size={24} />{person.name}
+              <Avatar id={person.user} size={24} /><bdi>{person.name}</bdi>
             </li>
           ))}
         </ul>

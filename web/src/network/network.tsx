@@ -69,7 +69,7 @@ function Peers({ peers, spaces }: { peers: Peer[]; spaces: Space[] }) {
       <h2>Devices</h2>
       <div className="card table-wrap" tabIndex={0} role="region" aria-label="Table of devices">
         <table className="table">
-          <thead><tr>{head("name", "Device")}{head("state", "State")}<th scope="col">Way</th>{head("rtt", "There and back", "right")}<th scope="col">Data</th></tr></thead>
+          <thead><tr>{head("name", "Device")}{head("state", "State")}<th scope="col">Path</th>{head("rtt", "Round trip", "right")}<th scope="col">Data</th></tr></thead>
           <tbody>{sorted.map((peer) => <Row key={peer.peer_id} peer={peer} spaces={spaces} />)}</tbody>
         </table>
       </div>
@@ -84,7 +84,7 @@ function Row({ peer, spaces }: { peer: Peer; spaces: Space[] }) {
       <td>
         <div className="row">
           <DeviceMark name={peer.name ?? ""} size={32} />
-          <div><div>{peer.name ?? "A stranger"}</div><div className="soft tiny">{peer.user ?? shortId(peer.peer_id)}</div></div>
+          <div><div dir="auto">{peer.name ?? "A stranger"}</div><div className="soft tiny" dir="auto">{peer.user ?? shortId(peer.peer_id)}</div></div>
         </div>
       </td>
       <td><Pill tone={peer.state === "connected" ? "good" : "calm"}>{peer.state === "offline" ? "away" : peer.state}</Pill></td>

@@ -4,12 +4,12 @@ import { useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { healthOf } from "../api/health.ts";
 import { useLine } from "../api/live.ts";
-import { useSpace, useStatus } from "../api/queries.ts";
+import { mayManage, useSpace, useStatus } from "../api/queries.ts";
 import { useChannels } from "../chat/queries.ts";
 import { lastChannel } from "../frame/last.ts";
 import { openInvite, openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
-import { count, inFull, sentence } from "../lib/format.ts";
+import { count, sentence } from "../lib/format.ts";
 import { Button } from "../ui/button.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
 import { NotFound } from "./not-found.tsx";
@@ -31,17 +31,16 @@ export function SpaceHome({ id }: { id: string }) {
   if (!space && status.data) return <NotFound />;
   if (!space || channels.isPending || (first && !isPhone())) return <div className="page"><div className="inner"><Wait text="Opening the space" /></div></div>;
   const health = healthOf(status.data, line, status.isError, space);
-  const mayInvite = space.role === "admin" || space.role === "owner";
+  const mayInvite = mayManage(space);
   return (
     <Page
       title={space.name}
       lead={`${count(space.members, "person", "people")} and ${count(space.records, "record")}. ${sentence(health.why)}`}
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
-      <Removed id={id} />
       {!space.removed && <Waiting pending={space.pending} />}
       <div className="tiles">
-        {channels.data && <NewChannelTile id={id} />}
+        {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />
         <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text={`${count(space.records, "record")} that all members keep together.`} />
         <Tile to="/network" icon={<Network size={20} />} title="Network" text="Which devices are near, and whether they have everything." />
@@ -49,14 +48,6 @@ export function SpaceHome({ id }: { id: string }) {
       {space.members === 1 && <FirstSteps id={id} mayInvite={mayInvite} />}
     </Page>
   );
-}
-
-function Removed({ id }: { id: string }) {
-  const removed = useSpace(id)?.removed;
-  const revoked = useStatus().data?.revoked;
-  if (!removed) return null;
-  const who = revoked ? "This device was put out of this space" : removed.own ? "You have left this space" : `${removed.by ?? "Somebody"} put you out of this space`;
-  return <Note tone="look">{who} on {inFull(removed.at)}. It can be read as far as it came, and not written.</Note>;
 }
 
 const Waiting = ({ pending }: { pending: number }) =>

@@ -49,7 +49,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
       <DeviceMark name={device.name} size={40} />
       <div className="grow stack tight">
         <div className="row wrap apart">
-          <h2 className="row wrap"><span className="one-line">{device.name}</span><DeviceState device={device} /></h2>
+          <h2 className="row wrap"><span className="one-line" dir="auto">{device.name}</span><DeviceState device={device} /></h2>
           <div className="row">
             <Button kind="quiet" onClick={() => setAsked("rename")}><Pencil size={15} aria-hidden />Rename</Button>
             <Button kind="quiet" blocked={alone ? "Your only device can't be revoked." : device.this && "Revoke this one from another device of yours."} onClick={() => setAsked("revoke")}>

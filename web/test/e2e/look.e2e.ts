@@ -32,7 +32,7 @@ afterAll(async () => {
 const PAGES: [string, string, string][] = [
   ["home", "", "garden"],
   ["people", "people", "People"],
-  ["audit", "audit", "What happened here"],
+  ["audit", "audit", "Audit log"],
   ["data", "data/plants", "Data"],
   ["network", "/network", "Network"],
   ["devices", "/devices", "Your devices"],

@@ -89,8 +89,8 @@ test("roles are given, and what happened is in the log", async () => {
   await heading(page, "People");
   await page.getByLabel("Role of Bob").selectOption("admin");
   await page.getByText("Bob is admin now.").waitFor();
-  await page.getByRole("link", { name: "What happened" }).click();
-  await heading(page, "What happened here");
+  await page.getByRole("link", { name: "Audit log" }).click();
+  await heading(page, "Audit log");
   await page.getByText("took Bob in as member, with bob-phone").waitFor();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as NDJSON" }).click()]);
   expect(readFileSync(await download.path(), "utf8").trim().split("\n").length).toBeGreaterThanOrEqual(3);
