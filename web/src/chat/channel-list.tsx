@@ -15,6 +15,7 @@ export function ChannelList({ space }: { space: string }) {
   const channels = useChannels(space).data;
   const presence = usePresence(space);
   const me = useMe();
+  const [path] = useLocation();
   if (!channels) return null;
   const open = channels.filter((channel) => channel.joined && !channel.archived);
   const rooms = open.filter((channel) => channel.kind !== "direct").sort(byName);
@@ -36,7 +37,7 @@ export function ChannelList({ space }: { space: string }) {
         </details>
       )}
       {archived.length > 0 && (
-        <details>
+        <details open={archived.some((channel) => path === `/s/${space}/c/${channel.id}`) || undefined}>
           <summary className="room soft">{archived.length} archived</summary>
           <ul>{archived.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
         </details>
