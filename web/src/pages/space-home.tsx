@@ -1,5 +1,6 @@
 /** What a space is at a glance. Where there are conversations they are what people come for, so it leads there. */
-import { Database, Hash, Network, UserPlus, Users } from "lucide-react";
+import type { Channel } from "@covey/client";
+import { ChevronRight, Database, Hash, Network, UserPlus, Users } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { healthOf } from "../api/health.ts";
@@ -23,6 +24,7 @@ export function SpaceHome({ id }: { id: string }) {
   const line = useLine();
   const [, go] = useLocation();
   const joined = channels.data?.filter((channel) => channel.joined && !channel.archived) ?? [];
+  const others = channels.data?.filter((channel) => channel.kind === "public" && !channel.joined && !channel.archived) ?? [];
   const first = joined.find((channel) => channel.id === lastChannel(id)) ?? joined[0];
   // On a phone this path is the list of rooms, where people choose themselves.
   useEffect(() => {
@@ -39,6 +41,7 @@ export function SpaceHome({ id }: { id: string }) {
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
       {!space.removed && <Waiting pending={space.pending} />}
+      {others.length > 0 && <ToJoin id={id} channels={others} />}
       <div className="tiles">
         {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />
@@ -49,6 +52,25 @@ export function SpaceHome({ id }: { id: string }) {
     </Page>
   );
 }
+
+/** Whoever has just come in sees where people talk. Looking in comes before joining. */
+const ToJoin = ({ id, channels }: { id: string; channels: Channel[] }) => (
+  <section className="section" aria-label="Channels to join">
+    <h2>Where people talk</h2>
+    <ul className="card list">
+      {channels.map((channel) => (
+        <li key={channel.id}>
+          <Link href={`/s/${id}/c/${channel.id}`} className="row to-join">
+            <Hash size={18} aria-hidden />
+            <span className="grow"><b dir="auto">{channel.name}</b>{channel.topic && <span className="soft small one-line" dir="auto">{channel.topic}</span>}</span>
+            <span className="soft small">{count(channel.members.length, "person", "people")}</span>
+            <ChevronRight size={16} aria-hidden />
+          </Link>
+        </li>
+      ))}
+    </ul>
+  </section>
+);
 
 const Waiting = ({ pending }: { pending: number }) =>
   pending === 0 ? null : <Note tone="calm">{count(pending, "change")} that you made {pending === 1 ? "is" : "are"} on no other device yet. They go out when one is near.</Note>;

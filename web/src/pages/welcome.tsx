@@ -117,6 +117,10 @@ function Choose({ onChoose }: { onChoose: (step: Step) => void }) {
   );
 }
 
+/** A room to begin in, as people expect one. Where it can't be made the space is there all the same, and offers to start one. */
+const firstChannel = (space: string): Promise<unknown> =>
+  api.createChannel(space, { name: "general", private: false, topic: "" }).catch(() => undefined);
+
 function Start({ onBack, onDone }: { onBack: () => void; onDone: (id: string) => void }) {
   const [name, setName] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
@@ -126,6 +130,7 @@ function Start({ onBack, onDone }: { onBack: () => void; onDone: (id: string) =>
     setBusy(true);
     api.createSpace(name.trim())
       .then(async (space) => {
+        await firstChannel(space.id);
         await queries.invalidateQueries({ queryKey: keys.status });
         onDone(space.id);
       })

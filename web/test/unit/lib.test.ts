@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { healthOf } from "../../src/api/health.ts";
 import { changedFields, columnsOf, parseDocument } from "../../src/data/columns.ts";
 import { csvToLines, parseCsv, toCsv } from "../../src/lib/csv.ts";
-import { ago, bytes, count, countdown, names, sentence } from "../../src/lib/format.ts";
+import { ago, bytes, count, countdown, names, sentence, unturned } from "../../src/lib/format.ts";
 import { best } from "../../src/lib/fuzzy.ts";
 import { colourOf, COLOURS, glyphOf, initialOf, markOf } from "../../src/lib/identity.ts";
 import { kindOfCode, tidyCode } from "../../src/lib/join-code.ts";
@@ -12,6 +12,11 @@ import { distance, layout } from "../../src/network/layout.ts";
 import { standingWith } from "../../src/network/why.ts";
 
 describe("words and numbers", () => {
+  test("a name in a sentence turns nothing round, and stays what it is otherwise", () => {
+    expect(unturned("Remove \u202eboB\u202c from \u2067garden\u2069?")).toBe("Remove boB from garden?");
+    expect(unturned("\u05d3\u05e0\u05d4 \u{1F468}\u200d\u{1F469}")).toBe("\u05d3\u05e0\u05d4 \u{1F468}\u200d\u{1F469}");
+  });
+
   test("times and amounts read like a sentence", () => {
     const now = Date.parse("2026-11-21T12:00:00Z");
     expect(ago("2026-11-21T11:57:00Z", now)).toBe("3 minutes ago");
