@@ -38,7 +38,7 @@ export function Records({ space, collection, mayWrite, onNew }: RecordsProps) {
   return (
     <section className="stack" aria-label={collection}>
       <div className="field">
-        <input className="input mono" type="search" aria-label="Filter" placeholder='Filter, like: bed >= 3 and name contains "bean"' value={filter} spellCheck={false}
+        <input className="input mono" type="search" aria-label="Filter" placeholder='Filter: bed >= 3 and name = "bean"' value={filter} spellCheck={false}
           aria-invalid={records.isError && where !== ""} onChange={(event) => setFilter(event.target.value)} />
       </div>
       {records.isError && <Note tone={where ? "look" : "bad"}>{records.error.message}</Note>}

@@ -41,7 +41,7 @@ export function SpaceHome({ id }: { id: string }) {
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
       {!space.removed && <Waiting pending={space.pending} />}
-      {others.length > 0 && <ToJoin id={id} channels={others} />}
+      {others.length > 0 && !space.removed && <ToJoin id={id} channels={others} />}
       <div className="tiles">
         {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />

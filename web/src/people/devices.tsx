@@ -31,7 +31,7 @@ export default function Devices() {
           {own.map((device) => <Device key={device.peer_id} device={device} alone={own.length === 1} />)}
         </ul>
       )}
-      {own.length === 1 && <Note tone="calm">This is your only device. A second one keeps everything where this one is lost.</Note>}
+      {own.length === 1 && <Note tone="calm">This is your only device. With a second one you still have everything if this one is lost.</Note>}
     </Page>
   );
 }
@@ -57,6 +57,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
             </Button>
           </div>
         </div>
+        <p className="soft small">Safety words</p>
         <Words fingerprint={device.fingerprint} />
         <p className="soft small">Fingerprint <code>{device.fingerprint}</code></p>
         <p className="soft small">{device.spaces.length > 0 ? `In ${names(device.spaces.map((space) => space.name))}.` : "In no space yet."}</p>

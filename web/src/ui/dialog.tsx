@@ -3,7 +3,7 @@ import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
 import { useState, type ReactNode } from "react";
-import { unturned } from "../lib/format.ts";
+import { sentence, unturned } from "../lib/format.ts";
 import { Button } from "./button.tsx";
 
 interface DialogProps {
@@ -51,7 +51,7 @@ export function Confirm({ open, onClose, title, children, act, onConfirm }: Conf
       await onConfirm();
       onClose();
     } catch (error) {
-      setWrong(error instanceof Error ? error.message : "It did not work.");
+      setWrong(error instanceof Error ? sentence(error.message) : "It did not work.");
     } finally {
       setBusy(false);
     }

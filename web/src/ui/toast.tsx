@@ -1,7 +1,7 @@
 /** Short news at the bottom of the page, read aloud, gone by itself. */
 import { X } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import { unturned } from "../lib/format.ts";
+import { sentence, unturned } from "../lib/format.ts";
 
 interface Toast {
   id: number;
@@ -30,7 +30,7 @@ export function toast(text: string, bad = false): void {
   setTimeout(() => drop(id), SHOWN_MS);
 }
 
-export const toastError = (error: unknown): void => toast(error instanceof Error ? error.message : "It did not work.", true);
+export const toastError = (error: unknown): void => toast(error instanceof Error ? sentence(error.message) : "It did not work.", true);
 
 const subscribe = (listener: () => void) => {
   listeners.add(listener);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openBrowser, openTab, shot, violations, type Tab } from "./browser.ts";
 import { startNode, type TestNode } from "./nodes.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
-import { cameraFlags, writeQrVideo } from "./qr-video.ts";
+import { cameraFlags, FAKE_CAMERA, writeQrVideo } from "./qr-video.ts";
 
 let browser: Browser;
 let ada: TestNode;
@@ -56,17 +56,29 @@ test("the join page tells who is in sight, and what to do where nobody can be", 
 });
 
 test("a camera that isn't there, or that the page may not use, is explained, and the code can be typed", async () => {
+  const withCamera = await openBrowser([FAKE_CAMERA]);
+  try {
+    const { page, context } = await openTab(withCamera);
+    // Granting something else refuses the camera.
+    await context.grantPermissions(["clipboard-write"]);
+    await toJoin(page, bobProxy.url);
+    await page.getByRole("button", { name: "Scan with the camera" }).click();
+    await page.getByRole("dialog").getByText("This page may not use the camera").waitFor();
+    await shot(page, "scan-refused");
+    expect(await violations(page)).toEqual([]);
+    await context.grantPermissions(["camera"]);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByText("Looking for a code").waitFor();
+    await shot(page, "scan-looking");
+    expect(await violations(page)).toEqual([]);
+  } finally {
+    await withCamera.close();
+  }
   const { page, context, complaints } = await openTab(browser);
-  // Granting something else refuses the camera.
-  await context.grantPermissions(["clipboard-write"]);
+  await context.grantPermissions(["camera"]);
   await toJoin(page, bobProxy.url);
   await page.getByRole("button", { name: "Scan with the camera" }).click();
   const window = page.getByRole("dialog", { name: "Scan the QR code" });
-  await window.getByText("This page may not use the camera").waitFor();
-  await shot(page, "scan-refused");
-  expect(await violations(page)).toEqual([]);
-  await context.grantPermissions(["camera"]);
-  await window.getByRole("button", { name: "Try again" }).click();
   await window.getByText("No camera was found on this device.").waitFor();
   await window.getByRole("button", { name: "Type the code instead" }).click();
   await window.waitFor({ state: "detached" });

@@ -85,10 +85,11 @@ test("a name that turns text round turns nothing but itself", async () => {
 
 test("collections, record ids, fields and values are text, also in what is exported", async () => {
   await page.goto(`${proxy.url}/s/${space}/data/${encodeURIComponent(SVG)}`);
-  await page.getByRole("button", { name: IMG }).click();
+  await page.getByRole("button", { name: IMG, exact: true }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByText(IMG, { exact: false }).first().waitFor();
+  await dialog.waitFor();
   await shot(page, "hostile-record");
+  await dialog.getByRole("heading", { name: `${SVG} / ${IMG}` }).waitFor();
   await unharmed();
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });

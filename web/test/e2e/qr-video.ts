@@ -23,5 +23,8 @@ export function writeQrVideo(file: string, text: string): void {
   writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${WIDE} H${TALL} F10:1 Ip A1:1 C420jpeg\n`), frame, frame, frame]));
 }
 
-/** What makes Chromium take it for its camera, and let pages use it. */
-export const cameraFlags = (file: string): string[] => ["--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${file}`, "--use-fake-ui-for-media-stream"];
+/** A camera that shows a test picture. Pages have to be allowed to use it. */
+export const FAKE_CAMERA = "--use-fake-device-for-media-stream";
+
+/** What makes Chromium take the film for its camera, and let pages use it. */
+export const cameraFlags = (file: string): string[] => [FAKE_CAMERA, `--use-file-for-fake-video-capture=${file}`, "--use-fake-ui-for-media-stream"];

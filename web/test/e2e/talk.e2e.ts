@@ -47,7 +47,7 @@ test("a channel is made, found by the other, and what is said there arrives both
   await said(adaTab, "The beans are in.").waitFor();
   const other = bobTab.page;
   await other.goto(`${bobProxy.url}/s/${space}`);
-  await other.getByRole("link", { name: "harvest" }).click();
+  await other.getByRole("link", { name: "harvest 1 person" }).click();
   const join = other.getByRole("button", { name: "Join #harvest" });
   const box = other.getByRole("textbox", { name: "Write to #harvest" });
   await join.or(box).first().waitFor();
