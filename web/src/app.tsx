@@ -80,15 +80,22 @@ function Pages() {
       <Route path="/s/:space/search">{({ space }) => <Search key={space} space={space} />}</Route>
       <Route path="/s/:space/people">{({ space }) => <People key={space} space={space} />}</Route>
       <Route path="/s/:space/audit">{({ space }) => <Audit key={space} space={space} />}</Route>
-      <Route path="/s/:space/data/:collection?">
-        {({ space, collection }) => <Data key={space} space={space} collection={collection} />}
-      </Route>
+      <Route path="/s/:space/data/:collection?">{({ space }) => <Data key={space} space={space} collection={collectionInPath()} />}</Route>
       <Route path="/devices"><Devices /></Route>
       <Route path="/network"><Network /></Route>
       <Route path="/settings"><Settings /></Route>
       <Route><NotFound /></Route>
     </Switch>
   );
+}
+
+/** As it was put there. The router decodes a path as a whole, which leaves as they are the characters that mean something in one. */
+function collectionInPath(): string | undefined {
+  try {
+    return decodeURIComponent(location.pathname.split("/")[4] ?? "") || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** To the space of last time, or where one begins. */

@@ -33,8 +33,14 @@ export const useDevices = () => useQuery({ queryKey: keys.devices, queryFn: ({ s
 export const useDoctor = () =>
   useQuery({ queryKey: keys.doctor, queryFn: ({ signal }) => api.doctor(signal), staleTime: 0 });
 
+/** Collections that the node keeps for itself, such as the conversations': they have pages of their own. */
+const INNER = ["own.chat.", "covey."];
+
 export const useCollections = (space: string) =>
-  useQuery({ queryKey: keys.collections(space), queryFn: ({ signal }) => api.collections(space, signal) });
+  useQuery({
+    queryKey: keys.collections(space),
+    queryFn: async ({ signal }) => (await api.collections(space, signal)).filter((one) => !INNER.some((prefix) => one.name.startsWith(prefix))),
+  });
 
 const RECORDS_AT_ONCE = 100;
 

@@ -37,7 +37,7 @@ export function SpaceHome({ id }: { id: string }) {
   return (
     <Page
       title={space.name}
-      lead={`${count(space.members, "person", "people")} and ${count(space.records, "record")}. ${sentence(health.why)}`}
+      lead={`${count(space.members, "person", "people")}. ${sentence(health.why)}`}
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
       {!space.removed && <Waiting pending={space.pending} />}
@@ -45,7 +45,7 @@ export function SpaceHome({ id }: { id: string }) {
       <div className="tiles">
         {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />
-        <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text={`${count(space.records, "record")} that all members keep together.`} />
+        <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text="Lists, inventories, readings: what all members keep together." />
         <Tile to="/network" icon={<Network size={20} />} title="Network" text="Which devices are near, and whether they have everything." />
       </div>
       {space.members === 1 && <FirstSteps id={id} mayInvite={mayInvite} />}

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { openBrowser, settled } from "./browser.ts";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { openBrowser, PATIENCE_MS, settled } from "./browser.ts";
 import { startNode, type TestNode } from "./nodes.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
 
@@ -38,12 +38,18 @@ afterAll(async () => {
   await Promise.all(nodes.map((node) => node.stop()));
 });
 
+/** Outside of a test `expect.poll` can't be used. */
+const until = (fits: () => Promise<boolean>): Promise<void> =>
+  vi.waitFor(async () => {
+    if (!(await fits())) throw new Error("not yet");
+  }, { timeout: PATIENCE_MS, interval: 100 });
+
 /** A morning in the garden. Gives the channel in which it was talked about. */
 async function converse(ada: TestNode, bob: TestNode, cleo: TestNode): Promise<string> {
   const channel = await ada.client.createChannel(garden, { name: "harvest", private: false, topic: "What is ripe, and who picks it" });
   for (const name of ["general", "tools"]) await ada.client.createChannel(garden, { name, private: false, topic: "" });
-  const arrived = (node: TestNode, id: string) => expect.poll(() => node.client.message(garden, id).then(() => true, () => false)).toBe(true);
-  await expect.poll(async () => (await Promise.all([bob, cleo].map((one) => one.client.channels(garden)))).every(({ items }) => items.length === 3)).toBe(true);
+  const arrived = (node: TestNode, id: string) => until(() => node.client.message(garden, id).then(() => true, () => false));
+  await until(async () => (await Promise.all([bob, cleo].map((one) => one.client.channels(garden)))).every(({ items }) => items.length === 3));
   const say = async (node: TestNode, text: string, reply_to?: string) => {
     const message = await node.client.sendMessage(garden, channel.id, { text, client_id: crypto.randomUUID(), ...(reply_to && { reply_to }) });
     for (const other of [ada, bob, cleo]) await arrived(other, message.id);
@@ -64,7 +70,7 @@ async function converse(ada: TestNode, bob: TestNode, cleo: TestNode): Promise<s
   const users = (await cleo.client.members(garden)).filter((one) => one.name === "Ada").map((one) => one.user_id);
   const direct = await cleo.client.direct(garden, users);
   await cleo.client.sendMessage(garden, direct.id, { text: "Do you have the shed's key?", client_id: crypto.randomUUID() });
-  await expect.poll(async () => (await ada.client.channels(garden)).items.some((one) => one.kind === "direct" && one.unread > 0)).toBe(true);
+  await until(async () => (await ada.client.channels(garden)).items.some((one) => one.kind === "direct" && one.unread > 0));
   await ada.client.setPresence("online");
   await bob.client.setPresence("online");
   return channel.id;
@@ -95,7 +101,7 @@ for (const theme of ["light", "dark"] as const) {
     const context = await browser.newContext({ viewport: SIZE, deviceScaleFactor: SCALE, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
     const page = await context.newPage();
     await page.goto(`${proxy.url}/s/${garden}/c/${harvest}`);
-    await page.getByText("read by 2").waitFor();
+    await page.getByText("read by 2").last().waitFor();
     await page.getByRole("button", { name: "2 replies" }).click();
     await page.getByRole("complementary", { name: "Thread" }).getByText("Then I take over.").waitFor();
     await picture(page, `conversation-${theme}`);
