@@ -10,7 +10,7 @@ import { spacesOf, useStatus } from "./api/queries.ts";
 import { useSignedOut } from "./api/session.ts";
 import { Boundary } from "./frame/boundary.tsx";
 import { Frame } from "./frame/frame.tsx";
-import { lastSpace } from "./frame/last.ts";
+import { homeSpace } from "./frame/last.ts";
 import { SignedOut } from "./pages/signed-out.tsx";
 import { SpaceHome } from "./pages/space-home.tsx";
 import { NotFound } from "./pages/not-found.tsx";
@@ -80,9 +80,7 @@ function Pages() {
       <Route path="/s/:space/search">{({ space }) => <Search key={space} space={space} />}</Route>
       <Route path="/s/:space/people">{({ space }) => <People key={space} space={space} />}</Route>
       <Route path="/s/:space/audit">{({ space }) => <Audit key={space} space={space} />}</Route>
-      <Route path="/s/:space/data/:collection?">
-        {({ space, collection }) => <Data key={space} space={space} collection={collection} />}
-      </Route>
+      <Route path="/s/:space/data/:collection?">{({ space }) => <Data key={space} space={space} collection={collectionInPath()} />}</Route>
       <Route path="/devices"><Devices /></Route>
       <Route path="/network"><Network /></Route>
       <Route path="/settings"><Settings /></Route>
@@ -91,11 +89,19 @@ function Pages() {
   );
 }
 
+/** As it was put there. The router decodes a path as a whole, which leaves as they are the characters that mean something in one. */
+function collectionInPath(): string | undefined {
+  try {
+    return decodeURIComponent(location.pathname.split("/")[4] ?? "") || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** To the space of last time, or where one begins. */
 function Front() {
   const { data } = useStatus();
   if (!data) return <div className="page"><div className="inner"><Wait text="Asking the node" /></div></div>;
-  const spaces = spacesOf(data);
-  const space = spaces.find((one) => one.id === lastSpace()) ?? spaces[0];
+  const space = homeSpace(spacesOf(data));
   return <Redirect to={space ? `/s/${space.id}` : "/welcome"} replace />;
 }

@@ -1,6 +1,7 @@
 /** The names under which answers are kept. What belongs to a space starts with the space, so that it is forgotten together. */
 export const keys = {
   status: ["status"],
+  profile: ["profile"],
   unreachable: ["unreachable"],
   devices: ["devices"],
   doctor: ["doctor"],

@@ -15,6 +15,13 @@ export const spacesOf = (status: Status | undefined): Space[] => (status?.spaces
 
 export const useSpace = (id: string): Space | undefined => useStatus().data?.spaces.find((space) => space.id === id);
 
+/** Admins and owners let people in and out, and keep the channels. Whoever is out of a space does neither. */
+export const mayManage = (space: Space | undefined): boolean => !space?.removed && (space?.role === "admin" || space?.role === "owner");
+
+/** Why nothing can be written in a space, or false. */
+export const whyReadOnly = (space: Space | undefined): string | false =>
+  (space?.removed && "You are no longer in this space.") || (space?.role === "guest" && "Guests read only.");
+
 export const useMembers = (space: string) =>
   useQuery({ queryKey: keys.members(space), queryFn: ({ signal }) => api.members(space, signal) });
 
@@ -26,8 +33,14 @@ export const useDevices = () => useQuery({ queryKey: keys.devices, queryFn: ({ s
 export const useDoctor = () =>
   useQuery({ queryKey: keys.doctor, queryFn: ({ signal }) => api.doctor(signal), staleTime: 0 });
 
+/** Collections that the node keeps for itself, such as the conversations': they have pages of their own. */
+const INNER = ["own.chat.", "covey."];
+
 export const useCollections = (space: string) =>
-  useQuery({ queryKey: keys.collections(space), queryFn: ({ signal }) => api.collections(space, signal) });
+  useQuery({
+    queryKey: keys.collections(space),
+    queryFn: async ({ signal }) => (await api.collections(space, signal)).filter((one) => !INNER.some((prefix) => one.name.startsWith(prefix))),
+  });
 
 const RECORDS_AT_ONCE = 100;
 

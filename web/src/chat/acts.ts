@@ -22,7 +22,7 @@ export function toggled(reactions: Message["reactions"], emoji: string, user: st
   return { on, reactions: next.length > 0 ? { ...reactions, [emoji]: next } : rest };
 }
 
-export function useActs(space: string, me: string | null, reply: ((message: Message) => void) | undefined): Editing {
+export function useActs(space: string, me: string | null, reply: ((message: Message) => void) | undefined, readOnly: boolean): Editing {
   const [editing, setEditing] = useState<string | null>(null);
   const [removing, setRemoving] = useState<Message | null>(null);
   const acts = useMemo((): MessageActs => {
@@ -35,9 +35,9 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
         toastError(error);
       });
     };
-    const base = { react, edit: (message: Message) => setEditing(message.id), remove: setRemoving };
+    const base = readOnly ? {} : { react, edit: (message: Message) => setEditing(message.id), remove: setRemoving };
     return reply ? { ...base, reply } : base;
-  }, [me, reply, space]);
+  }, [me, readOnly, reply, space]);
   const finishEdit = (message: Message, text: string | null) => {
     setEditing(null);
     if (text === null) return;

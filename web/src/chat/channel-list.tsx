@@ -2,6 +2,7 @@
 import type { Channel, Presence } from "@covey/client";
 import { Hash, Lock, Plus } from "lucide-react";
 import { Link, useLocation } from "wouter";
+import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { IconButton } from "../ui/button.tsx";
 import { usePresence } from "./live-chat.ts";
@@ -15,23 +16,32 @@ export function ChannelList({ space }: { space: string }) {
   const channels = useChannels(space).data;
   const presence = usePresence(space);
   const me = useMe();
+  const [path] = useLocation();
+  const readOnly = Boolean(whyReadOnly(useSpace(space)));
   if (!channels) return null;
   const open = channels.filter((channel) => channel.joined && !channel.archived);
   const rooms = open.filter((channel) => channel.kind !== "direct").sort(byName);
   const direct = open.filter((channel) => channel.kind === "direct").sort(byLast);
   const other = channels.filter((channel) => !channel.joined && !channel.archived && channel.kind === "public").sort(byName);
+  const archived = channels.filter((channel) => channel.archived && channel.kind !== "direct").sort(byName);
   const add = () => openOverlay({ kind: "new-channel", space });
   return (
     <>
-      <div className="head"><h2>Channels</h2><IconButton label="New channel" onClick={add}><Plus size={16} /></IconButton></div>
+      <div className="head"><h2>Channels</h2>{!readOnly && <IconButton label="New channel" onClick={add}><Plus size={16} /></IconButton>}</div>
       <ul>
         {rooms.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}
-        {rooms.length === 0 && <li><button type="button" className="room" style={{ border: 0, background: "none", width: "100%" }} onClick={add}><Plus size={16} />Start the first one</button></li>}
+        {rooms.length === 0 && !readOnly && <li><button type="button" className="room" style={{ border: 0, background: "none", width: "100%" }} onClick={add}><Plus size={16} />Start the first one</button></li>}
       </ul>
       {other.length > 0 && (
         <details open={rooms.length === 0}>
-          <summary className="room soft">{other.length} more to join</summary>
+          <summary className="room soft">{other.length} more{readOnly ? "" : " to join"}</summary>
           <ul>{other.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
+        </details>
+      )}
+      {archived.length > 0 && (
+        <details open={archived.some((channel) => path === `/s/${space}/c/${channel.id}`) || undefined}>
+          <summary className="room soft">{archived.length} archived</summary>
+          <ul>{archived.map((channel) => <Room key={channel.id} space={space} channel={channel} title={channel.name} />)}</ul>
         </details>
       )}
       {direct.length > 0 && (

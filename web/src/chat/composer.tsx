@@ -84,12 +84,12 @@ export function Composer({ label, draft, onDraft, onSend, onTyping, onEditLast, 
         <ul className="popup mentions" role="listbox" id={list} aria-label="People">
           {people.map((person, at) => (
             <li key={person.user} id={`${list}-${at}`} role="option" aria-selected={at === chosen % people.length} className="menu-item" data-highlighted={at === chosen % people.length || undefined} onMouseDown={(event) => { event.preventDefault(); pick(person.name); }}>
-              <Avatar id={person.user} size={24} />{person.name}
+              <Avatar id={person.user} size={24} /><bdi>{person.name}</bdi>
             </li>
           ))}
         </ul>
       )}
-      <div className="composer">
+      <div className={`composer ${blocked ? "off" : ""}`}>
         <textarea
           ref={box} rows={1} dir="auto" aria-label={label} placeholder={blocked || label} value={draft} readOnly={Boolean(blocked)}
           aria-controls={people.length > 0 ? list : undefined} aria-activedescendant={people.length > 0 ? `${list}-${chosen % people.length}` : undefined} aria-autocomplete="list"
@@ -101,9 +101,14 @@ export function Composer({ label, draft, onDraft, onSend, onTyping, onEditLast, 
           }}
           onSelect={(event) => setCaret(event.currentTarget.selectionStart)} onKeyDown={onKey}
         />
-        <EmojiButton label="Emoji" onPick={(emoji) => put(caret, caret, emoji)}><Smile size={18} /></EmojiButton>
-        <IconButton label="Send" className="send" onClick={send} aria-disabled={!draft.trim() || tooLong || Boolean(blocked)}><SendHorizontal size={18} /></IconButton>
+        {!blocked && (
+          <>
+            <EmojiButton label="Emoji" onPick={(emoji) => put(caret, caret, emoji)}><Smile size={18} /></EmojiButton>
+            <IconButton label="Send" className="send" onClick={send} aria-disabled={!draft.trim() || tooLong}><SendHorizontal size={18} /></IconButton>
+          </>
+        )}
       </div>
+      {blocked && draft && <p className="small soft off-why">{blocked}</p>}
       {tooLong && <p className="small wrong" role="alert">This is longer than a message may be ({MOST_BYTES / 1024} KiB). Send it in parts.</p>}
     </div>
   );

@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useLocation, useSearchParams } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
-import { useSpace } from "../api/queries.ts";
+import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { rememberChannel } from "../frame/last.ts";
 import { LinkButton } from "../frame/link.tsx";
 import { useTitle } from "../frame/page.tsx";
@@ -90,7 +90,7 @@ function Head({ space, channel, title, onPeople, peopleOpen }: HeadProps) {
       <p className="one-line soft small grow laptop-only" dir="auto">{channel.topic}</p>
       <Button kind="quiet" onClick={onPeople} aria-pressed={peopleOpen} className="laptop-only">{count(channel.members.length, "member")}</Button>
       <LinkButton to={`/s/${space}/search?channel=${channel.id}`} label="Search here"><Search size={17} /></LinkButton>
-      <IconButton label={peopleOpen ? "Close the side pane" : "People in here"} aria-pressed={peopleOpen} onClick={onPeople}><PanelRight size={17} /></IconButton>
+      <IconButton label={peopleOpen ? "Close the side pane" : channel.kind === "direct" ? "People in here" : "About the channel"} aria-pressed={peopleOpen} onClick={onPeople}><PanelRight size={17} /></IconButton>
     </header>
   );
 }
@@ -161,6 +161,8 @@ function TypingLine({ space, channel }: { space: string; channel: string }) {
   return <p className="typing tiny soft" aria-live="polite">{who.length > 0 ? `${names(who.map(nameOf))} ${who.length === 1 ? "is" : "are"} writing` : "\u00a0"}</p>;
 }
 
+const ARCHIVED = "This channel is archived: it can be read, not written.";
+
 interface FootProps {
   space: string;
   channel: Channel;
@@ -171,18 +173,18 @@ interface FootProps {
 }
 
 function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
-  const guest = useSpace(space)?.role === "guest";
+  const readOnly = whyReadOnly(useSpace(space));
   const [, go] = useLocation();
   if (!channel.joined) {
     const join = () => void api.joinChannel(space, channel.id).then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }), toastError);
-    return <div className="join-bar"><p className="soft">You are looking in from outside.</p><Button kind="main" onClick={join}>Join #{channel.name}</Button></div>;
+    return <div className="join-bar"><p className="soft">{readOnly || (channel.archived ? ARCHIVED : "You are looking in from outside.")}</p>{!readOnly && !channel.archived && <Button kind="main" onClick={join}>Join #{channel.name}</Button>}</div>;
   }
   const send = (text: string) => {
     post(space, channel.id, text, null);
     // From a place in the past back to the present, where the message is.
     if (new URLSearchParams(location.search).has("at")) go(`/s/${space}/c/${channel.id}`);
   };
-  const blocked = (guest && "Guests read only.") || (channel.archived && "This channel is archived.");
+  const blocked = readOnly || (channel.archived && ARCHIVED);
   return (
     <Composer label={channel.kind === "direct" ? `Write to ${title}` : `Write to #${title}`} draft={draft} onDraft={onDraft} onSend={send} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={onEditLast} members={channel.members} blocked={blocked} />
   );

@@ -3,7 +3,7 @@ import type { Channel, Message } from "@covey/client";
 import { useMemo } from "react";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
-import { useStatus } from "../api/queries.ts";
+import { useSpace, useStatus, whyReadOnly } from "../api/queries.ts";
 import { Confirm } from "../ui/dialog.tsx";
 import { useActs } from "./acts.ts";
 import { MessageRow, OutgoingRow } from "./message.tsx";
@@ -36,14 +36,15 @@ export function MessageList(props: MessageListProps) {
   const node = useStatus().data?.node;
   const me = node?.user_id ?? null;
   const nameOf = useNames(space);
+  const readOnly = Boolean(whyReadOnly(useSpace(space))) || channel.archived;
   const outbox = useOutbox(space, channel.id);
   const people = useMemo(() => channel.members.map((member) => member.name), [channel.members]);
-  const { acts, editing, removing, finishEdit, stopRemoving } = useActs(space, me, props.onReply);
+  const { acts, editing, removing, finishEdit, stopRemoving } = useActs(space, me, props.onReply, readOnly);
   const outgoing = useMemo(() => (atPresent ? outbox.filter((one) => one.reply_to === thread) : []), [atPresent, outbox, thread]);
   const rows = useMemo(() => rowsOf({ messages, outgoing, me, newSince }), [messages, me, newSince, outgoing]);
   props.lastOwnRef.current = () => {
     const last = messages.findLast((one) => one.author === me && !one.deleted);
-    if (last) acts.edit(last);
+    if (last) acts.edit?.(last);
   };
   const remove = async () => {
     if (!removing) return;

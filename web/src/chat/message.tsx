@@ -1,8 +1,9 @@
 /** One message: who, what, how far it got, and what can be done with it. */
 import type { Message } from "@covey/client";
 import { Clock, CornerUpLeft, Pencil, SmilePlus, Trash2 } from "lucide-react";
-import { memo, useState, type KeyboardEvent } from "react";
+import { memo, type KeyboardEvent } from "react";
 import { count, inFull, names as joined, timeOfDay } from "../lib/format.ts";
+import { useKept } from "../lib/kept.ts";
 import { Button, IconButton, Tip } from "../ui/button.tsx";
 import { Avatar } from "../ui/parts.tsx";
 import { EmojiButton } from "./emoji-button.tsx";
@@ -12,9 +13,10 @@ import type { Outgoing } from "./outbox.ts";
 
 export interface MessageActs {
   reply?: (message: Message) => void;
-  edit: (message: Message) => void;
-  remove: (message: Message) => void;
-  react: (message: Message, emoji: string) => void;
+  /** What writes. Left out where this user may only read. */
+  edit?: (message: Message) => void;
+  remove?: (message: Message) => void;
+  react?: (message: Message, emoji: string) => void;
 }
 
 interface MessageProps {
@@ -44,7 +46,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
             <Tip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></Tip>
           </header>
         )}
-        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit text={message.text} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
+        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
         {!message.deleted && message.edited && !editing && <span className="tiny soft">edited</span>}
         <Reactions message={message} me={me} nameOf={nameOf} onReact={acts.react} />
         {message.thread && message.thread.replies > 0 && acts.reply && (
@@ -52,7 +54,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
         )}
       </div>
       {own && !message.deleted && <Marks message={message} inWords={lastOwn} nameOf={nameOf} />}
-      {!message.deleted && !editing && <Acts message={message} own={own} acts={acts} />}
+      {!message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} />}
     </article>
   );
 });
@@ -60,10 +62,10 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
 function Acts({ message, own, acts }: { message: Message; own: boolean; acts: MessageActs }) {
   return (
     <div className="message-acts" role="toolbar" aria-label={`What to do with the message of ${message.author_name}`}>
-      <EmojiButton label="React" onPick={(emoji) => acts.react(message, emoji)}><SmilePlus size={16} /></EmojiButton>
+      {acts.react && <EmojiButton label="React" onPick={(emoji) => acts.react?.(message, emoji)}><SmilePlus size={16} /></EmojiButton>}
       {acts.reply && <IconButton label="Reply in a thread" onClick={() => acts.reply?.(message)}><CornerUpLeft size={16} /></IconButton>}
-      {own && <IconButton label="Edit" onClick={() => acts.edit(message)}><Pencil size={16} /></IconButton>}
-      {own && <IconButton label="Delete" onClick={() => acts.remove(message)}><Trash2 size={16} /></IconButton>}
+      {own && acts.edit && <IconButton label="Edit" onClick={() => acts.edit?.(message)}><Pencil size={16} /></IconButton>}
+      {own && acts.remove && <IconButton label="Delete" onClick={() => acts.remove?.(message)}><Trash2 size={16} /></IconButton>}
     </div>
   );
 }
@@ -72,7 +74,7 @@ interface ReactionsProps {
   message: Message;
   me: string | null;
   nameOf: (user: string) => string;
-  onReact: (message: Message, emoji: string) => void;
+  onReact: MessageActs["react"];
 }
 
 function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
@@ -85,7 +87,7 @@ function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
         const who = joined(users.map((user) => (user === me ? "you" : nameOf(user))), 6);
         return (
           <Tip key={emoji} text={who}>
-            <button type="button" className="reaction" aria-pressed={mine} onClick={() => onReact(message, emoji)}>
+            <button type="button" className="reaction" aria-pressed={mine} aria-disabled={!onReact || undefined} onClick={() => onReact?.(message, emoji)}>
               <span>{emoji}</span><span className="num">{users.length}</span><span className="hidden-text">by {who}</span>
             </button>
           </Tip>
@@ -95,14 +97,19 @@ function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
   );
 }
 
-function Edit({ text, onDone }: { text: string; onDone: (text: string | null) => void }) {
-  const [draft, setDraft] = useState(text);
-  const save = () => onDone(draft.trim() && draft !== text ? draft.trim() : null);
+function Edit({ id, text, onDone }: { id: string; text: string; onDone: (text: string | null) => void }) {
+  // The list takes rows that are out of sight off the page; what was typed in one has to be there again.
+  const { text: draft, set: setDraft, drop } = useKept(`edit.${id}`, text);
+  const done = (next: string | null) => {
+    drop();
+    onDone(next);
+  };
+  const save = () => done(draft.trim() && draft !== text ? draft.trim() : null);
   const onKey = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Escape") {
       event.stopPropagation();
-      onDone(null);
+      done(null);
     } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       save();
@@ -111,7 +118,7 @@ function Edit({ text, onDone }: { text: string; onDone: (text: string | null) =>
   return (
     <div className="stack tight">
       <textarea className="input" dir="auto" aria-label="Edit the message" value={draft} autoFocus rows={Math.min(10, draft.split("\n").length)} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} />
-      <div className="row"><Button kind="main" onClick={save}>Save</Button><Button kind="quiet" onClick={() => onDone(null)}>Cancel</Button></div>
+      <div className="row"><Button kind="main" onClick={save}>Save</Button><Button kind="quiet" onClick={() => done(null)}>Cancel</Button></div>
     </div>
   );
 }

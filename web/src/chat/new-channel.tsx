@@ -66,7 +66,7 @@ function People({ space, users, onUsers }: { space: string; users: string[]; onU
       {others.map((member) => (
         <label key={member.user_id} className="row" style={{ padding: "10px 14px" }}>
           <input type="checkbox" checked={users.includes(member.user_id)} onChange={() => toggle(member.user_id)} />
-          <Avatar id={member.user_id} size={24} />{member.name}
+          <Avatar id={member.user_id} size={24} /><bdi>{member.name}</bdi>
         </label>
       ))}
     </fieldset>

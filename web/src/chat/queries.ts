@@ -1,6 +1,6 @@
 /** What the conversation asks for, and how answers and events are kept together in the cache. */
 import type { Channel, Member, Message, MessagePage } from "@covey/client";
-import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
@@ -76,15 +76,34 @@ export function withMessage(data: MessageData, message: Message, mayAppend: bool
 /** Into every list that shows it. A reply belongs into its thread only. */
 export function keepMessage(space: string, message: Message): void {
   queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
-  const lists = queries.getQueriesData<MessageData>({ queryKey: keys.messages(space, message.channel) });
-  for (const [key, data] of lists) {
-    if (!data) continue;
-    const list = key[3];
-    const isThread = typeof list === "string" && list !== "newest" && !list.startsWith("around ");
-    const belongs = isThread ? message.reply_to === list || message.id === list : message.reply_to === null;
-    queries.setQueryData<MessageData>(key, withMessage(data, message, belongs));
+  for (const query of queries.getQueryCache().findAll({ queryKey: keys.messages(space, message.channel) })) {
+    if (query.state.fetchStatus !== "idle") meanwhile.set(query.queryHash, [...(meanwhile.get(query.queryHash) ?? []), message]);
+    keepIn(query.queryKey, message);
   }
 }
+
+function keepIn(key: QueryKey, message: Message): void {
+  const list = key[3];
+  const isThread = typeof list === "string" && list !== "newest" && !list.startsWith("around ");
+  const belongs = isThread ? message.reply_to === list || message.id === list : message.reply_to === null;
+  queries.setQueryData<MessageData>(key, (data) => data && withMessage(data, message, belongs));
+}
+
+/**
+ * What came while a list was being fetched, by the list. The answer takes the whole list's place, and the node may have given it before:
+ * without this a message that comes while one scrolls up would be gone until the page is loaded again.
+ */
+const meanwhile = new Map<string, Message[]>();
+
+queries.getQueryCache().subscribe((event) => {
+  if (event.type !== "updated") return;
+  const { action, query } = event;
+  const isAnswer = (action.type === "success" && !action.manual) || action.type === "error";
+  const messages = isAnswer ? meanwhile.get(query.queryHash) : undefined;
+  if (!messages) return;
+  meanwhile.delete(query.queryHash);
+  for (const message of messages) keepIn(query.queryKey, message);
+});
 
 export function keepChannel(space: string, change: Channel): void {
   queries.setQueryData<Channel[] | null>(keys.channels(space), (channels) => {

@@ -2,6 +2,7 @@
 import type { Channel } from "@covey/client";
 import { X } from "lucide-react";
 import { useCallback, useMemo, useRef } from "react";
+import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { count } from "../lib/format.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
@@ -30,6 +31,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
   const editLast = useRef<(() => void) | null>(null);
   const older = useCallback(() => void query.fetchPreviousPage(), [query]);
   const newer = useCallback(() => void query.fetchNextPage(), [query]);
+  const readOnly = whyReadOnly(useSpace(space));
   const seen = useCallback(() => undefined, []);
   const replies = answers.filter((one) => one.id !== root).length;
   return (
@@ -42,7 +44,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
           onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={setDraft} lastOwnRef={editLast} />
       )}
       {channel.joined && (
-        <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} />
+        <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} blocked={readOnly || (channel.archived && "This channel is archived.")} />
       )}
     </aside>
   );

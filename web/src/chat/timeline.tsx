@@ -81,6 +81,12 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     top.current = area.scrollTop;
     setAway(far && !stick.current);
   };
+  // Also while older messages are still coming in above, which would move the place that was scrolled to.
+  const toNewest = () => {
+    stick.current = true;
+    setAway(false);
+    virtual.scrollToIndex(rows.length - 1, { align: "end" });
+  };
   return (
     <div className="timeline-place">
       <div className="timeline scroll" ref={box} role="log" aria-label={label} tabIndex={0} onScroll={onScroll} onKeyDown={(event) => walk(event, box.current)}>
@@ -95,7 +101,7 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
           })}
         </div>
       </div>
-      {away && <Button className="to-end" onClick={() => virtual.scrollToIndex(rows.length - 1, { align: "end" })}><ArrowDown size={15} aria-hidden />To the newest</Button>}
+      {away && <Button className="to-end" onClick={toNewest}><ArrowDown size={15} aria-hidden />To the newest</Button>}
     </div>
   );
 }

@@ -3,7 +3,7 @@ import type { Collection } from "@covey/client";
 import { Database, Download, Plus, Upload } from "lucide-react";
 import { useState, type FormEvent } from "react";
 import { Link, useLocation } from "wouter";
-import { useCollections, useSpace } from "../api/queries.ts";
+import { useCollections, useSpace, whyReadOnly } from "../api/queries.ts";
 import { Page } from "../frame/page.tsx";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -27,8 +27,8 @@ export default function Data({ space, collection: named }: DataProps) {
   const [open, setOpen] = useState<Open>(null);
   const [, go] = useLocation();
   const collection = named ?? collections.data?.[0]?.name;
-  const mayWrite = info?.role === "member" || info?.role === "admin" || info?.role === "owner";
-  const blocked = !mayWrite && (info?.removed ? "You are no longer in this space." : "Guests read only.");
+  const blocked = whyReadOnly(info);
+  const mayWrite = info !== undefined && !blocked;
   const show = (name: string) => go(`/s/${space}/data/${encodeURIComponent(name)}`);
   const close = () => setOpen(null);
   return (
@@ -57,7 +57,7 @@ export default function Data({ space, collection: named }: DataProps) {
               {withCurrent(collections.data, collection).map((one) => (
                 <li key={one.name}>
                   <Link href={`/s/${space}/data/${encodeURIComponent(one.name)}`} className="room" aria-current={one.name === collection ? "page" : undefined}>
-                    <span className="one-line">{one.name}</span><span className="count">{one.records}</span>
+                    <span className="one-line" dir="auto">{one.name}</span><span className="count">{one.records}</span>
                   </Link>
                 </li>
               ))}

@@ -6,6 +6,7 @@ import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { useRecordSync } from "../api/queries.ts";
 import { names } from "../lib/format.ts";
+import { useKept } from "../lib/kept.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm, Dialog } from "../ui/dialog.tsx";
 import { Field } from "../ui/field.tsx";
@@ -24,7 +25,8 @@ interface RecordDialogProps {
 
 export function RecordDialog({ space, collection, record, mayWrite, onClose }: RecordDialogProps) {
   const [id, setId] = useState("");
-  const [text, setText] = useState(() => JSON.stringify(record?.doc ?? { name: "" }, null, 2));
+  const kept = useKept(`record.${space}.${collection}.${record?.id ?? ""}`, JSON.stringify(record?.doc ?? { name: "" }, null, 2));
+  const { text } = kept;
   const [wrong, setWrong] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [deleting, setDeleting] = useState(false);
@@ -37,6 +39,7 @@ export function RecordDialog({ space, collection, record, mayWrite, onClose }: R
     setBusy(true);
     try {
       await api.putRecord(space, collection, record?.id ?? (id.trim() || undefined), edit?.changed ?? parsed.doc);
+      kept.drop();
       await refresh();
       onClose();
     } catch (error) {
@@ -48,6 +51,7 @@ export function RecordDialog({ space, collection, record, mayWrite, onClose }: R
   const remove = async () => {
     if (!record) return;
     await api.deleteRecord(space, collection, record.id);
+    kept.drop();
     await refresh();
     toast("The record is deleted.");
     onClose();
@@ -58,9 +62,14 @@ export function RecordDialog({ space, collection, record, mayWrite, onClose }: R
       <div className="field">
         <label htmlFor="record-json">Document, as JSON</label>
         <textarea id="record-json" className="input editor" value={text} readOnly={!mayWrite} spellCheck={false} aria-invalid={"wrong" in parsed} aria-describedby="record-wrong"
-          onChange={(event) => setText(event.target.value)} />
+          onChange={(event) => kept.set(event.target.value)} />
         <p id="record-wrong" className="wrong" role="alert">{"wrong" in parsed ? parsed.wrong : wrong}</p>
       </div>
+      {kept.found && (
+        <Note tone="calm">
+          This is what you had begun to write here. The record may have changed since. <button type="button" className="link" onClick={kept.reset}>Begin anew</button>
+        </Note>
+      )}
       {edit && edit.left.length > 0 && <Note tone="look">{names(edit.left)} {edit.left.length === 1 ? "stays" : "stay"} as before: fields are merged. Set a field to <code>null</code> to empty it.</Note>}
       {mayWrite && (
         <div className="row apart">

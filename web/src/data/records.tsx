@@ -38,7 +38,7 @@ export function Records({ space, collection, mayWrite, onNew }: RecordsProps) {
   return (
     <section className="stack" aria-label={collection}>
       <div className="field">
-        <input className="input mono" type="search" aria-label="Filter" placeholder='bed >= 3 and name contains "bean"' value={filter} spellCheck={false}
+        <input className="input mono" type="search" aria-label="Filter" placeholder='Filter: bed >= 3 and name = "bean"' value={filter} spellCheck={false}
           aria-invalid={records.isError && where !== ""} onChange={(event) => setFilter(event.target.value)} />
       </div>
       {records.isError && <Note tone={where ? "look" : "bad"}>{records.error.message}</Note>}
@@ -58,7 +58,7 @@ export function Records({ space, collection, mayWrite, onNew }: RecordsProps) {
               {rows.map((record) => (
                 <tr key={record.id} onClick={() => setOpen(record)}>
                   <td><button type="button" className="mono one-line" onClick={() => setOpen(record)}>{record.id}</button></td>
-                  {columns.map((name) => <td key={name}>{cellText(record.doc[name])}</td>)}
+                  {columns.map((name) => <td key={name} dir="auto">{cellText(record.doc[name])}</td>)}
                 </tr>
               ))}
             </tbody>

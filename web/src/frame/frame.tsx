@@ -7,7 +7,7 @@ import { spacesOf, useSpace, useStatus } from "../api/queries.ts";
 import { useChatLive } from "../chat/live-chat.ts";
 import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
-import { lastChannel, lastSpace, rememberSpace } from "./last.ts";
+import { homeSpace, lastChannel, rememberSpace } from "./last.ts";
 import { Overlays } from "./overlays.tsx";
 import { Rail } from "./rail.tsx";
 import { Rooms } from "./rooms.tsx";
@@ -18,8 +18,7 @@ export function useCurrentSpace(): string | null {
   const { data } = useStatus();
   const named = /^\/s\/([^/]+)/.exec(path)?.[1];
   if (named) return named;
-  const spaces = spacesOf(data);
-  return (spaces.find((space) => space.id === lastSpace()) ?? spaces[0])?.id ?? null;
+  return homeSpace(spacesOf(data))?.id ?? null;
 }
 
 export function Frame({ children }: { children: ReactNode }) {
@@ -45,7 +44,7 @@ export function Frame({ children }: { children: ReactNode }) {
           <Rooms space={space} />
         </div>
         <div className="stage">
-          <Banner />
+          <Banner space={path.startsWith("/s/") ? space : null} />
           <main id="view" className="view" tabIndex={-1} ref={view}>{children}</main>
         </div>
         <Bottom space={space} pane={pane} />

@@ -2,12 +2,13 @@
 import { ArrowLeft } from "lucide-react";
 import { useEffect, type ReactNode } from "react";
 import { useRoute } from "wouter";
+import { unturned } from "../lib/format.ts";
 import { announce } from "./announcer.tsx";
 import { LinkButton } from "./link.tsx";
 
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = `${title} - Covey`;
+    document.title = `${unturned(title)} - Covey`;
     announce(title);
   }, [title]);
 }
@@ -31,7 +32,7 @@ export function Page({ title, lead, actions, children }: PageProps) {
               <LinkButton label="Back to the rooms" to={inSpace ? `/s/${inSpace["space"] ?? ""}` : "/"} className="phone-only">
                 <ArrowLeft size={20} />
               </LinkButton>
-              <h1>{title}</h1>
+              <h1 dir="auto">{title}</h1>
             </div>
             {lead && <p>{lead}</p>}
           </div>

@@ -3,7 +3,7 @@ import { Dialog as Base } from "@base-ui/react/dialog";
 import { Database, Hash, Keyboard, LayoutGrid, MonitorSmartphone, Moon, Network, Plus, Search, Settings, Sun, UserPlus, Users } from "lucide-react";
 import { useId, useMemo, useState, type KeyboardEvent, type ReactNode } from "react";
 import { useLocation } from "wouter";
-import { spacesOf, useSpace, useStatus } from "../api/queries.ts";
+import { mayManage, spacesOf, useSpace, useStatus } from "../api/queries.ts";
 import { channelTitle, useChannels, useMe } from "../chat/queries.ts";
 import { best } from "../lib/fuzzy.ts";
 import { useTheme } from "../lib/settings.ts";
@@ -37,8 +37,8 @@ function useEntries(space: string | null): Entry[] {
       place("People", `/s/${space}/people`, <Users size={16} />),
       place("Data", `/s/${space}/data`, <Database size={16} />),
       ...(channels ? [place("Search messages", `/s/${space}/search`, <Search size={16} />), act("New channel", <Plus size={16} />, () => openOverlay({ kind: "new-channel", space }))] : []),
-      place("What happened here: the audit log", `/s/${space}/audit`, <LayoutGrid size={16} />),
-      ...(here?.role === "admin" || here?.role === "owner" ? [act(`Invite someone to ${here.name}`, <UserPlus size={16} />, () => openOverlay({ kind: "invite", space }))] : []),
+      place("Audit log: what happened here", `/s/${space}/audit`, <LayoutGrid size={16} />),
+      ...(here && mayManage(here) ? [act(`Invite someone to ${here.name}`, <UserPlus size={16} />, () => openOverlay({ kind: "invite", space }))] : []),
     ];
     return [
       ...inSpace,

@@ -1,4 +1,5 @@
 /** The spaces, on the far left. */
+import type { Space } from "@covey/client";
 import { MonitorSmartphone, Plus, Settings } from "lucide-react";
 import { Link, useLocation } from "wouter";
 import { spacesOf, useStatus } from "../api/queries.ts";
@@ -8,13 +9,13 @@ import { LinkButton } from "./link.tsx";
 
 export function Rail({ current }: { current: string | null }) {
   const spaces = spacesOf(useStatus().data);
+  const within = spaces.filter((space) => !space.removed);
+  const out = spaces.filter((space) => space.removed);
   const [path] = useLocation();
   return (
     <nav className="rail" aria-label="Spaces">
       <ul className="spaces">
-        {spaces.map((space) => (
-          <li key={space.id}><SpaceButton id={space.id} name={space.name} current={space.id === current} /></li>
-        ))}
+        {[...within, ...out].map((space) => <li key={space.id}><SpaceButton space={space} current={space.id === current} /></li>)}
         <li>
           <Link href="/welcome?step=space" className="space-button add" aria-label="Start or join a space" title="Start or join a space">
             <Plus size={18} />
@@ -29,13 +30,13 @@ export function Rail({ current }: { current: string | null }) {
   );
 }
 
-function SpaceButton({ id, name, current }: { id: string; name: string; current: boolean }) {
+function SpaceButton({ space: { id, name, removed }, current }: { space: Space; current: boolean }) {
   const unread = (useChannels(id).data ?? []).some((channel) => channel.joined && channel.unread > 0);
-  const label = unread ? `${name}, unread messages` : name;
+  const label = [name, unread ? "unread messages" : "", removed ? "you are no longer in it" : ""].filter(Boolean).join(", ");
   return (
-    <Link href={`/s/${id}`} className="space-button" aria-current={current ? "true" : undefined} aria-label={label} title={name}>
+    <Link href={`/s/${id}`} className={`space-button ${removed ? "out" : ""}`} aria-current={current ? "true" : undefined} aria-label={label} title={label}>
       {initialOf(name)}
-      {unread && !current && <span className="dot" />}
+      {unread && !current && !removed && <span className="dot" />}
     </Link>
   );
 }

@@ -4,7 +4,7 @@ import { useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { healthOf } from "../api/health.ts";
 import { useLine } from "../api/live.ts";
-import { useSpace, useStatus } from "../api/queries.ts";
+import { mayManage, useSpace, useStatus } from "../api/queries.ts";
 import { ChannelList } from "../chat/channel-list.tsx";
 import { useChannels } from "../chat/queries.ts";
 import { openInvite } from "./overlay-state.ts";
@@ -32,19 +32,18 @@ function Head({ id }: { id: string }) {
   const health = healthOf(status.data, useLine(), status.isError, space);
   const [asked, setAsked] = useState<"leave" | "key" | null>(null);
   const [, go] = useLocation();
-  const mayInvite = space?.role === "admin" || space?.role === "owner";
+  const mayInvite = mayManage(space);
   return (
     <header>
       {space?.parent && <Link href={`/s/${space.parent.id}`} className="row tiny soft"><CornerLeftUp size={13} aria-hidden />in {space.parent.name}</Link>}
       <Menu
-        trigger={<button type="button" className="space-name"><span className="one-line">{space?.name ?? "Space"}</span><ChevronDown size={15} aria-hidden /></button>}
+        trigger={<button type="button" className="space-name"><span className="one-line" dir="auto">{space?.name ?? "Space"}</span><ChevronDown size={15} aria-hidden /></button>}
         entries={[
           mayInvite ? { label: "Invite someone", icon: <UserPlus size={16} />, onSelect: () => openInvite(id) } : null,
           { label: "People", icon: <Users size={16} />, onSelect: () => go(`/s/${id}/people`) },
-          { label: "What happened here", icon: <ScrollText size={16} />, onSelect: () => go(`/s/${id}/audit`) },
+          { label: "Audit log", icon: <ScrollText size={16} />, onSelect: () => go(`/s/${id}/audit`) },
           mayInvite ? { label: "Change the key", icon: <KeyRound size={16} />, onSelect: () => setAsked("key") } : null,
-          "line",
-          { label: "Leave the space", icon: <LogOut size={16} />, bad: true, onSelect: () => setAsked("leave") },
+          ...(space?.removed ? [] : ["line" as const, { label: "Leave the space", icon: <LogOut size={16} />, bad: true, onSelect: () => setAsked("leave") }]),
         ]}
       />
       <Tip text={health.why}>
@@ -81,7 +80,7 @@ function Within({ space }: { space: string }) {
   return (
     <>
       <div className="head"><h2>Within it</h2></div>
-      <ul>{within.map((one) => <Room key={one.id} to={`/s/${one.id}`} icon={<Layers size={16} />}><span className="one-line">{one.name}</span></Room>)}</ul>
+      <ul>{within.map((one) => <Room key={one.id} to={`/s/${one.id}`} icon={<Layers size={16} />}><span className="one-line" dir="auto">{one.name}</span></Room>)}</ul>
     </>
   );
 }

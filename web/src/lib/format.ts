@@ -79,3 +79,6 @@ export function names(list: string[], most = 3): string {
   if (rest > 0) return `${shown.join(", ")} and ${count(rest, "other")}`;
   return `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }
+
+/** Without the marks that turn text round: in the middle of a sentence of ours a name must turn nothing but itself. */
+export const unturned = (text: string): string => text.replaceAll(/[\u202a-\u202e\u2066-\u2069]/g, "");

@@ -1,10 +1,15 @@
 /** What people and devices look like: derived from their keys, so that two people of one name never look the same. */
 
-/** FNV-1a: spreads ids over a few colours; nothing relies on it being hard to invert. */
+/**
+ * FNV-1a, finished as MurmurHash3 does: spreads ids over a few colours. Nothing relies on it being hard to invert. Without the
+ * finish its low bits hang on the letters' low bits alone, and two people of one colour often had one mark too.
+ */
 export function spread(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 export const COLOURS = 8;

@@ -19,12 +19,12 @@ export function distance(peer: Peer): number {
 }
 
 /** Round the middle in the order of their ids, so that nobody jumps when another one comes or answers slower. */
-export function layout(peers: Peer[], wide: number): Place[] {
+export function layout(peers: Peer[], wide: number, tall: number): Place[] {
   const sorted = [...peers].sort((a, b) => (a.peer_id < b.peer_id ? -1 : 1));
   return sorted.map((peer, at) => {
     // Beginning at the right: labels have more room beside each other than above.
     const angle = (at / sorted.length) * 2 * Math.PI + (sorted.length > 2 ? Math.PI / 2 / sorted.length : 0);
     const away = distance(peer);
-    return { peer, x: Math.cos(angle) * away * wide, y: Math.sin(angle) * away * 0.72 };
+    return { peer, x: Math.cos(angle) * away * wide, y: Math.sin(angle) * away * tall };
   });
 }

@@ -68,8 +68,8 @@ function Peers({ peers, spaces }: { peers: Peer[]; spaces: Space[] }) {
     <section className="section" aria-label="Devices">
       <h2>Devices</h2>
       <div className="card table-wrap" tabIndex={0} role="region" aria-label="Table of devices">
-        <table className="table">
-          <thead><tr>{head("name", "Device")}{head("state", "State")}<th scope="col">Way</th>{head("rtt", "There and back", "right")}<th scope="col">Data</th></tr></thead>
+        <table className="table peers">
+          <thead><tr>{head("name", "Device")}{head("state", "State")}<th scope="col">Path</th>{head("rtt", "Round trip", "right")}<th scope="col">Data</th></tr></thead>
           <tbody>{sorted.map((peer) => <Row key={peer.peer_id} peer={peer} spaces={spaces} />)}</tbody>
         </table>
       </div>
@@ -84,13 +84,13 @@ function Row({ peer, spaces }: { peer: Peer; spaces: Space[] }) {
       <td>
         <div className="row">
           <DeviceMark name={peer.name ?? ""} size={32} />
-          <div><div>{peer.name ?? "A stranger"}</div><div className="soft tiny">{peer.user ?? shortId(peer.peer_id)}</div></div>
+          <div><div dir="auto">{peer.name ?? "A stranger"}</div><div className="soft tiny" dir="auto">{peer.user ?? shortId(peer.peer_id)}</div></div>
         </div>
       </td>
-      <td><Pill tone={peer.state === "connected" ? "good" : "calm"}>{peer.state === "offline" ? "away" : peer.state}</Pill></td>
-      <td title={peer.address ?? undefined}>{peer.path ? <>{peer.path}<div className="soft tiny">{peer.transport === "quic" ? "QUIC" : peer.transport === "tcp" ? "TCP" : ""}</div></> : <span className="soft">none now</span>}</td>
-      <td className="right">{peer.rtt_ms === null ? <span className="soft">not measured</span> : rtt(peer.rtt_ms)}</td>
-      <td>
+      <td data-label="State"><Pill tone={peer.state === "connected" ? "good" : "calm"}>{peer.state === "offline" ? "away" : peer.state}</Pill></td>
+      <td data-label="Path" title={peer.address ?? undefined}>{peer.path ? <>{peer.path}<div className="soft tiny">{peer.transport === "quic" ? "QUIC" : peer.transport === "tcp" ? "TCP" : ""}</div></> : <span className="soft">none now</span>}</td>
+      <td data-label="Round trip" className="right">{peer.rtt_ms === null ? <span className="soft">not measured</span> : rtt(peer.rtt_ms)}</td>
+      <td data-label="Data">
         <Pill tone={standing.tone}>{standing.word}</Pill>
         {standing.reasons.map((reason) => <p key={reason} className="soft tiny" style={{ marginTop: 4 }}>{reason}</p>)}
       </td>

@@ -7,18 +7,21 @@ import { layout } from "./layout.ts";
 /** More than these would be a tangle; the table has them all. */
 const MOST_DRAWN = 16;
 
+/** Circles to tell near from far by. */
+const RINGS = [80, 130] as const;
+
 export function Picture({ you, peers }: { you: string; peers: Peer[] }) {
   const rank = (peer: Peer) => (peer.state === "connected" ? 0 : peer.name ? 1 : 2);
   // A phone has the height that a laptop has in width.
   const narrow = window.matchMedia("(max-width: 760px)").matches;
-  const wide = narrow ? 1.15 : 1.9;
-  const drawn = layout([...peers].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DRAWN), wide);
+  const [wide, flat] = narrow ? [1, 0.85] : [1.9, 0.72];
+  const drawn = layout([...peers].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DRAWN), wide, flat);
   // No taller than what is in it, with room for the names below.
-  const tall = Math.max(90, ...drawn.map(({ y }) => Math.abs(y) + 42));
+  const tall = Math.max(RINGS[1] * flat + 8, ...drawn.map(({ y }) => Math.abs(y) + 42));
   const connected = peers.filter((peer) => peer.state === "connected").length;
   return (
-    <svg className="picture" viewBox={narrow ? `-235 ${-tall} 470 ${2 * tall + 20}` : `-380 ${-tall} 760 ${2 * tall + 20}`} role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
-      {[80, 130].map((r) => <ellipse key={r} rx={r * wide} ry={r * 0.72} fill="none" stroke="var(--line)" strokeDasharray="2 6" />)}
+    <svg className="picture" viewBox={narrow ? `-215 ${-tall} 430 ${2 * tall + 20}` : `-380 ${-tall} 760 ${2 * tall + 20}`} role="img" aria-label={`${you} in the middle, connected to ${connected} of ${peers.length} devices`}>
+      {RINGS.map((r) => <ellipse key={r} rx={r * wide} ry={r * flat} fill="none" stroke="var(--line)" strokeDasharray="2 6" />)}
       {drawn.map(({ peer, x, y }) => <Line key={peer.peer_id} peer={peer} x={x} y={y} />)}
       {drawn.map(({ peer, x, y }) => <Node key={peer.peer_id} peer={peer} x={x} y={y} />)}
       <circle r="27" fill="var(--accent)" />

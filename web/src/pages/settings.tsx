@@ -1,8 +1,10 @@
 /** The choices of this browser, who one is, and a copy of everything for a bad day. */
+import { useMutation } from "@tanstack/react-query";
 import { useRef, useState, type FormEvent, type ReactNode } from "react";
 import { Link } from "wouter";
 import type { BackupLine } from "@covey/client";
 import { api } from "../api/client.ts";
+import { renameMe, useProfile } from "../api/profile.ts";
 import { useStatus } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
@@ -12,11 +14,12 @@ import { useDensity, useTheme } from "../lib/settings.ts";
 import { Button } from "../ui/button.tsx";
 import { Choice, Field } from "../ui/field.tsx";
 import { Avatar, Bar, Note } from "../ui/parts.tsx";
+import { toast } from "../ui/toast.tsx";
 
 export default function Settings() {
   return (
     <Page title="Settings">
-      <Profile />
+      <You />
       <Looks />
       <Backup />
       <About />
@@ -32,16 +35,35 @@ const Setting = ({ title, text, children }: { title: string; text?: string; chil
   <div className="setting"><div><h3>{title}</h3>{text && <p>{text}</p>}</div>{children}</div>
 );
 
-function Profile() {
+function You() {
   const { data } = useStatus();
+  const profile = useProfile();
   if (!data) return null;
   return (
     <Section title="You">
       <div className="setting">
-        <div className="row"><Avatar id={data.node.user_id} size={40} /><div><h3>{data.node.user}</h3><p>on {data.node.device}. The colour and the letters come from your key, so nobody else can have them by taking your name.</p></div></div>
+        <div className="row"><Avatar id={data.node.user_id} size={40} /><div><h3 dir="auto">{data.node.user}</h3><p>on <bdi>{data.node.device}</bdi>. The colour and the letters come from your key, so nobody else can have them by taking your name.</p></div></div>
         <Link className="button plain" href="/devices">Your devices</Link>
       </div>
+      {profile.data && <OwnName key={profile.data.name} name={profile.data.name} />}
     </Section>
+  );
+}
+
+function OwnName({ name: before }: { name: string }) {
+  const [name, setName] = useState(before);
+  const change = useMutation({ mutationFn: renameMe, onSuccess: () => toast("Your name is changed.") });
+  const save = (event: FormEvent) => {
+    event.preventDefault();
+    change.mutate(name.trim());
+  };
+  return (
+    <form className="setting" onSubmit={save}>
+      <div className="grow">
+        <Field label="Your name" value={name} onChange={(event) => setName(event.target.value)} wrong={change.error?.message} hint="All who share a space with you see it." autoComplete="name" dir="auto" />
+      </div>
+      <Button type="submit" busy={change.isPending} blocked={(!name.trim() && "Say what you are called.") || (name.trim() === before && "Nothing is changed yet.")}>Change it</Button>
+    </form>
   );
 }
 

@@ -1,15 +1,16 @@
 /** What a space is at a glance. Where there are conversations they are what people come for, so it leads there. */
-import { Database, Hash, Network, UserPlus, Users } from "lucide-react";
+import type { Channel } from "@covey/client";
+import { ChevronRight, Database, Hash, Network, UserPlus, Users } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { healthOf } from "../api/health.ts";
 import { useLine } from "../api/live.ts";
-import { useSpace, useStatus } from "../api/queries.ts";
+import { mayManage, useSpace, useStatus } from "../api/queries.ts";
 import { useChannels } from "../chat/queries.ts";
 import { lastChannel } from "../frame/last.ts";
 import { openInvite, openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
-import { count, inFull, sentence } from "../lib/format.ts";
+import { count, sentence } from "../lib/format.ts";
 import { Button } from "../ui/button.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
 import { NotFound } from "./not-found.tsx";
@@ -23,6 +24,7 @@ export function SpaceHome({ id }: { id: string }) {
   const line = useLine();
   const [, go] = useLocation();
   const joined = channels.data?.filter((channel) => channel.joined && !channel.archived) ?? [];
+  const others = channels.data?.filter((channel) => channel.kind === "public" && !channel.joined && !channel.archived) ?? [];
   const first = joined.find((channel) => channel.id === lastChannel(id)) ?? joined[0];
   // On a phone this path is the list of rooms, where people choose themselves.
   useEffect(() => {
@@ -31,19 +33,19 @@ export function SpaceHome({ id }: { id: string }) {
   if (!space && status.data) return <NotFound />;
   if (!space || channels.isPending || (first && !isPhone())) return <div className="page"><div className="inner"><Wait text="Opening the space" /></div></div>;
   const health = healthOf(status.data, line, status.isError, space);
-  const mayInvite = space.role === "admin" || space.role === "owner";
+  const mayInvite = mayManage(space);
   return (
     <Page
       title={space.name}
-      lead={`${count(space.members, "person", "people")} and ${count(space.records, "record")}. ${sentence(health.why)}`}
+      lead={`${count(space.members, "person", "people")}. ${sentence(health.why)}`}
       actions={mayInvite && <Button kind="main" onClick={() => openInvite(id)}><UserPlus size={16} aria-hidden />Invite someone</Button>}
     >
-      <Removed id={id} />
       {!space.removed && <Waiting pending={space.pending} />}
+      {others.length > 0 && !space.removed && <ToJoin id={id} channels={others} />}
       <div className="tiles">
-        {channels.data && <NewChannelTile id={id} />}
+        {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />
-        <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text={`${count(space.records, "record")} that all members keep together.`} />
+        <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text="Lists, inventories, readings: what all members keep together." />
         <Tile to="/network" icon={<Network size={20} />} title="Network" text="Which devices are near, and whether they have everything." />
       </div>
       {space.members === 1 && <FirstSteps id={id} mayInvite={mayInvite} />}
@@ -51,13 +53,24 @@ export function SpaceHome({ id }: { id: string }) {
   );
 }
 
-function Removed({ id }: { id: string }) {
-  const removed = useSpace(id)?.removed;
-  const revoked = useStatus().data?.revoked;
-  if (!removed) return null;
-  const who = revoked ? "This device was put out of this space" : removed.own ? "You have left this space" : `${removed.by ?? "Somebody"} put you out of this space`;
-  return <Note tone="look">{who} on {inFull(removed.at)}. It can be read as far as it came, and not written.</Note>;
-}
+/** Whoever has just come in sees where people talk. Looking in comes before joining. */
+const ToJoin = ({ id, channels }: { id: string; channels: Channel[] }) => (
+  <section className="section" aria-label="Channels to join">
+    <h2>Where people talk</h2>
+    <ul className="card list">
+      {channels.map((channel) => (
+        <li key={channel.id}>
+          <Link href={`/s/${id}/c/${channel.id}`} className="row to-join">
+            <Hash size={18} aria-hidden />
+            <span className="grow"><b dir="auto">{channel.name}</b>{channel.topic && <span className="soft small one-line" dir="auto">{channel.topic}</span>}</span>
+            <span className="soft small">{count(channel.members.length, "person", "people")}</span>
+            <ChevronRight size={16} aria-hidden />
+          </Link>
+        </li>
+      ))}
+    </ul>
+  </section>
+);
 
 const Waiting = ({ pending }: { pending: number }) =>
   pending === 0 ? null : <Note tone="calm">{count(pending, "change")} that you made {pending === 1 ? "is" : "are"} on no other device yet. They go out when one is near.</Note>;

@@ -1,23 +1,22 @@
 /** The first run, and whenever another space is wanted: who one is, then start a space, join one, or become a device of one's own. */
+import type { Status } from "@covey/client";
 import { ArrowLeft, DoorOpen, MonitorSmartphone, Sprout } from "lucide-react";
 import { useState, type FormEvent, type ReactNode } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
+import { renameMe, useProfile } from "../api/profile.ts";
 import { spacesOf, useStatus } from "../api/queries.ts";
 import { useTitle } from "../frame/page.tsx";
 import icon from "../icon.svg";
-import { kindOfCode, tidyCode } from "../lib/join-code.ts";
 import { Button } from "../ui/button.tsx";
 import { Field } from "../ui/field.tsx";
-import { Note, Wait } from "../ui/parts.tsx";
+import { Wait } from "../ui/parts.tsx";
 import { InvitePanel } from "../people/invite.tsx";
 import { Words } from "../people/words.tsx";
+import { Back, Join, type JoinKind } from "./join.tsx";
 
-type Step = "you" | "space" | "start" | "join" | "device" | { invite: string } | { joined: string };
-
-/** How long a join looks for the other side. It has to be found first, and may be on its way here. */
-const JOIN_SECONDS = 60;
+type Step = "you" | "space" | "start" | JoinKind | { invite: string } | { joined: string };
 
 export default function Welcome() {
   const { data } = useStatus();
@@ -48,25 +47,35 @@ export default function Welcome() {
 
 function You({ onNext }: { onNext: () => void }) {
   const { data } = useStatus();
-  const [device, setDevice] = useState<string | null>(null);
-  const [wrong, setWrong] = useState<string | null>(null);
+  const profile = useProfile();
+  if (!data || profile.isPending) return <Wait text="Asking the node who you are" />;
+  return <Names node={data.node} mayRename={Boolean(profile.data)} onNext={onNext} />;
+}
+
+interface NamesProps {
+  node: Status["node"];
+  /** Whether this node lets people change their name. */
+  mayRename: boolean;
+  onNext: () => void;
+}
+
+function Names({ node, mayRename, onNext }: NamesProps) {
+  const [user, setUser] = useState(node.user);
+  const [device, setDevice] = useState(node.device);
+  const [wrong, setWrong] = useState<{ user?: string; device?: string }>({});
   const [busy, setBusy] = useState(false);
-  if (!data) return <Wait text="Asking the node who you are" />;
-  const name = device ?? data.node.device;
   const next = async (event: FormEvent) => {
     event.preventDefault();
-    if (name.trim() === data.node.device) return onNext();
     setBusy(true);
-    try {
-      await api.renameDevice(data.node.peer_id, name.trim());
-      await queries.invalidateQueries({ queryKey: keys.status });
-      onNext();
-    } catch (error) {
-      setWrong(error instanceof Error ? error.message : "It did not work.");
-    } finally {
-      setBusy(false);
-    }
+    setWrong({});
+    const userWrong = user.trim() === node.user ? null : await failureOf(renameMe(user.trim()));
+    const deviceWrong = device.trim() === node.device ? null : await failureOf(api.renameDevice(node.peer_id, device.trim()));
+    await queries.invalidateQueries({ queryKey: keys.status });
+    setBusy(false);
+    if (userWrong || deviceWrong) setWrong({ ...(userWrong && { user: userWrong }), ...(deviceWrong && { device: deviceWrong }) });
+    else onNext();
   };
+  const blocked = (!user.trim() && "Say what you are called.") || (!device.trim() && "The device needs a name.");
   return (
     <form className="stack wide" onSubmit={(event) => void next(event)}>
       <div className="stack tight">
@@ -74,13 +83,20 @@ function You({ onNext }: { onNext: () => void }) {
         <p className="soft">Your team's room, on your own machines. No account, no server: what you share is on your devices, encrypted, and works without the internet.</p>
       </div>
       <div className="card pad stack">
-        <div className="field"><span className="label">Your name</span><p>{data.node.user}</p><p className="hint soft tiny">As you gave it when Covey was started. People in your spaces see it.</p></div>
-        <Field label="This device's name" value={name} onChange={(event) => setDevice(event.target.value)} wrong={wrong} hint="So that you can tell your devices apart." />
+        {mayRename ? (
+          <Field label="Your name" value={user} onChange={(event) => setUser(event.target.value)} wrong={wrong.user} hint="People in your spaces see it. You can change it later." autoComplete="name" dir="auto" />
+        ) : (
+          <div className="field"><span className="label">Your name</span><p dir="auto">{node.user}</p><p className="hint soft tiny">As you gave it when Covey was started. People in your spaces see it.</p></div>
+        )}
+        <Field label="This device's name" value={device} onChange={(event) => setDevice(event.target.value)} wrong={wrong.device} hint="So that you can tell your devices apart." autoComplete="off" dir="auto" />
       </div>
-      <Button type="submit" kind="main" big busy={busy} blocked={!name.trim() && "The device needs a name."}>Go on</Button>
+      <Button type="submit" kind="main" big busy={busy} blocked={blocked}>Go on</Button>
     </form>
   );
 }
+
+const failureOf = (work: Promise<unknown>): Promise<string | null> =>
+  work.then(() => null, (error: unknown) => (error instanceof Error ? error.message : "It did not work."));
 
 function Choose({ onChoose }: { onChoose: (step: Step) => void }) {
   const option = (step: Step, icon: ReactNode, title: string, text: string) => (
@@ -94,14 +110,16 @@ function Choose({ onChoose }: { onChoose: (step: Step) => void }) {
       </div>
       <div className="stack">
         {option("start", <Sprout size={22} />, "Start a space", "Name it, then invite the others by a code.")}
-        {option("join", <DoorOpen size={22} />, "Join a space", "Somebody gave you a code or a link.")}
+        {option("join", <DoorOpen size={22} />, "Join a space", "Somebody gave you a code, a link or a QR code to scan.")}
         {option("device", <MonitorSmartphone size={22} />, "Another device of mine", "You already use Covey on another machine, and have linked this one there.")}
       </div>
     </div>
   );
 }
 
-const Back = ({ onBack }: { onBack: () => void }) => <Button kind="quiet" onClick={onBack}><ArrowLeft size={16} aria-hidden />Back</Button>;
+/** A room to begin in, as people expect one. Where it can't be made the space is there all the same, and offers to start one. */
+const firstChannel = (space: string): Promise<unknown> =>
+  api.createChannel(space, { name: "general", private: false, topic: "" }).catch(() => undefined);
 
 function Start({ onBack, onDone }: { onBack: () => void; onDone: (id: string) => void }) {
   const [name, setName] = useState("");
@@ -112,6 +130,7 @@ function Start({ onBack, onDone }: { onBack: () => void; onDone: (id: string) =>
     setBusy(true);
     api.createSpace(name.trim())
       .then(async (space) => {
+        await firstChannel(space.id);
         await queries.invalidateQueries({ queryKey: keys.status });
         onDone(space.id);
       })
@@ -125,58 +144,6 @@ function Start({ onBack, onDone }: { onBack: () => void; onDone: (id: string) =>
       <div className="row apart">
         <Back onBack={onBack} />
         <Button type="submit" kind="main" big busy={busy} blocked={!name.trim() && "Give it a name first."}>Start it</Button>
-      </div>
-    </form>
-  );
-}
-
-interface JoinProps {
-  asDevice: boolean;
-  onBack: () => void;
-  onDone: (space: string) => void;
-  onOther: (step: Step) => void;
-}
-
-function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
-  const [code, setCode] = useState("");
-  const [wrong, setWrong] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const kind = kindOfCode(code);
-  const other = (asDevice && kind === "space-link") || (!asDevice && kind === "device-link");
-  const join = async (event: FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setWrong(null);
-    try {
-      const tidy = tidyCode(code);
-      const space = asDevice
-        ? (await api.joinAsDevice(tidy, JOIN_SECONDS)).spaces[0]?.id ?? ""
-        : (await api.join(tidy, JOIN_SECONDS)).space.id;
-      await queries.invalidateQueries();
-      onDone(space);
-    } catch (error) {
-      setWrong(error instanceof Error ? error.message : "It did not work.");
-    } finally {
-      setBusy(false);
-    }
-  };
-  return (
-    <form className="stack wide" onSubmit={(event) => void join(event)}>
-      <div className="stack tight">
-        <h1>{asDevice ? "Another device of mine" : "Join a space"}</h1>
-        <p className="soft">{asDevice ? "On your other device choose \"Link a device\". It shows a code; give it here." : "Type the code, or paste the link."}</p>
-      </div>
-      <Field label="Code or link" value={code} onChange={(event) => setCode(event.target.value)} wrong={wrong} placeholder="COVEY-XXXX-XXXX" className="mono" autoFocus autoComplete="off" spellCheck={false} readOnly={busy} />
-      {other && (
-        <Note tone="look">
-          {asDevice ? "This link lets you into a space. " : "This link makes this device one of somebody's own. "}
-          <button type="button" className="button plain" onClick={() => onOther(asDevice ? "join" : "device")}>{asDevice ? "Join a space instead" : "Use it for that"}</button>
-        </Note>
-      )}
-      {busy && <Wait text="Looking for the other side, and fetching what is there. This takes up to a minute." />}
-      <div className="row apart">
-        <Back onBack={onBack} />
-        <Button type="submit" kind="main" big busy={busy} blocked={(kind === "none" && "Give the code or the link first.") || (other && "This link is for something else.")}>{asDevice ? "Link this device" : "Join"}</Button>
       </div>
     </form>
   );

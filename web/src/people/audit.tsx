@@ -24,8 +24,8 @@ export default function Audit({ space: id }: { space: string }) {
   const save = () => download(`${space?.name ?? "space"}-audit.ndjson`, (audit.data ?? []).map((act) => `${JSON.stringify(act)}\n`), "application/x-ndjson");
   return (
     <Page
-      title="What happened here"
-      lead={`Who let whom into ${space?.name ?? "this space"}, and every change of roles, devices and keys. Nobody has to be taken at their word: each line is a signed entry that all members hold.`}
+      title="Audit log"
+      lead={`What happened in ${space?.name ?? "this space"}: who let whom in, and every change of roles, devices and keys. Each line is a signed entry that all members hold, so nobody has to be taken at their word.`}
       actions={<Button onClick={save} blocked={!audit.data && "It is still being loaded."}><Download size={16} aria-hidden />Save as NDJSON</Button>}
     >
       <input className="input" type="search" aria-label="Filter by name or words" placeholder="Filter by name or words" value={words} onChange={(event) => setWords(event.target.value)} />
@@ -48,7 +48,7 @@ function Line({ act }: { act: Act }) {
       <time className="soft num" dateTime={act.at} title={act.hlc}>{inFull(act.at)}</time>
       <div>
         <details>
-          <summary><b>{nameOf(act.who)}</b> <span className="what">{act.text}</span>{!act.stands && " (has no effect: it fell because of what others did at the same moment)"}</summary>
+          <summary><b><bdi>{nameOf(act.who)}</bdi></b> <bdi className="what">{act.text}</bdi>{!act.stands && " (has no effect: it fell because of what others did at the same moment)"}</summary>
           <dl className="facts" style={{ padding: "8px 0" }}>
             <div><dt>On</dt><dd>{act.who.device ?? "an unknown device"}</dd></div>
             <div><dt>Entry</dt><dd><code>{act.hash}</code></dd></div>

@@ -31,7 +31,7 @@ export default function Devices() {
           {own.map((device) => <Device key={device.peer_id} device={device} alone={own.length === 1} />)}
         </ul>
       )}
-      {own.length === 1 && <Note tone="calm">This is your only device. A second one keeps everything where this one is lost.</Note>}
+      {own.length === 1 && <Note tone="calm">This is your only device. With a second one you still have everything if this one is lost.</Note>}
     </Page>
   );
 }
@@ -49,7 +49,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
       <DeviceMark name={device.name} size={40} />
       <div className="grow stack tight">
         <div className="row wrap apart">
-          <h2 className="row wrap"><span className="one-line">{device.name}</span><DeviceState device={device} /></h2>
+          <h2 className="row wrap"><span className="one-line" dir="auto">{device.name}</span><DeviceState device={device} /></h2>
           <div className="row">
             <Button kind="quiet" onClick={() => setAsked("rename")}><Pencil size={15} aria-hidden />Rename</Button>
             <Button kind="quiet" blocked={alone ? "Your only device can't be revoked." : device.this && "Revoke this one from another device of yours."} onClick={() => setAsked("revoke")}>
@@ -57,6 +57,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
             </Button>
           </div>
         </div>
+        <p className="soft small">Safety words</p>
         <Words fingerprint={device.fingerprint} />
         <p className="soft small">Fingerprint <code>{device.fingerprint}</code></p>
         <p className="soft small">{device.spaces.length > 0 ? `In ${names(device.spaces.map((space) => space.name))}.` : "In no space yet."}</p>

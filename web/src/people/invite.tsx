@@ -10,6 +10,7 @@ import { CodeCard, Ring, useSecondsUntil } from "../ui/code.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Choice } from "../ui/field.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
+import { NearbyLine, SoloNote } from "./nearby.tsx";
 import { Words } from "./words.tsx";
 
 type Invited = Exclude<Role, "owner">;
@@ -77,11 +78,12 @@ export function OpenCode({ invite, onAgain, waiting }: { invite: Invite; onAgain
   return (
     <>
       <CodeCard code={invite.code} link={invite.link} />
-      {solo && <Note tone="look">This node was started without a network, so nobody can reach it. Start it with <code>--network lan</code>.</Note>}
+      {solo && <SoloNote />}
       <div className="row apart">
         <Ring left={left} total={INVITE_SECONDS} />
         <Wait text={waiting} />
       </div>
+      <NearbyLine />
       <p className="soft small">It works once, for one device, and three wrong guesses burn it. Give it only to the one you mean.</p>
     </>
   );
@@ -98,7 +100,7 @@ function Arrived({ newcomer, onAnother, onDone }: ArrivedProps) {
   const device: KnownDevice | undefined = data?.find((one) => one.peer_id === newcomer.peer_id);
   return (
     <div className="stack" role="status">
-      <Note tone="good"><b>{newcomer.name}</b> is here{device ? `, on ${device.name}` : ""}.</Note>
+      <Note tone="good"><b>{newcomer.name}</b> is here{device && <>, on <bdi>{device.name}</bdi></>}.</Note>
       {device && (
         <>
           <p>To be sure that it is {newcomer.name}, ask for the four words on their screen. They should be:</p>

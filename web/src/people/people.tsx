@@ -5,7 +5,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
-import { useDevices, useMembers, useSpace } from "../api/queries.ts";
+import { mayManage, useDevices, useMembers, useSpace } from "../api/queries.ts";
 import { openInvite } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
 import { ago, count } from "../lib/format.ts";
@@ -21,15 +21,15 @@ const RANK: Record<Role, number> = { guest: 0, member: 1, admin: 2, owner: 3 };
 export default function People({ space: id }: { space: string }) {
   const space = useSpace(id);
   const members = useMembers(id);
-  const mayInvite = space?.role === "admin" || space?.role === "owner";
+  const mayInvite = mayManage(space);
   return (
     <Page
       title="People"
-      lead={`Who is in ${space?.name ?? "this space"}. Guests read, members write too, admins let people in and out, owners may do everything.`}
+      lead={`Everybody in ${space?.name ?? "this space"}. Guests read, members write too, admins let people in and out, owners may do everything.`}
       actions={
         <>
-          <Link className="button plain" href={`/s/${id}/audit`}><ScrollText size={16} aria-hidden />What happened</Link>
-          <Button kind="main" blocked={!mayInvite && "Only admins and owners let people in."} onClick={() => openInvite(id)}>
+          <Link className="button plain" href={`/s/${id}/audit`}><ScrollText size={16} aria-hidden />Audit log</Link>
+          <Button kind="main" blocked={space?.removed ? "You are no longer in this space." : !mayInvite && "Only admins and owners let people in."} onClick={() => openInvite(id)}>
             <UserPlus size={16} aria-hidden />Invite
           </Button>
         </>
@@ -50,7 +50,7 @@ export default function People({ space: id }: { space: string }) {
 function Person({ member, space }: { member: Member; space: Space }) {
   const [removing, setRemoving] = useState(false);
   const mine = space.role ? RANK[space.role] : 0;
-  const mayChange = mine >= RANK.admin && !member.you && mine >= RANK[member.role];
+  const mayChange = mayManage(space) && !member.you && mine >= RANK[member.role];
   const remove = async () => {
     await api.removeMember(space.id, member.user_id);
     await queries.invalidateQueries({ queryKey: keys.space(space.id) });
@@ -61,7 +61,7 @@ function Person({ member, space }: { member: Member; space: Space }) {
       <Avatar id={member.user_id} size={40} />
       <div className="grow">
         <div className="row wrap apart">
-          <h2 className="row"><span className="one-line">{member.name}</span>{member.you && <span className="pill bare">you</span>}</h2>
+          <h2 className="row"><span className="one-line" dir="auto">{member.name}</span>{member.you && <span className="pill bare">you</span>}</h2>
           <div className="row">
             <RoleOf member={member} space={space} mayChange={mayChange} most={mine} />
             {mayChange && <Button kind="quiet" onClick={() => setRemoving(true)}>Remove</Button>}
@@ -112,7 +112,7 @@ function Devices({ devices: { devices } }: { devices: Member }) {
             <details>
               <summary className="row wrap">
                 <DeviceMark name={device.name} size={24} />
-                <span className="one-line">{device.name}</span>
+                <span className="one-line" dir="auto">{device.name}</span>
                 <DeviceState device={more} />
                 <span className="row soft tiny" style={{ marginLeft: "auto" }}>Safety words<ChevronRight size={14} className="turn" aria-hidden /></span>
               </summary>

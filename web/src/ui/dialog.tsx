@@ -3,6 +3,7 @@ import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
 import { useState, type ReactNode } from "react";
+import { sentence, unturned } from "../lib/format.ts";
 import { Button } from "./button.tsx";
 
 interface DialogProps {
@@ -19,7 +20,7 @@ export function Dialog({ open, onClose, title, wide, children }: DialogProps) {
       <Base.Portal>
         <Base.Backdrop className="veil" />
         <Base.Popup className={`dialog stack ${wide ? "wide" : ""}`}>
-          <Base.Title>{title}</Base.Title>
+          <Base.Title>{unturned(title)}</Base.Title>
           {children}
           <Base.Close className="icon-button close" aria-label="Close">
             <X size={18} />
@@ -50,7 +51,7 @@ export function Confirm({ open, onClose, title, children, act, onConfirm }: Conf
       await onConfirm();
       onClose();
     } catch (error) {
-      setWrong(error instanceof Error ? error.message : "It did not work.");
+      setWrong(error instanceof Error ? sentence(error.message) : "It did not work.");
     } finally {
       setBusy(false);
     }
@@ -60,12 +61,12 @@ export function Confirm({ open, onClose, title, children, act, onConfirm }: Conf
       <AlertDialog.Portal>
         <AlertDialog.Backdrop className="veil" />
         <AlertDialog.Popup className="dialog stack">
-          <AlertDialog.Title>{title}</AlertDialog.Title>
+          <AlertDialog.Title>{unturned(title)}</AlertDialog.Title>
           <AlertDialog.Description render={<div className="stack soft" />}>{children}</AlertDialog.Description>
           {wrong && <p className="note bad" role="alert">{wrong}</p>}
           <div className="row" style={{ justifyContent: "flex-end" }}>
             <AlertDialog.Close className="button quiet">Cancel</AlertDialog.Close>
-            <Button kind="danger" busy={busy} onClick={() => void confirm()}>{act}</Button>
+            <Button kind="danger" busy={busy} onClick={() => void confirm()}>{unturned(act)}</Button>
           </div>
         </AlertDialog.Popup>
       </AlertDialog.Portal>

@@ -1,6 +1,7 @@
 /** Short news at the bottom of the page, read aloud, gone by itself. */
 import { X } from "lucide-react";
 import { useSyncExternalStore } from "react";
+import { sentence, unturned } from "../lib/format.ts";
 
 interface Toast {
   id: number;
@@ -25,11 +26,11 @@ const drop = (id: number) => change(toasts.filter((toast) => toast.id !== id));
 
 export function toast(text: string, bad = false): void {
   const id = next++;
-  change([...toasts, { id, text, bad }].slice(-MOST));
+  change([...toasts, { id, text: unturned(text), bad }].slice(-MOST));
   setTimeout(() => drop(id), SHOWN_MS);
 }
 
-export const toastError = (error: unknown): void => toast(error instanceof Error ? error.message : "It did not work.", true);
+export const toastError = (error: unknown): void => toast(error instanceof Error ? sentence(error.message) : "It did not work.", true);
 
 const subscribe = (listener: () => void) => {
   listeners.add(listener);

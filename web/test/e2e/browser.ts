@@ -9,7 +9,11 @@ const SHOTS = process.env["COVEY_SHOTS"];
 
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
-export const openBrowser = (): Promise<Browser> => chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
+export const openBrowser = (more: string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: [...FLAGS, ...more] });
+
+/** Long enough for a machine that is busy with something else; whoever waits goes on as soon as it's there. */
+export const PATIENCE_MS = 30_000;
 
 export interface Tab {
   page: Page;
@@ -28,7 +32,7 @@ export async function openTab(browser: Browser, options: { dark?: boolean; phone
     timezoneId: "Europe/Berlin",
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
   page.on("console", (message) => {
@@ -58,10 +62,24 @@ export async function violations(page: Page): Promise<Violation[]> {
   });
 }
 
+/** When nothing on the page is on its way any more: no answer, no letters' shapes, no movement. */
+export async function settled(page: Page): Promise<void> {
+  await page.waitForLoadState("networkidle");
+  await page.waitForFunction(() => document.querySelector("main .wait") === null);
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    await Promise.allSettled(document.getAnimations().filter((one) => one.effect?.getTiming().iterations !== Infinity).map((one) => one.finished));
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  });
+}
+
 /** A picture for people to look at, where one is wanted. */
 export async function shot(page: Page, name: string): Promise<void> {
   if (!SHOTS) return;
   mkdirSync(SHOTS, { recursive: true });
-  await page.waitForTimeout(250);
-  await page.screenshot({ path: `${SHOTS}/${name}.png` });
+  await page.evaluate(() => document.fonts.ready.then(() => undefined));
+  await page.screenshot({ path: `${SHOTS}/${name}.png`, animations: "disabled" });
 }
+
+/** What a text in a name or a message would have done if it had become part of the page. */
+export const pwned = (page: Page): Promise<unknown> => page.evaluate(() => (window as unknown as { pwned?: unknown }).pwned);

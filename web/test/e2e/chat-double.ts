@@ -112,7 +112,14 @@ export class ChatDouble {
     if (what === "read") Object.assign(channel, { unread: 0, mentions: 0, new_since: null });
     if (what === "draft") channel.draft = String(body["text"]);
     if (what === "join" || what === "leave") channel.joined = what === "join";
-    return what ? [204, null] : [200, channel];
+    if (what) return [204, null];
+    if (method === "PATCH") this.changeChannel(channel, body as Partial<Channel>);
+    return [200, channel];
+  }
+
+  changeChannel(channel: Channel, change: Partial<Channel>): void {
+    Object.assign(channel, change);
+    this.emit({ event: "channel", space: this.space, channel });
   }
 
   private post(channel: Channel, body: Body): [number, unknown] {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Browser } from "playwright-core";
-import { openBrowser, openTab, shot, violations } from "./browser.ts";
+import { openBrowser, openTab, settled, shot, violations } from "./browser.ts";
 import { startNode, type TestNode } from "./nodes.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
 
@@ -32,7 +32,7 @@ afterAll(async () => {
 const PAGES: [string, string, string][] = [
   ["home", "", "garden"],
   ["people", "people", "People"],
-  ["audit", "audit", "What happened here"],
+  ["audit", "audit", "Audit log"],
   ["data", "data/plants", "Data"],
   ["network", "/network", "Network"],
   ["devices", "/devices", "Your devices"],
@@ -49,7 +49,7 @@ for (const dark of [false, true]) {
       for (const [name, path, title] of PAGES) {
         await page.goto(path.startsWith("/") ? proxy.url + path : `${proxy.url}/s/${garden}/${path}`.replace(/\/$/, ""));
         if (title && !(phone && name === "home")) await page.getByRole("heading", { name: title, level: 1 }).waitFor();
-        await page.waitForTimeout(500);
+        await settled(page);
         await shot(page, `${name}-${tag}`);
         for (const one of await violations(page)) found.push(`${name}: ${one.rule} at ${one.where.slice(0, 3).join(", ")} (${one.why})`);
       }

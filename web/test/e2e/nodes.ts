@@ -8,7 +8,7 @@ import { createClient, type Client } from "@covey/client";
 
 const TARGET = process.env["CARGO_TARGET_DIR"] ?? new URL("../../../target", import.meta.url).pathname;
 const BINARY = process.env["COVEY_BIN"] ?? join(TARGET, "debug/covey");
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 
 export interface TestNode {
   api: string;

@@ -47,7 +47,7 @@ test("a channel is made, found by the other, and what is said there arrives both
   await said(adaTab, "The beans are in.").waitFor();
   const other = bobTab.page;
   await other.goto(`${bobProxy.url}/s/${space}`);
-  await other.getByRole("link", { name: "harvest" }).click();
+  await other.getByRole("link", { name: "harvest 1 person" }).click();
   const join = other.getByRole("button", { name: "Join #harvest" });
   const box = other.getByRole("textbox", { name: "Write to #harvest" });
   await join.or(box).first().waitFor();
@@ -109,6 +109,29 @@ test("a direct conversation shows as unread, and words are found", async ({ skip
   expect([...adaTab.complaints, ...bobTab.complaints]).toEqual([]);
 });
 
+test("a channel that one admin renames, describes and archives is so for the other", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const beds = await ada.client.createChannel(space, { name: "beds", private: false, topic: "" });
+  await bobTab.page.goto(`${bobProxy.url}/s/${space}`);
+  await bobTab.page.getByText("more to join").waitFor();
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${space}/c/${beds.id}?side=people`);
+  await page.getByRole("button", { name: "Channel settings" }).click();
+  const settings = page.getByRole("dialog", { name: "Channel settings" });
+  await settings.getByLabel("Name").fill("\u05d2\u05d9\u05e0\u05d4 \u{1F33B}");
+  await settings.getByLabel("What it is about").fill("Which bed holds what");
+  await settings.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "\u05d2\u05d9\u05e0\u05d4 \u{1F33B}", level: 1 }).waitFor();
+  await bobTab.page.goto(`${bobProxy.url}/s/${space}/c/${beds.id}`);
+  await bobTab.page.getByRole("heading", { name: "\u05d2\u05d9\u05e0\u05d4 \u{1F33B}", level: 1 }).waitFor();
+  await bobTab.page.getByText("Which bed holds what").first().waitFor();
+  await shot(page, "talk-about");
+  await page.getByRole("button", { name: "Archive the channel" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Archive it" }).click();
+  await bobTab.page.getByText("This channel is archived").waitFor();
+  expect(await bobTab.page.getByRole("button", { name: /^Join #/ }).count()).toBe(0);
+});
+
 test("a long history of a real channel is read in pieces", async ({ skip }) => {
   skip(!hasChat, "this node has no conversations yet");
   const channel = await ada.client.createChannel(space, { name: "long", private: false, topic: "" });
@@ -116,10 +139,28 @@ test("a long history of a real channel is read in pieces", async ({ skip }) => {
   const { page } = adaTab;
   await page.goto(`${adaProxy.url}/s/${space}/c/${channel.id}`);
   await page.getByText("message number 129").waitFor();
-  for (let n = 0; n < 14; n++) {
+  const early = page.getByText("message number 3", { exact: true });
+  await expect.poll(async () => {
     await page.getByRole("log").hover();
     await page.mouse.wheel(0, -2500);
-    await page.waitForTimeout(150);
-  }
-  await page.getByText("message number 3", { exact: true }).waitFor();
+    return early.count();
+  }).toBe(1);
+});
+
+test("whoever is put out while a channel is open sees it at once, reads on, and is offered nothing to write with", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const { page } = bobTab;
+  const harvest = (await bob.client.channels(space)).items.find((one) => one.name === "harvest");
+  await page.goto(`${bobProxy.url}/s/${space}/c/${harvest?.id}`);
+  const box = page.getByRole("textbox", { name: "Write to #harvest" });
+  await box.fill("half a thou");
+  await ada.client.removeMember(space, (await bob.client.status()).node.user_id);
+  await page.getByText(/Ada put you out of this space on/).waitFor();
+  await expect.poll(() => box.getAttribute("readonly")).not.toBeNull();
+  expect(await box.inputValue()).toBe("half a thou");
+  await page.getByText("You are no longer in this space.").waitFor();
+  await said(bobTab, "Lovely, @Ada").waitFor();
+  expect(await page.getByRole("log").getByRole("button", { name: "React" }).count()).toBe(0);
+  await shot(page, "talk-put-out");
+  expect(await violations(page)).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { healthOf } from "../../src/api/health.ts";
 import { changedFields, columnsOf, parseDocument } from "../../src/data/columns.ts";
 import { csvToLines, parseCsv, toCsv } from "../../src/lib/csv.ts";
-import { ago, bytes, count, countdown, names, sentence } from "../../src/lib/format.ts";
+import { ago, bytes, count, countdown, names, sentence, unturned } from "../../src/lib/format.ts";
 import { best } from "../../src/lib/fuzzy.ts";
 import { colourOf, COLOURS, glyphOf, initialOf, markOf } from "../../src/lib/identity.ts";
 import { kindOfCode, tidyCode } from "../../src/lib/join-code.ts";
@@ -12,6 +12,11 @@ import { distance, layout } from "../../src/network/layout.ts";
 import { standingWith } from "../../src/network/why.ts";
 
 describe("words and numbers", () => {
+  test("a name in a sentence turns nothing round, and stays what it is otherwise", () => {
+    expect(unturned("Remove \u202eboB\u202c from \u2067garden\u2069?")).toBe("Remove boB from garden?");
+    expect(unturned("\u05d3\u05e0\u05d4 \u{1F468}\u200d\u{1F469}")).toBe("\u05d3\u05e0\u05d4 \u{1F468}\u200d\u{1F469}");
+  });
+
   test("times and amounts read like a sentence", () => {
     const now = Date.parse("2026-11-21T12:00:00Z");
     expect(ago("2026-11-21T11:57:00Z", now)).toBe("3 minutes ago");
@@ -36,6 +41,10 @@ describe("words and numbers", () => {
   test("people look different, and the same again", () => {
     expect(markOf("a")).toMatch(/^[A-Z][a-z]$/);
     expect(markOf("5QUpxH3C")).toBe(markOf("5QUpxH3C"));
+    // Colour and mark are independent: of the pairs among 400 ids about one in 768 shares both, which makes 104.
+    const looks = Array.from({ length: 400 }, (_, n) => `id ${(n * 2654435761) % 4294967296}`).map((id) => `${colourOf(id)} ${markOf(id)}`);
+    const shared = looks.flatMap((look, at) => looks.slice(at + 1).filter((other) => other === look));
+    expect(shared.length).toBeLessThan(200);
     expect(new Set(Array.from({ length: 200 }, (_, n) => colourOf(`user ${n}`))).size).toBe(COLOURS);
     expect([glyphOf("Bob's phone"), glyphOf("nas-1"), glyphOf("x")]).toEqual(["phone", "server", "laptop"]);
     expect([initialOf("garden"), initialOf("\u{1F331} plot"), initialOf("")]).toEqual(["G", "\u{1F331}", "?"]);
@@ -107,7 +116,7 @@ describe("the network in words", () => {
   test("the quicker a device answers, the nearer it stands", () => {
     expect(distance(peer({ rtt_ms: 1 }))).toBeLessThan(distance(peer({ rtt_ms: 50 })));
     expect(distance(peer({ rtt_ms: 400 }))).toBeLessThan(distance(peer({ state: "offline" })));
-    const places = layout([peer({ peer_id: "b" }), peer({ peer_id: "a" })], 1);
+    const places = layout([peer({ peer_id: "b" }), peer({ peer_id: "a" })], 1, 0.72);
     expect(places.map((place) => place.peer.peer_id)).toEqual(["a", "b"]);
     expect(Math.hypot((places[0]?.x ?? 0) - (places[1]?.x ?? 0), (places[0]?.y ?? 0) - (places[1]?.y ?? 0))).toBeGreaterThan(80);
   });

@@ -1,0 +1,260 @@
+/** Coming into a space and out of it again, between real nodes: by camera, under a name of one's own, by leaving, by being put out. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openBrowser, openTab, shot, violations, type Tab } from "./browser.ts";
+import { startNode, type TestNode } from "./nodes.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
+import { cameraFlags, FAKE_CAMERA, writeQrVideo } from "./qr-video.ts";
+
+let browser: Browser;
+let ada: TestNode;
+let bob: TestNode;
+let adaProxy: Proxy;
+let bobProxy: Proxy;
+let adaTab: Tab;
+let bobTab: Tab;
+let garden: string;
+const folder = mkdtempSync(join(tmpdir(), "covey-web-qr-"));
+
+beforeAll(async () => {
+  [browser, ada, bob] = await Promise.all([openBrowser(), startNode("Ada", "ada-laptop"), startNode("Bob", "bob-phone")]);
+  garden = (await ada.client.createSpace("garden")).id;
+  [adaProxy, bobProxy, adaTab, bobTab] = await Promise.all([startProxy(ada, null), startProxy(bob, null), openTab(browser), openTab(browser, { phone: true })]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await Promise.all([adaProxy?.stop(), bobProxy?.stop()]);
+  await Promise.all([ada?.stop(), bob?.stop()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { name, level: 1 }).waitFor();
+const toJoin = async (page: Page, url: string) => {
+  await page.goto(`${url}/welcome?step=space`);
+  await page.getByRole("button", { name: /Join a space/ }).click();
+  await heading(page, "Join a space");
+};
+
+test("the join page tells who is in sight, and what to do where nobody can be", async () => {
+  const { page } = bobTab;
+  await toJoin(page, bobProxy.url);
+  await page.getByText("1 device in sight").waitFor();
+  await shot(page, "join-phone");
+  expect(await violations(page)).toEqual([]);
+  const alone = await startNode("Cleo", "cleo-laptop", { network: "solo" });
+  const proxy = await startProxy(alone, null);
+  try {
+    await toJoin(page, proxy.url);
+    await page.getByText("started without a network").waitFor();
+  } finally {
+    await proxy.stop();
+    await alone.stop();
+  }
+});
+
+test("a camera that isn't there, or that the page may not use, is explained, and the code can be typed", async () => {
+  const withCamera = await openBrowser([FAKE_CAMERA]);
+  try {
+    const { page, context } = await openTab(withCamera);
+    // Granting something else refuses the camera.
+    await context.grantPermissions(["clipboard-write"]);
+    await toJoin(page, bobProxy.url);
+    await page.getByRole("button", { name: "Scan with the camera" }).click();
+    await page.getByRole("dialog").getByText("This page may not use the camera").waitFor();
+    await shot(page, "scan-refused");
+    expect(await violations(page)).toEqual([]);
+    await context.grantPermissions(["camera"]);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByText("Looking for a code").waitFor();
+    await shot(page, "scan-looking");
+    expect(await violations(page)).toEqual([]);
+  } finally {
+    await withCamera.close();
+  }
+  const { page, context, complaints } = await openTab(browser);
+  await context.grantPermissions(["camera"]);
+  await toJoin(page, bobProxy.url);
+  await page.getByRole("button", { name: "Scan with the camera" }).click();
+  const window = page.getByRole("dialog", { name: "Scan the QR code" });
+  await window.getByText("No camera was found on this device.").waitFor();
+  await window.getByRole("button", { name: "Type the code instead" }).click();
+  await window.waitFor({ state: "detached" });
+  await page.getByLabel("Code or link").fill("COVEY-AAAA-AAAA");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("whoever holds the QR code before the camera comes in by it", async () => {
+  const film = join(folder, "invite.y4m");
+  writeQrVideo(film, (await ada.client.invite(garden, "member")).link);
+  const withCamera = await openBrowser(cameraFlags(film));
+  try {
+    const { page, complaints } = await openTab(withCamera, { phone: true });
+    await toJoin(page, bobProxy.url);
+    await page.getByRole("button", { name: "Scan with the camera" }).click();
+    await expect.poll(() => page.getByLabel("Code or link").inputValue()).toMatch(/^covey:\/\/join\//);
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Join", exact: true }).click();
+    await heading(page, "You are in.");
+    expect(complaints).toEqual([]);
+  } finally {
+    await withCamera.close();
+  }
+  expect((await ada.client.members(garden)).map((one) => one.name).sort()).toEqual(["Ada", "Bob"]);
+});
+
+test("a QR code of something else is said to be none, and the window goes on looking", async () => {
+  const film = join(folder, "wifi.y4m");
+  writeQrVideo(film, "WIFI:T:WPA;S:garden;P:peas;;");
+  const withCamera = await openBrowser(cameraFlags(film));
+  try {
+    const { page } = await openTab(withCamera);
+    await toJoin(page, bobProxy.url);
+    await page.getByRole("button", { name: "Scan with the camera" }).click();
+    await page.getByText("it is no invitation to Covey").waitFor();
+    await shot(page, "scan-foreign");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(await page.getByLabel("Code or link").inputValue()).toBe("");
+  } finally {
+    await withCamera.close();
+  }
+});
+
+test("where the node can't change one's name, no field for it is shown", async () => {
+  const { page, context } = await openTab(browser);
+  await page.route("**/api/v1/profile", (route) => route.fulfill({ status: 404, json: { type: "/problems/not-found", title: "", status: 404, detail: "there is no such route" } }));
+  await page.goto(`${adaProxy.url}/settings`);
+  await heading(page, "Settings");
+  await page.getByRole("heading", { name: "Ada" }).waitFor();
+  await page.getByRole("region", { name: "Backup" }).waitFor();
+  expect(await page.getByLabel("Your name").count()).toBe(0);
+  await page.goto(`${adaProxy.url}/welcome`);
+  await page.getByText("As you gave it when Covey was started").waitFor();
+  expect(await page.getByLabel("Your name").count()).toBe(0);
+  await context.close();
+});
+
+test("one's own name is given at the first run and changed in the settings; a refusal is said beside it", async () => {
+  const { page, context } = await openTab(browser);
+  let name = "Ada";
+  const asked: unknown[] = [];
+  await page.route("**/api/v1/profile", async (route) => {
+    if (route.request().method() === "PATCH") {
+      const wanted = (route.request().postDataJSON() as { name: string }).name;
+      asked.push(wanted);
+      if (wanted.length > 64) return route.fulfill({ status: 400, json: { type: "/problems/invalid", title: "", status: 400, detail: "a name has at most 64 letters" } });
+      name = wanted;
+    }
+    return route.fulfill({ json: { user: "u", name } });
+  });
+  await page.goto(`${adaProxy.url}/welcome`);
+  await page.getByLabel("Your name").fill("Ada Lovelace");
+  await shot(page, "welcome-names");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await heading(page, "Start or join a space");
+  await page.goto(`${adaProxy.url}/settings`);
+  const field = page.getByLabel("Your name");
+  await expect.poll(() => field.inputValue()).toBe("Ada Lovelace");
+  await field.fill("x".repeat(65));
+  await page.getByRole("button", { name: "Change it" }).click();
+  await page.getByText("a name has at most 64 letters").waitFor();
+  await field.fill("\u05d0\u05d3\u05d4");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await page.getByText("Your name is changed.").waitFor();
+  await shot(page, "settings-name");
+  expect(asked).toEqual(["Ada Lovelace", "x".repeat(65), "\u05d0\u05d3\u05d4"]);
+  await context.close();
+});
+
+test("the key of a space is changed after a question, and what is written then still arrives", async () => {
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${garden}/audit`);
+  await page.getByRole("button", { name: "garden" }).click();
+  await page.getByRole("menuitem", { name: "Change the key" }).click();
+  const question = page.getByRole("alertdialog", { name: "Change the key of garden?" });
+  await shot(page, "rotate-key");
+  await question.getByRole("button", { name: "Change the key" }).click();
+  await page.getByText("The key of garden is changed.").waitFor();
+  await page.getByRole("list", { name: "Acts" }).getByText(/key/).first().waitFor();
+  await ada.client.putRecord(garden, "plants", "after", { name: "after the change" });
+  const other = bobTab.page;
+  await other.goto(`${bobProxy.url}/s/${garden}/data/plants`);
+  await other.getByRole("cell", { name: "after the change" }).waitFor();
+});
+
+test("the last owner can't leave, and is told why; whoever leaves goes on in another space, and can read what they left", async () => {
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${garden}/people`);
+  await page.getByRole("button", { name: "garden" }).click();
+  await page.getByRole("menuitem", { name: "Leave the space" }).click();
+  const question = page.getByRole("alertdialog", { name: "Leave garden?" });
+  await question.getByRole("button", { name: "Leave" }).click();
+  await question.getByRole("alert").waitFor();
+  await shot(page, "leave-last-owner");
+  await question.getByRole("button", { name: "Cancel" }).click();
+
+  const orchard = await ada.client.createSpace("orchard");
+  await bob.client.join((await ada.client.invite(orchard.id, "member")).code, 30);
+  const { page: his, context } = await openTab(browser);
+  await his.goto(`${bobProxy.url}/s/${orchard.id}/people`);
+  await his.getByRole("button", { name: "orchard" }).click();
+  await his.getByRole("menuitem", { name: "Leave the space" }).click();
+  await his.getByRole("alertdialog", { name: "Leave orchard?" }).getByRole("button", { name: "Leave" }).click();
+  await his.getByText("You have left orchard.").waitFor();
+  await expect.poll(() => new URL(his.url()).pathname).toContain(garden);
+  await expect.poll(async () => (await ada.client.members(orchard.id)).map((one) => one.name)).toEqual(["Ada"]);
+  await his.getByRole("link", { name: /orchard, you are no longer in it/ }).click();
+  await his.getByText(/You left this space on/).waitFor();
+  await his.getByRole("button", { name: "orchard" }).click();
+  await his.getByRole("menuitem", { name: "People" }).waitFor();
+  expect(await his.getByRole("menuitem", { name: "Leave the space" }).count()).toBe(0);
+  await shot(his, "left");
+  await context.close();
+});
+
+test("whoever is put out while a page of the space is open is told so there, and what they were writing stays", async () => {
+  const { page } = bobTab;
+  await page.goto(`${bobProxy.url}/s/${garden}/data/plants`);
+  await page.getByRole("button", { name: "New record" }).click();
+  await page.getByLabel("Document, as JSON").fill('{"name":"half a bean');
+  await ada.client.removeMember(garden, (await bob.client.status()).node.user_id);
+  await page.getByText(/Ada put you out of this space on/).waitFor();
+  expect(await page.getByLabel("Document, as JSON").inputValue()).toBe('{"name":"half a bean');
+  await page.keyboard.press("Escape");
+  await page.getByRole("cell", { name: "after the change" }).waitFor();
+  await expect.poll(() => page.getByRole("button", { name: "New record" }).getAttribute("aria-disabled")).toBe("true");
+  await shot(page, "put-out-phone");
+  expect(await violations(page)).toEqual([]);
+});
+
+test("a browser that is signed out says so in every tab, keeps what was typed, and goes on when it is signed in again", async () => {
+  const { page, context, complaints } = await openTab(browser);
+  await page.goto(await ada.newLink());
+  await page.goto(`${ada.api}/s/${garden}/data/plants`);
+  await page.getByRole("button", { name: "New record" }).click();
+  await page.getByLabel("Document, as JSON").fill('{"name":"unsaved bean"}');
+  const second = await context.newPage();
+  await second.goto(`${ada.api}/settings`);
+  await heading(second, "Settings");
+  ada = await ada.restart();
+  for (const one of [page, second]) await one.getByRole("heading", { name: "This browser is not signed in any more" }).waitFor();
+  expect(await violations(second)).toEqual([]);
+  await second.goto(await ada.newLink());
+  await heading(second, /./);
+  // Back in the first tab nobody presses anything.
+  await page.bringToFront();
+  await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await heading(page, "Data");
+  await page.getByRole("button", { name: "New record" }).click();
+  await page.getByText("This is what you had begun to write here.").waitFor();
+  expect(await page.getByLabel("Document, as JSON").inputValue()).toBe('{"name":"unsaved bean"}');
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("cell", { name: "unsaved bean" }).waitFor();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
