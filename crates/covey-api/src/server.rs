@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     access::{Access, Token},
     events::{self, EventLog},
+    jobs::Jobs,
     limits::{MAX_CONNECTIONS, STOP_TIMEOUT},
     routes::{self, ApiState},
 };
@@ -45,6 +46,7 @@ pub struct ServeError(#[from] io::Error);
 pub struct Server {
     addr: SocketAddr,
     access: Arc<Access>,
+    jobs: Arc<Jobs>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<io::Result<()>>,
     recording: JoinHandle<()>,
@@ -60,14 +62,22 @@ pub fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> {
     let events = Arc::new(EventLog::new());
     let recording = tokio::spawn(events::record(events.clone(), node.clone(), node.events()));
     let (stop, stopping) = watch::channel(false);
-    let state = ApiState { node, access: access.clone(), events, stopping: stopping.clone(), addr };
+    let jobs = Arc::new(Jobs::new(events.clone()));
+    let state = ApiState {
+        node,
+        access: access.clone(),
+        events,
+        jobs: jobs.clone(),
+        stopping: stopping.clone(),
+        addr,
+    };
     let router = routes::router(state);
     let listener = Bounded { listener: config.listener, slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
     let serving =
         tokio::spawn(
             async move { axum::serve(listener, router).with_graceful_shutdown(stopped(stopping)).await },
         );
-    Ok(Server { addr, access, stop, serving, recording })
+    Ok(Server { addr, access, jobs, stop, serving, recording })
 }
 
 /// Returns when the server is told to stop, or is gone.
@@ -96,9 +106,13 @@ impl Server {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.recording.abort();
-        if tokio::time::timeout(STOP_TIMEOUT, &mut self.serving).await.is_err() {
+        let ended = async {
+            self.jobs.stop().await;
+            (&mut self.serving).await
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!(
-                "requests were still under way after {} s and are cut off",
+                "requests or jobs were still under way after {} s and are cut off",
                 STOP_TIMEOUT.as_secs()
             );
             self.serving.abort();
