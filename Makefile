@@ -11,7 +11,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 LOCKED := $(if $(filter true,$(CI)),--locked)
 COVEY := $(or $(CARGO_TARGET_DIR),target)/release/covey
 
-.PHONY: help run demo build web test bench fixtures lint format clippy tidy deny setup-build setup-test setup-lint
+.PHONY: help run demo build web openapi test bench fixtures lint format clippy tidy deny setup-build setup-test setup-lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ bench: build ## measure, print a table, write target/bench/report.json
 fixtures: ## make the fixtures of all formats and the seeds of the fuzz targets anew
 	@cargo run --quiet $(LOCKED) --package covey-fuzz -- fixtures
 	@cargo run --quiet $(LOCKED) --package covey-fuzz -- seeds
+
+openapi: ## make docs/protocol/openapi.json and the types of the TypeScript client anew
+	@document=$$(mktemp) && cargo run --quiet $(LOCKED) --package covey-api --example openapi > $$document \
+		&& cat $$document > docs/protocol/openapi.json && rm $$document
+	@cd web && npm run --silent schema
 
 lint: setup-lint format clippy tidy deny ## check format, clippy, the repository's rules, licences
 

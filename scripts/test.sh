@@ -7,7 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The web app on its own, then in a browser against nodes of this build.
 web_tests() {
-    (cd web && node scripts/contrast.mjs && node scripts/size.mjs && node scripts/licences.mjs && npm run --silent test)
+    (cd web && node scripts/contrast.mjs && node scripts/size.mjs && node scripts/licences.mjs \
+        && npm run --silent schema:check && npm run --silent test)
     cargo build --workspace
     web/scripts/e2e.sh
 }

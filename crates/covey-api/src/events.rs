@@ -35,7 +35,7 @@ struct Kept {
 }
 
 /// What a client that has seen up to some position should get.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Missed {
     /// These, in order.
     Events(Vec<EventDto>),
@@ -45,6 +45,16 @@ pub(crate) enum Missed {
 
 pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Whether whoever hears of `next` needn't hear of `last`. An import changes records hundreds of times a second, and only the
+/// newest of a row of such events says anything; so does how far a job is.
+fn says_it_all(next: &EventKind, last: &EventKind) -> bool {
+    match (next, last) {
+        (EventKind::RecordsChanged { .. }, EventKind::RecordsChanged { .. }) => true,
+        (EventKind::Job { job: next }, EventKind::Job { job: last }) => next.id == last.id,
+        _ => false,
+    }
 }
 
 impl EventLog {
@@ -71,14 +81,11 @@ impl EventLog {
         self.newest.subscribe()
     }
 
-    fn push(&self, event: EventKind) {
+    pub(crate) fn push(&self, event: EventKind) {
         let mut kept = self.kept();
         kept.newest += 1;
         let position = kept.newest;
-        // An import changes records hundreds of times a second; only the newest of a row of such events
-        // says anything, so it takes the others' place.
-        let replaces = matches!(event, EventKind::RecordsChanged { .. })
-            && matches!(kept.events.back(), Some(last) if matches!(last.event, EventKind::RecordsChanged { .. }));
+        let replaces = kept.events.back().is_some_and(|last| says_it_all(&event, &last.event));
         if replaces {
             kept.events.pop_back();
         }

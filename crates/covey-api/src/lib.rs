@@ -11,7 +11,9 @@
 //! | [`access`] | who may talk to the node: token, browser sessions, Host and Origin |
 //! | `events` | the numbered, resumable stream of what happens |
 //! | `find` | people and devices by id, part of an id, or name |
+//! | `jobs` | long work that goes on by itself |
 //! | `ndjson` | lines of JSON into rows |
+//! | `openapi` | the document that describes the API |
 //! | `refusal` | why the rules of membership don't allow something |
 //! | `routes` | the handlers |
 //! | `server` | the listener, its bound on connections, and a clean stop |
@@ -29,8 +31,10 @@ mod extract;
 mod find;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod jobs;
 pub mod limits;
 mod ndjson;
+mod openapi;
 mod pairing;
 pub mod problem;
 mod refusal;
@@ -41,4 +45,5 @@ mod web;
 
 pub use access::Token;
 pub use convert::{check, identity, rfc3339};
+pub use openapi::openapi;
 pub use server::{ApiConfig, ServeError, Server, serve};

@@ -78,3 +78,15 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long requests that are under way may take to end when the node stops.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Jobs that run at once. Each holds a task, and of an import some MiB; the store writes one thing at a time anyhow.
+pub const MAX_RUNNING_JOBS: usize = 8;
+
+/// Jobs that have ended and are still told of; the oldest goes when there are more.
+pub const MAX_ENDED_JOBS: usize = 64;
+
+/// How long after its end a job is told of: whoever began it may have been away.
+pub const JOB_KEPT: Duration = Duration::from_hours(1);
+
+/// How often the progress of a job is told as an event, at most.
+pub const JOB_TOLD_EVERY: Duration = Duration::from_millis(250);

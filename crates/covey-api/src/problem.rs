@@ -67,6 +67,8 @@ kinds! {
     pairing = UNPROCESSABLE_ENTITY, "pairing", "Joining did not succeed";
     /// Pairing took too long.
     timeout = GATEWAY_TIMEOUT, "timeout", "This took too long";
+    /// As many jobs as may are running.
+    too_many_jobs = TOO_MANY_REQUESTS, "too-many-jobs", "Too many jobs are running";
     /// The disk is full.
     disk_full = INSUFFICIENT_STORAGE, "disk-full", "The disk is full";
     /// The node is stopping.

@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     access::{Access, Token},
     events::{self, EventLog},
+    jobs::Jobs,
     limits::{MAX_CONNECTIONS, STOP_TIMEOUT},
     routes::{self, ApiState},
     sessions::Sessions,
@@ -50,6 +51,7 @@ pub struct ServeError(#[from] io::Error);
 pub struct Server {
     addr: SocketAddr,
     access: Arc<Access>,
+    jobs: Arc<Jobs>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<io::Result<()>>,
     recording: JoinHandle<()>,
@@ -71,10 +73,12 @@ pub async fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> 
     let events = Arc::new(EventLog::new());
     let recording = tokio::spawn(events::record(events.clone(), node.clone(), node.events()));
     let (stop, stopping) = watch::channel(false);
+    let jobs = Arc::new(Jobs::new(events.clone()));
     let state = ApiState {
         node,
         access: access.clone(),
         events,
+        jobs: jobs.clone(),
         stopping: stopping.clone(),
         addr,
         send_timeout: config.send_timeout,
@@ -85,7 +89,7 @@ pub async fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> 
         tokio::spawn(
             async move { axum::serve(listener, router).with_graceful_shutdown(stopped(stopping)).await },
         );
-    Ok(Server { addr, access, stop, serving, recording })
+    Ok(Server { addr, access, jobs, stop, serving, recording })
 }
 
 /// Returns when the server is told to stop, or is gone.
@@ -114,9 +118,13 @@ impl Server {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.recording.abort();
-        if tokio::time::timeout(STOP_TIMEOUT, &mut self.serving).await.is_err() {
+        let ended = async {
+            self.jobs.stop().await;
+            (&mut self.serving).await
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!(
-                "requests were still under way after {} s and are cut off",
+                "requests or jobs were still under way after {} s and are cut off",
                 STOP_TIMEOUT.as_secs()
             );
             self.serving.abort();

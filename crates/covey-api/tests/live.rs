@@ -1,13 +1,13 @@
 //! What web sockets tell of chat, between two real nodes; and clients that don't read, and people who are put out.
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
-mod common;
+mod sockets;
 
 use std::time::Duration;
 
-use common::{As, Served, config, join};
 use covey_node::Role;
 use serde_json::{Value, json};
+use sockets::{As, Served, config, join};
 use tokio::net::TcpSocket;
 
 async fn two(home: &std::path::Path) -> (Served, Served) {
@@ -97,7 +97,7 @@ async fn a_client_that_does_not_read_is_let_go_and_harms_nobody() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(ada.server.addr()).await.unwrap();
-    let mut deaf = common::Events(ada.socket(As::Program, stream).await);
+    let mut deaf = sockets::Events(ada.socket(As::Program, stream).await);
     let mut good = ada.events(As::Program).await;
 
     let chat = ada.node.space("garden").unwrap().chat();

@@ -1,94 +1,10 @@
 //! The routes for people, devices and acts, as programs and as strangers meet them: a real node, real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
-use covey_api::{ApiConfig, Server, Token, limits::SEND_TIMEOUT, serve};
-use covey_node::{NetworkMode, Node, NodeConfig, Profile};
+mod common;
+
+use common::Served;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
-
-/// A node on its own, whose user owns the space `garden`.
-struct Served {
-    _home: TempDir,
-    node: Node,
-    server: Server,
-    token: String,
-}
-
-/// What was answered: the status, the kind of the body, and the body.
-struct Answer {
-    status: u16,
-    kind: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    /// Asserts that this is a problem document of this status and type; gives its detail.
-    fn problem(&self, status: u16, name: &str) -> String {
-        assert_eq!((self.status, self.kind.as_str()), (status, "application/problem+json"), "{}", self.body);
-        let problem = self.json();
-        assert_eq!(
-            (&problem["status"], &problem["type"]),
-            (&json!(status), &json!(format!("/problems/{name}")))
-        );
-        problem["detail"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Served {
-    async fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut config = NodeConfig::new(home.path());
-        config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
-        config.network = NetworkMode::Solo;
-        let node = Node::open(config).await.unwrap();
-        node.create_space("garden").await.unwrap();
-        let token = Token::generate();
-        let shown = token.expose().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server =
-            serve(node.clone(), ApiConfig { listener, token, hosts: Vec::new(), send_timeout: SEND_TIMEOUT })
-                .await
-                .unwrap();
-        Self { _home: home, node, server, token: shown }
-    }
-
-    async fn send(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
-        let request = format!(
-            "{method} /api/v1/{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.server.addr(),
-            body.len(),
-        );
-        let mut stream = TcpStream::connect(self.server.addr()).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: "));
-        Answer {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            kind: kind.unwrap_or_default().to_owned(),
-            body: body.to_owned(),
-        }
-    }
-
-    async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.send(&self.token, method, path, body).await
-    }
-
-    async fn stop(self) {
-        self.server.stop().await;
-        self.node.shutdown().await;
-    }
-}
 
 /// Every route, with a body that it takes.
 const ROUTES: [(&str, &str, &str); 14] = [
@@ -224,7 +140,7 @@ async fn what_is_done_is_answered_with_what_came_of_it() {
     );
 
     let audit = served.ask("GET", "spaces/garden/audit", "").await;
-    assert_eq!((audit.status, audit.kind.as_str()), (200, "application/x-ndjson"));
+    assert_eq!((audit.status, audit.kind()), (200, "application/x-ndjson"));
     let acts: Vec<Value> = audit.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let what: Vec<_> = acts.iter().map(|act| act["what"].as_str().unwrap()).collect();
     assert_eq!(what, ["found", "set_space", "rotate_key", "rename_device"]);

@@ -1,17 +1,17 @@
 //! Browsers that are signed in: across a restart of the node, until their time is over, and until they are signed out.
 #![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
-mod common;
+mod sockets;
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use common::{As, Events, Served, config};
 use covey_api::limits::{SEND_TIMEOUT, SESSION_LIFETIME};
 use covey_node::{NetworkMode, NodeConfig, WallClock};
 use serde_json::{Value, json};
+use sockets::{As, Events, Served, config};
 
 fn alone(home: &std::path::Path) -> NodeConfig {
     let mut config = config(home, "ada");

@@ -3,20 +3,26 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::words;
 
 /// Who is in a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Participant)]
 pub struct ParticipantDto {
     /// Their id.
     pub user: String,
     /// Their name.
     pub name: String,
     /// "admin" or "member".
+    #[schema(value_type = words::ChannelRole)]
     pub role: String,
 }
 
 /// A channel as its reader sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Channel)]
 pub struct ChannelDto {
     /// Its id.
     pub id: String,
@@ -25,6 +31,7 @@ pub struct ChannelDto {
     /// Its name; of a direct message the names of the others.
     pub name: String,
     /// "public", "private" or "direct".
+    #[schema(value_type = words::ChannelKind)]
     pub kind: String,
     /// Its topic.
     pub topic: String,
@@ -39,24 +46,29 @@ pub struct ChannelDto {
     /// How many of them mention the reader.
     pub mentions: u64,
     /// The first of them.
+    #[schema(required)]
     pub new_since: Option<String>,
     /// The newest message.
+    #[schema(required)]
     pub last: Option<MessageDto>,
     /// What was typed here and not sent.
     pub draft: String,
 }
 
 /// The answers to a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Thread)]
 pub struct ThreadDto {
     /// How many.
     pub replies: u64,
     /// When the newest was written.
+    #[schema(format = DateTime)]
     pub last_at: String,
 }
 
 /// A message as its reader sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageDto {
     /// Its id.
     pub id: String,
@@ -71,20 +83,24 @@ pub struct MessageDto {
     /// The text; plain, and empty if it was deleted.
     pub text: String,
     /// When it was written, by its author's clock.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Whether it was written otherwise first.
     pub edited: bool,
     /// Whether it was deleted.
     pub deleted: bool,
     /// The message that it answers.
+    #[schema(required)]
     pub reply_to: Option<String>,
     /// The answers to it.
+    #[schema(required)]
     pub thread: Option<ThreadDto>,
     /// Who is mentioned.
     pub mentions: Vec<String>,
     /// Who has reacted, by emoji.
     pub reactions: BTreeMap<String, Vec<String>>,
     /// "pending", "sent", "delivered" or "read".
+    #[schema(value_type = words::MessageState)]
     pub state: String,
     /// Who else has it on a device of theirs.
     pub delivered_to: Vec<String>,
@@ -95,14 +111,14 @@ pub struct MessageDto {
 }
 
 /// All channels of a space.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChannelList {
     /// The channels.
     pub items: Vec<ChannelDto>,
 }
 
 /// A channel to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChannel {
     /// Its name.
@@ -116,7 +132,7 @@ pub struct NewChannel {
 }
 
 /// What is to be changed of a channel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelPatch {
     /// A new name.
@@ -131,7 +147,7 @@ pub struct ChannelPatch {
 }
 
 /// Between whom a direct message is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDirect {
     /// The others, each by id, part of it, or name.
@@ -139,26 +155,29 @@ pub struct NewDirect {
 }
 
 /// Who is to be in a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewParticipant {
     /// By id, part of it, or name.
     pub user: String,
     /// "member" unless it's said otherwise, or "admin".
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ChannelRole>)]
     pub role: Option<String>,
 }
 
 /// What somebody is to be in a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewChannelRole)]
 pub struct ChannelRole {
     /// "admin", or "member".
+    #[schema(value_type = words::ChannelRole)]
     pub role: String,
 }
 
 /// A message to be sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// What it says.
@@ -172,15 +191,16 @@ pub struct NewMessage {
 }
 
 /// A text: of an edited message, or of a draft.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Text)]
 pub struct TextDto {
     /// The text.
     pub text: String,
 }
 
 /// Up to where a channel was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadUpTo {
     /// The id of the last message that was read.
@@ -188,18 +208,21 @@ pub struct ReadUpTo {
 }
 
 /// Messages of a channel, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageList {
     /// The messages.
     pub items: Vec<MessageDto>,
     /// For `before=`: where older ones go on.
+    #[schema(required)]
     pub before: Option<String>,
     /// For `after=`: where newer ones go on.
+    #[schema(required)]
     pub after: Option<String>,
 }
 
 /// A message in which words were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Found)]
 pub struct FoundDto {
     /// The message.
     pub message: MessageDto,
@@ -208,35 +231,40 @@ pub struct FoundDto {
 }
 
 /// What was found, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FoundList {
     /// The messages.
     pub items: Vec<FoundDto>,
     /// For `next=`: where it goes on.
+    #[schema(required)]
     pub next: Option<String>,
 }
 
 /// How this device's user is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPresence {
     /// "online" or "away".
+    #[schema(value_type = words::OwnPresence)]
     pub state: String,
 }
 
 /// How somebody is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Presence)]
 pub struct PresenceDto {
     /// Their id.
     pub user: String,
     /// "online", "away" or "offline".
+    #[schema(value_type = words::PresenceState)]
     pub state: String,
     /// Since when, if it's known.
+    #[schema(required, format = DateTime)]
     pub since: Option<String>,
 }
 
 /// How everybody in a space is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PresenceList {
     /// The people.
     pub items: Vec<PresenceDto>,

@@ -1,11 +1,13 @@
 //! People, devices and acts, as they travel.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::SpaceName;
+use super::{SpaceName, words};
 
 /// One of a member's devices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Device)]
 pub struct DeviceDto {
     /// Its id.
     pub peer_id: String,
@@ -15,19 +17,22 @@ pub struct DeviceDto {
     pub fingerprint: String,
     /// The first bits of it as four words, to be compared by voice.
     #[serde(default)]
+    #[schema(required)]
     pub words: Vec<String>,
     /// Whether it is the one that this node runs on.
     pub this: bool,
 }
 
 /// A person in a space: `GET spaces/{space}/members`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Member)]
 pub struct MemberDto {
     /// The person's id.
     pub user_id: String,
     /// The name.
     pub name: String,
     /// `guest`, `member`, `admin` or `owner`.
+    #[schema(value_type = words::Role)]
     pub role: String,
     /// Whether it is the one whom this node belongs to.
     pub you: bool,
@@ -36,26 +41,29 @@ pub struct MemberDto {
 }
 
 /// Somebody who is taken into a child space: `POST spaces/{space}/members`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// A member of the parent: their id, part of it, or their name.
     pub user: String,
     /// `guest`, `member`, `admin` or `owner`; `member` unless it's said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Role>)]
     pub role: Option<String>,
 }
 
 /// `PATCH spaces/{space}/members/{user}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
     /// `guest`, `member`, `admin` or `owner`.
+    #[schema(value_type = words::Role)]
     pub role: String,
 }
 
 /// Somebody was put out of a space, or left it: `DELETE spaces/{space}/members/{user}`, `POST spaces/{space}/leave`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Removed)]
 pub struct RemovedDto {
     /// Of which space.
     pub space: SpaceName,
@@ -66,15 +74,17 @@ pub struct RemovedDto {
 }
 
 /// A space whose key was changed: `POST spaces/{space}/rotate-key`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Rotated)]
 pub struct RotatedDto {
     /// Which.
     pub space: SpaceName,
 }
 
 /// Who may read what was written before they joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = History)]
 pub enum HistoryDto {
     /// Everybody everything.
     Full,
@@ -83,7 +93,7 @@ pub enum HistoryDto {
 }
 
 /// `PUT spaces/{space}/history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewHistory {
     /// The rule for those who join from now on.
@@ -91,7 +101,8 @@ pub struct NewHistory {
 }
 
 /// `GET spaces/{space}/history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SpaceHistory)]
 pub struct SpaceHistoryDto {
     /// Which space.
     pub space: SpaceName,
@@ -100,7 +111,8 @@ pub struct SpaceHistoryDto {
 }
 
 /// What a device is called in a space.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeviceSpace)]
 pub struct DeviceSpaceDto {
     /// The space's id.
     pub id: String,
@@ -111,7 +123,8 @@ pub struct DeviceSpaceDto {
 }
 
 /// A device of this user, as `GET status` tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OwnDevice)]
 pub struct OwnDeviceDto {
     /// Its id.
     pub peer_id: String,
@@ -123,15 +136,18 @@ pub struct OwnDeviceDto {
     pub fingerprint: String,
     /// The first bits of it as four words, to be compared by voice.
     #[serde(default)]
+    #[schema(required)]
     pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
+    #[schema(value_type = words::DeviceState)]
     pub state: String,
     /// When it was last connected, RFC 3339; `null` if it is now, or never was.
+    #[schema(required, format = DateTime)]
     pub last_seen: Option<String>,
 }
 
 /// `POST devices/link`: a way in for a further device of this user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewLink {
     /// How long the code lives, in seconds.
@@ -140,7 +156,8 @@ pub struct NewLink {
 }
 
 /// A space of a user whose device was just linked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LinkedSpace)]
 pub struct LinkedSpaceDto {
     /// Its id.
     pub id: String,
@@ -151,7 +168,8 @@ pub struct LinkedSpaceDto {
 }
 
 /// This device became one of another user's: `POST devices/join`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Linked)]
 pub struct LinkedDto {
     /// Who this device is now.
     #[serde(flatten)]
@@ -165,7 +183,8 @@ pub struct LinkedDto {
 }
 
 /// A device of this user, or of somebody who shares a space with them: `GET devices`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = KnownDevice)]
 pub struct KnownDeviceDto {
     /// Its id.
     pub peer_id: String,
@@ -183,17 +202,20 @@ pub struct KnownDeviceDto {
     pub fingerprint: String,
     /// The first bits of it as four words, to be compared by voice.
     #[serde(default)]
+    #[schema(required)]
     pub words: Vec<String>,
     /// `here`, `connected`, `reachable` or `offline`.
+    #[schema(value_type = words::DeviceState)]
     pub state: String,
     /// When it was last connected, RFC 3339, if it isn't now and was since this node started.
+    #[schema(required, format = DateTime)]
     pub last_seen: Option<String>,
     /// The spaces that it and this node are in.
     pub spaces: Vec<DeviceSpaceDto>,
 }
 
 /// `PATCH devices/{device}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDeviceName {
     /// The name, for people.
@@ -201,7 +223,8 @@ pub struct NewDeviceName {
 }
 
 /// What came of an act on a device in one space.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DoneInSpace)]
 pub struct DoneInSpaceDto {
     /// The space's id.
     pub id: String,
@@ -210,11 +233,13 @@ pub struct DoneInSpaceDto {
     /// Whether it was done.
     pub done: bool,
     /// Why not, in a sentence.
+    #[schema(required)]
     pub reason: Option<String>,
 }
 
 /// What came of renaming or revoking a device: `PATCH` and `DELETE devices/{device}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeviceDone)]
 pub struct DeviceDoneDto {
     /// The device's id.
     pub peer_id: String,
@@ -225,15 +250,20 @@ pub struct DeviceDoneDto {
 }
 
 /// Somebody concerned by an act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Person)]
 pub struct PersonDto {
     /// The person's id; `null` if it isn't known whose device it was.
+    #[schema(required)]
     pub user_id: Option<String>,
     /// The person's name, as it is now.
+    #[schema(required)]
     pub user: Option<String>,
     /// The device's id, where one is concerned.
+    #[schema(required)]
     pub peer_id: Option<String>,
     /// The device's name, as it is now.
+    #[schema(required)]
     pub device: Option<String>,
 }
 
@@ -258,35 +288,45 @@ pub const ACT_KINDS: [&str; 16] = [
 ];
 
 /// One act in the membership of a space: a line of `GET spaces/{space}/audit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Act)]
 pub struct ActDto {
     /// When, by its author's clock, RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// The same on the hybrid clock: `milliseconds.counter`.
     pub hlc: String,
     /// Who.
     pub who: PersonDto,
     /// What: one of [`ACT_KINDS`].
+    #[schema(value_type = words::ActKind)]
     pub what: String,
     /// To whom, where it concerns somebody.
+    #[schema(required)]
     pub whom: Option<PersonDto>,
     /// The role that is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Role>, nullable = false)]
     pub role: Option<String>,
     /// The name that is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
     /// The rule for history that is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub history: Option<HistoryDto>,
     /// The names of the devices that a member is taken in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub devices: Option<Vec<String>>,
     /// The epoch that begins: the id of the new key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub epoch: Option<String>,
     /// The hashes of the two entries that prove that a log has two histories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub proof: Option<[String; 2]>,
     /// What and to whom, in words.
     pub text: String,

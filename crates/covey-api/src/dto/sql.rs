@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// `POST spaces/{space}/sql`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
     /// One `SELECT`, `VALUES` or `WITH ... SELECT`.
@@ -18,7 +19,8 @@ pub struct SqlRequest {
 }
 
 /// What came of a query.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sql)]
 pub struct SqlDto {
     /// The names of the columns.
     pub columns: Vec<String>,

@@ -11,25 +11,40 @@ use axum::{
 use covey_node::{Act, UserId};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::IntoParams;
 
 use super::{ApiState, records::NDJSON};
 use crate::{
     convert,
-    dto::ACT_KINDS,
+    dto::{ACT_KINDS, ActDto, words},
     extract::{InPath, InQuery},
     find::{Named, pick},
     problem::Problem,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
+    /// Acts from this time on, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// Acts of this person only: their id, part of it, or their name.
     who: Option<String>,
+    /// Acts of this kind only.
+    #[param(value_type = Option<words::ActKind>)]
     what: Option<String>,
 }
 
-/// The acts as JSON lines. There are no more of them than are kept in memory anyhow: they are who is in the space.
+/// Who did what to the membership of a space, as lines of JSON, oldest first.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/audit",
+    tag = "members",
+    operation_id = "auditSpace",
+    params(AuditQuery),
+    responses((status = 200, description = "A line for each act: this is the schema of a line.", body = ActDto, content_type = "application/x-ndjson"))
+)]
 pub(super) async fn audit(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,

@@ -12,6 +12,14 @@ use crate::{
     sessions::SessionId,
 };
 
+/// The browsers that are signed in at this node.
+#[utoipa::path(
+    get,
+    path = "/browsers",
+    tag = "node",
+    operation_id = "listBrowsers",
+    responses((status = 200, description = "The browsers, the one that came first in front.", body = BrowserList))
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Extension(credential): Extension<Credential>,
@@ -25,12 +33,28 @@ pub(super) async fn list(
     Json(BrowserList { items: state.access.sessions.all().into_iter().map(line).collect() })
 }
 
+/// Signs all browsers out.
+#[utoipa::path(
+    delete,
+    path = "/browsers",
+    tag = "node",
+    operation_id = "signAllOut",
+    responses((status = 200, description = "How many there were.", body = SignedOutDto))
+)]
 pub(super) async fn sign_all_out(State(state): State<ApiState>) -> Result<Json<SignedOutDto>, Problem> {
     let signed_out = state.access.sessions.end(|_| true);
     state.access.sessions.keep(&state.node).await?;
     Ok(Json(SignedOutDto { signed_out }))
 }
 
+/// Signs a browser out.
+#[utoipa::path(
+    delete,
+    path = "/browsers/{browser}",
+    tag = "node",
+    operation_id = "signOut",
+    responses((status = 204, description = "It is signed out."))
+)]
 pub(super) async fn sign_out(
     State(state): State<ApiState>,
     InPath(browser): InPath<String>,

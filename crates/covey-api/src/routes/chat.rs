@@ -1,21 +1,16 @@
-//! Channels and messages.
+//! Channels, who is in them, and who is there.
 
 use axum::{Json, extract::State, http::StatusCode};
-use covey_node::{
-    Chat, Space, UserId,
-    chat::{self, ChannelChange, Position, Wanted},
-};
-use serde::Deserialize;
+use covey_node::{Chat, Space, UserId, chat::ChannelChange};
 
 use super::{ApiState, members, participants};
 use crate::{
     convert::chat as convert,
     dto::{
-        ChannelDto, ChannelList, ChannelPatch, FoundList, MessageDto, MessageList, NewChannel, NewDirect,
-        NewMessage, NewParticipant, NewPresence, PresenceList, ReadUpTo, TextDto,
+        ChannelDto, ChannelList, ChannelPatch, NewChannel, NewDirect, NewParticipant, NewPresence,
+        PresenceList,
     },
-    extract::{InJson, InPath, InQuery},
-    limits::DEFAULT_PAGE,
+    extract::{InJson, InPath},
     problem::Problem,
     refusal::{Wish, refused},
 };
@@ -32,6 +27,14 @@ pub(super) fn user(space: &Space, wanted: &str) -> Result<UserId, Problem> {
     Ok(members::find(space, wanted)?.user)
 }
 
+/// The channels of a space that this user may see.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/channels",
+    tag = "chat",
+    operation_id = "listChannels",
+    responses((status = 200, description = "The channels.", body = ChannelList))
+)]
 pub(super) async fn channels(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -41,6 +44,15 @@ pub(super) async fn channels(
     Ok(Json(ChannelList { items }))
 }
 
+/// Makes a channel.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/channels",
+    tag = "chat",
+    operation_id = "createChannel",
+    request_body = NewChannel,
+    responses((status = 201, description = "The channel.", body = ChannelDto))
+)]
 pub(super) async fn create(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -51,6 +63,18 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(convert::channel(channel))))
 }
 
+/// The direct messages between this user and others; begins them where there are none yet.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/direct",
+    tag = "chat",
+    operation_id = "openDirect",
+    request_body = NewDirect,
+    responses(
+        (status = 200, description = "They were there.", body = ChannelDto),
+        (status = 201, description = "They were begun.", body = ChannelDto)
+    )
+)]
 pub(super) async fn direct(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -63,6 +87,14 @@ pub(super) async fn direct(
     Ok((status, Json(convert::channel(channel))))
 }
 
+/// One channel.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/channels/{channel}",
+    tag = "chat",
+    operation_id = "getChannel",
+    responses((status = 200, description = "The channel.", body = ChannelDto))
+)]
 pub(super) async fn one(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -71,6 +103,15 @@ pub(super) async fn one(
     Ok(Json(convert::channel(chat.channel(&channel).await?)))
 }
 
+/// Changes the name or the topic of a channel, or whether it is archived.
+#[utoipa::path(
+    patch,
+    path = "/spaces/{space}/channels/{channel}",
+    tag = "chat",
+    operation_id = "changeChannel",
+    request_body = ChannelPatch,
+    responses((status = 200, description = "The channel, as it is now.", body = ChannelDto))
+)]
 pub(super) async fn patch(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -81,6 +122,14 @@ pub(super) async fn patch(
     Ok(Json(convert::channel(changed)))
 }
 
+/// Enters a channel.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/channels/{channel}/join",
+    tag = "chat",
+    operation_id = "joinChannel",
+    responses((status = 204, description = "This user is in it."))
+)]
 pub(super) async fn join(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -90,6 +139,14 @@ pub(super) async fn join(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Leaves a channel.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/channels/{channel}/leave",
+    tag = "chat",
+    operation_id = "leaveChannel",
+    responses((status = 204, description = "This user is out of it."))
+)]
 pub(super) async fn leave(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -101,6 +158,15 @@ pub(super) async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Takes somebody into a channel.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/channels/{channel}/members",
+    tag = "chat",
+    operation_id = "addToChannel",
+    request_body = NewParticipant,
+    responses((status = 204, description = "They are in it."))
+)]
 pub(super) async fn add_member(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -115,6 +181,14 @@ pub(super) async fn add_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Puts somebody out of a channel.
+#[utoipa::path(
+    delete,
+    path = "/spaces/{space}/channels/{channel}/members/{user}",
+    tag = "chat",
+    operation_id = "removeFromChannel",
+    responses((status = 204, description = "They are out of it."))
+)]
 pub(super) async fn remove_member(
     State(state): State<ApiState>,
     InPath((space, channel, member)): InPath<(String, String, String)>,
@@ -127,135 +201,14 @@ pub(super) async fn remove_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PageQuery {
-    before: Option<String>,
-    after: Option<String>,
-    around: Option<String>,
-    thread: Option<String>,
-    limit: Option<usize>,
-}
-
-impl PageQuery {
-    fn wanted(&self) -> Result<Wanted, Problem> {
-        let place = |text: &str| {
-            let at: Result<Position, _> = text.parse();
-            at.map_err(|error| Problem::invalid(format!("{text:?} is no place to go on from: {error}")))
-        };
-        match (&self.before, &self.after, &self.around) {
-            (None, None, None) => Ok(Wanted::Newest),
-            (Some(before), None, None) => Ok(Wanted::Before(place(before)?)),
-            (None, Some(after), None) => Ok(Wanted::After(place(after)?)),
-            (None, None, Some(around)) => Ok(Wanted::Around(around.clone())),
-            _ => Err(Problem::invalid("of before, after and around only one can be asked for")),
-        }
-    }
-}
-
-pub(super) async fn messages(
-    State(state): State<ApiState>,
-    InPath((space, channel)): InPath<(String, String)>,
-    InQuery(query): InQuery<PageQuery>,
-) -> Result<Json<MessageList>, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    let (wanted, limit) = (query.wanted()?, query.limit.unwrap_or(DEFAULT_PAGE));
-    Ok(Json(convert::page(chat.page(&channel, query.thread, wanted, limit).await?)))
-}
-
-pub(super) async fn send(
-    State(state): State<ApiState>,
-    InPath((space, channel)): InPath<(String, String)>,
-    InJson(NewMessage { text, reply_to, client_id }): InJson<NewMessage>,
-) -> Result<(StatusCode, Json<MessageDto>), Problem> {
-    let (_, chat) = place(&state, &space)?;
-    let sent = chat.send(&channel, chat::NewMessage { text, reply_to, client_id }).await?;
-    Ok((StatusCode::CREATED, Json(convert::message(sent))))
-}
-
-pub(super) async fn message(
-    State(state): State<ApiState>,
-    InPath((space, id)): InPath<(String, String)>,
-) -> Result<Json<MessageDto>, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    Ok(Json(convert::message(chat.message(&id).await?)))
-}
-
-pub(super) async fn edit(
-    State(state): State<ApiState>,
-    InPath((space, id)): InPath<(String, String)>,
-    InJson(TextDto { text }): InJson<TextDto>,
-) -> Result<Json<MessageDto>, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    Ok(Json(convert::message(chat.edit(&id, &text).await?)))
-}
-
-pub(super) async fn delete(
-    State(state): State<ApiState>,
-    InPath((space, id)): InPath<(String, String)>,
-) -> Result<StatusCode, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    chat.delete(&id).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn react(
-    State(state): State<ApiState>,
-    InPath((space, id, emoji)): InPath<(String, String, String)>,
-) -> Result<StatusCode, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    chat.react(&id, &emoji, true).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn take_back(
-    State(state): State<ApiState>,
-    InPath((space, id, emoji)): InPath<(String, String, String)>,
-) -> Result<StatusCode, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    chat.react(&id, &emoji, false).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn read(
-    State(state): State<ApiState>,
-    InPath((space, channel)): InPath<(String, String)>,
-    InJson(ReadUpTo { upto }): InJson<ReadUpTo>,
-) -> Result<StatusCode, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    chat.mark_read(&channel, &upto).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn draft(
-    State(state): State<ApiState>,
-    InPath((space, channel)): InPath<(String, String)>,
-    InJson(TextDto { text }): InJson<TextDto>,
-) -> Result<StatusCode, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    chat.set_draft(&channel, &text).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SearchQuery {
-    q: String,
-    channel: Option<String>,
-    next: Option<i64>,
-    limit: Option<usize>,
-}
-
-pub(super) async fn search(
-    State(state): State<ApiState>,
-    InPath(space): InPath<String>,
-    InQuery(query): InQuery<SearchQuery>,
-) -> Result<Json<FoundList>, Problem> {
-    let (_, chat) = place(&state, &space)?;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
-    Ok(Json(convert::found(chat.search(&query.q, query.channel.as_deref(), query.next, limit).await?)))
-}
-
+/// Tells the others in a channel that this user is typing.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/channels/{channel}/typing",
+    tag = "chat",
+    operation_id = "tellTyping",
+    responses((status = 204, description = "It was told."))
+)]
 pub(super) async fn typing(
     State(state): State<ApiState>,
     InPath((space, channel)): InPath<(String, String)>,
@@ -265,6 +218,15 @@ pub(super) async fn typing(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Says how this device's user is.
+#[utoipa::path(
+    put,
+    path = "/presence",
+    tag = "chat",
+    operation_id = "setPresence",
+    request_body = NewPresence,
+    responses((status = 204, description = "It is told."))
+)]
 pub(super) async fn set_presence(
     State(state): State<ApiState>,
     InJson(new): InJson<NewPresence>,
@@ -277,6 +239,14 @@ pub(super) async fn set_presence(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// How everybody in a space is.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/presence",
+    tag = "chat",
+    operation_id = "listPresence",
+    responses((status = 200, description = "The people.", body = PresenceList))
+)]
 pub(super) async fn presence(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,

@@ -12,6 +12,14 @@ use crate::{
     problem::Problem,
 };
 
+/// On which other devices a record is.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/collections/{collection}/records/{id}/sync",
+    tag = "records",
+    operation_id = "getRecordSync",
+    responses((status = 200, description = "Where it is.", body = RecordSyncDto))
+)]
 pub(super) async fn one(
     State(state): State<ApiState>,
     InPath((space, name, id)): InPath<(String, String, String)>,
@@ -22,6 +30,15 @@ pub(super) async fn one(
     Ok(Json(told(id, sync, &names(&space))))
 }
 
+/// On which other devices records are.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/collections/{collection}/sync",
+    tag = "records",
+    operation_id = "getRecordsSync",
+    request_body = RecordSyncRequest,
+    responses((status = 200, description = "Where they are.", body = RecordSyncList))
+)]
 pub(super) async fn many(
     State(state): State<ApiState>,
     InPath((space, name)): InPath<(String, String)>,
@@ -34,6 +51,14 @@ pub(super) async fn many(
     Ok(Json(RecordSyncList { items: request.ids.into_iter().zip(found).filter_map(item).collect() }))
 }
 
+/// What the other devices of a space hold.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/deliveries",
+    tag = "records",
+    operation_id = "getDeliveries",
+    responses((status = 200, description = "What they hold.", body = DeliveriesDto))
+)]
 pub(super) async fn all(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,

@@ -108,10 +108,26 @@ fn find(node: &Node, wanted: &str) -> Result<(DeviceId, KnownDeviceDto), Problem
     pick("device", wanted, known(node).into_iter().map(named).collect())
 }
 
+/// The devices of this user, and of those who share a space with them.
+#[utoipa::path(
+    get,
+    path = "/devices",
+    tag = "devices",
+    operation_id = "listDevices",
+    responses((status = 200, description = "The devices.", body = Vec<KnownDeviceDto>))
+)]
 pub(super) async fn list(State(state): State<ApiState>) -> Json<Vec<KnownDeviceDto>> {
     Json(with_states(&state.node, known(&state.node)).await)
 }
 
+/// One device.
+#[utoipa::path(
+    get,
+    path = "/devices/{device}",
+    tag = "devices",
+    operation_id = "getDevice",
+    responses((status = 200, description = "The device.", body = KnownDeviceDto))
+)]
 pub(super) async fn one(
     State(state): State<ApiState>,
     InPath(device): InPath<String>,
@@ -121,6 +137,15 @@ pub(super) async fn one(
     found.into_iter().next().map(Json).ok_or_else(|| Problem::internal("a device got lost"))
 }
 
+/// Gives a device another name, in every space where that is allowed.
+#[utoipa::path(
+    patch,
+    path = "/devices/{device}",
+    tag = "devices",
+    operation_id = "renameDevice",
+    request_body = NewDeviceName,
+    responses((status = 200, description = "What came of it in each space.", body = DeviceDoneDto))
+)]
 pub(super) async fn rename(
     State(state): State<ApiState>,
     InPath(device): InPath<String>,
@@ -135,6 +160,14 @@ pub(super) async fn rename(
     Ok(Json(DeviceDoneDto { peer_id: known.peer_id, name, spaces }))
 }
 
+/// Puts a device out of every space where that is allowed.
+#[utoipa::path(
+    delete,
+    path = "/devices/{device}",
+    tag = "devices",
+    operation_id = "revokeDevice",
+    responses((status = 200, description = "What came of it in each space.", body = DeviceDoneDto))
+)]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     InPath(device): InPath<String>,

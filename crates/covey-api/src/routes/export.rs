@@ -14,6 +14,7 @@ use super::{
     records::{self, NDJSON},
 };
 use crate::{
+    dto::RecordDto,
     extract::InPath,
     limits::{MAX_PAGE, MAX_PAGE_BYTES},
     problem::Problem,
@@ -53,6 +54,16 @@ impl Pages {
     }
 }
 
+/// All records of a collection as lines of JSON, in the order of their ids.
+///
+/// The stream breaks off where something fails, so that half an export is never taken for a whole one.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/collections/{collection}/export",
+    tag = "records",
+    operation_id = "exportRecords",
+    responses((status = 200, description = "A line for each record: this is the schema of a line.", body = RecordDto, content_type = "application/x-ndjson"))
+)]
 pub(super) async fn export(
     State(state): State<ApiState>,
     InPath((space, name)): InPath<(String, String)>,

@@ -8,12 +8,21 @@ use covey_types::limits::DEFAULT_INVITE_MS;
 use super::ApiState;
 use crate::{
     convert,
-    dto::{InviteDto, JoinRequest, LinkedDto, NewLink},
+    dto::{InviteDto, JoinRequest, LinkedDto, NewLink, ProblemDto},
     extract::InJson,
     limits::{DEFAULT_JOIN, MAX_JOIN},
     problem::Problem,
 };
 
+/// Makes a code by which a further device becomes one of this user's.
+#[utoipa::path(
+    post,
+    path = "/devices/link",
+    tag = "devices",
+    operation_id = "linkDevice",
+    request_body = NewLink,
+    responses((status = 201, description = "The invitation.", body = InviteDto))
+)]
 pub(super) async fn link(
     State(state): State<ApiState>,
     InJson(new): InJson<NewLink>,
@@ -23,6 +32,20 @@ pub(super) async fn link(
     Ok((StatusCode::CREATED, Json(convert::invitation(invitation))))
 }
 
+/// Makes this device one of another user's, by a code or a link of theirs.
+#[utoipa::path(
+    post,
+    path = "/devices/join",
+    tag = "devices",
+    operation_id = "joinAsDevice",
+    request_body = JoinRequest,
+    responses(
+        (status = 200, description = "It is one of theirs.", body = LinkedDto),
+        (status = 410, description = "The code has expired.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "The other device did not let this one in.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 504, description = "Nobody answered, or it took too long.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn join(
     State(state): State<ApiState>,
     InJson(request): InJson<JoinRequest>,

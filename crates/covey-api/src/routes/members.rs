@@ -28,6 +28,14 @@ pub(super) fn find(space: &Space, wanted: &str) -> Result<Member, Problem> {
     })
 }
 
+/// The members of a space, with their devices.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/members",
+    tag = "members",
+    operation_id = "listMembers",
+    responses((status = 200, description = "The members.", body = Vec<MemberDto>))
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
@@ -44,6 +52,14 @@ pub(super) fn role(new: &NewMember, otherwise: Role) -> Result<Role, Problem> {
 }
 
 /// Takes somebody of the parent into a child space.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/members",
+    tag = "members",
+    operation_id = "addMember",
+    request_body = NewMember,
+    responses((status = 201, description = "They are in it.", body = MemberDto))
+)]
 pub(super) async fn add(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -62,6 +78,14 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(convert::member(added, &me))))
 }
 
+/// One member of a space.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/members/{user}",
+    tag = "members",
+    operation_id = "getMember",
+    responses((status = 200, description = "The member.", body = MemberDto))
+)]
 pub(super) async fn one(
     State(state): State<ApiState>,
     InPath((space, user)): InPath<(String, String)>,
@@ -70,6 +94,15 @@ pub(super) async fn one(
     Ok(Json(convert::member(member, &state.node.identity())))
 }
 
+/// Gives a member a role.
+#[utoipa::path(
+    patch,
+    path = "/spaces/{space}/members/{user}",
+    tag = "members",
+    operation_id = "setRole",
+    request_body = NewRole,
+    responses((status = 200, description = "The member, with that role.", body = MemberDto))
+)]
 pub(super) async fn set_role(
     State(state): State<ApiState>,
     InPath((space, user)): InPath<(String, String)>,
@@ -99,6 +132,14 @@ async fn put_out(space: &Space, member: Member, me: &Identity) -> Result<Json<Re
     Ok(Json(RemovedDto { space: convert::space_name(space), user_id, name }))
 }
 
+/// Puts somebody out of a space.
+#[utoipa::path(
+    delete,
+    path = "/spaces/{space}/members/{user}",
+    tag = "members",
+    operation_id = "removeMember",
+    responses((status = 200, description = "They are out.", body = RemovedDto))
+)]
 pub(super) async fn remove(
     State(state): State<ApiState>,
     InPath((space, user)): InPath<(String, String)>,
@@ -108,6 +149,14 @@ pub(super) async fn remove(
     put_out(&space, member, &state.node.identity()).await
 }
 
+/// Leaves a space.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/leave",
+    tag = "members",
+    operation_id = "leaveSpace",
+    responses((status = 200, description = "This user is out.", body = RemovedDto))
+)]
 pub(super) async fn leave(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -118,6 +167,14 @@ pub(super) async fn leave(
     put_out(&space, member, &me).await
 }
 
+/// Changes the key of a space.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/rotate-key",
+    tag = "members",
+    operation_id = "rotateKey",
+    responses((status = 200, description = "It has another key.", body = RotatedDto))
+)]
 pub(super) async fn rotate_key(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -135,6 +192,14 @@ fn history_of(space: &Space) -> Result<Json<SpaceHistoryDto>, Problem> {
     Ok(Json(SpaceHistoryDto { space: convert::space_name(space), history }))
 }
 
+/// Who may read what was written before they joined.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/history",
+    tag = "members",
+    operation_id = "getHistory",
+    responses((status = 200, description = "The rule.", body = SpaceHistoryDto))
+)]
 pub(super) async fn history(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,
@@ -142,6 +207,15 @@ pub(super) async fn history(
     history_of(&state.node.space(&space)?)
 }
 
+/// Sets who may read what was written before they joined.
+#[utoipa::path(
+    put,
+    path = "/spaces/{space}/history",
+    tag = "members",
+    operation_id = "setHistory",
+    request_body = NewHistory,
+    responses((status = 200, description = "The rule, as it is now.", body = SpaceHistoryDto))
+)]
 pub(super) async fn set_history(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,

@@ -8,8 +8,10 @@ mod delivery;
 mod devices;
 mod export;
 mod import;
+mod jobs;
 mod linking;
 mod members;
+mod messages;
 mod node;
 mod page;
 mod participants;
@@ -27,12 +29,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post, put},
+    routing::get,
 };
 use covey_node::Node;
 use tokio::sync::watch;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{access::Access, events::EventLog, problem::Problem, web};
+use crate::{access::Access, events::EventLog, jobs::Jobs, problem::Problem, web};
+
+pub(crate) use records::NDJSON;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -40,6 +45,7 @@ pub(crate) struct ApiState {
     pub(crate) node: Node,
     pub(crate) access: Arc<Access>,
     pub(crate) events: Arc<EventLog>,
+    pub(crate) jobs: Arc<Jobs>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) addr: SocketAddr,
@@ -51,13 +57,11 @@ pub(crate) struct ApiState {
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router(state: ApiState) -> Router {
+    let (api, _) = api().split_for_parts();
     Router::new()
         .route("/", get(page::front))
         .route("/open", get(page::open))
-        .merge(node_routes())
-        .merge(space_routes())
-        .merge(people_routes())
-        .merge(chat_routes())
+        .merge(api)
         .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -65,88 +69,83 @@ pub(crate) fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-fn node_routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/status", get(node::status))
-        .route("/api/v1/doctor", get(node::doctor))
-        .route("/api/v1/peers", get(node::peers))
-        .route("/api/v1/backup", post(backup::backup))
-        .route("/api/v1/web-link", post(node::web_link))
-        .route("/api/v1/browsers", get(browsers::list).delete(browsers::sign_all_out))
-        .route("/api/v1/browsers/{browser}", delete(browsers::sign_out))
-        .route("/api/v1/profile", get(profile::show).patch(profile::rename))
-        .route("/api/v1/events", get(sockets::events))
-        .route("/api/v1/join", post(spaces::join))
+/// Everything under `/api/v1`, with its description: a route can't be in one and not in the other.
+pub(crate) fn api() -> OpenApiRouter<ApiState> {
+    let routes = OpenApiRouter::new().merge(node_routes()).merge(space_routes()).merge(record_routes());
+    OpenApiRouter::new().nest("/api/v1", routes.merge(people_routes()).merge(chat_routes()))
 }
 
-fn space_routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/spaces", get(spaces::list).post(spaces::create))
-        .route("/api/v1/spaces/{space}", get(spaces::show))
-        .route("/api/v1/spaces/{space}/invites", post(spaces::invite))
-        .route("/api/v1/spaces/{space}/changes", get(spaces::changes))
-        .route("/api/v1/spaces/{space}/watch", get(sockets::watch))
-        .route("/api/v1/spaces/{space}/collections", get(spaces::collections))
-        .route(
-            "/api/v1/spaces/{space}/collections/{collection}/records",
-            get(records::list).post(records::put),
-        )
-        .route(
-            "/api/v1/spaces/{space}/collections/{collection}/records/{id}",
-            get(records::one).patch(records::patch).delete(records::delete),
-        )
-        .route("/api/v1/spaces/{space}/collections/{collection}/records/{id}/sync", get(delivery::one))
-        .route("/api/v1/spaces/{space}/collections/{collection}/sync", post(delivery::many))
-        .route("/api/v1/spaces/{space}/deliveries", get(delivery::all))
-        .route("/api/v1/spaces/{space}/sql", post(sql::sql))
-        .route("/api/v1/spaces/{space}/collections/{collection}/import", post(import::import))
-        .route("/api/v1/spaces/{space}/collections/{collection}/export", get(export::export))
+fn node_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(node::document))
+        .routes(routes!(node::status))
+        .routes(routes!(node::doctor))
+        .routes(routes!(node::peers))
+        .routes(routes!(node::web_link))
+        .routes(routes!(browsers::list, browsers::sign_all_out))
+        .routes(routes!(browsers::sign_out))
+        .routes(routes!(profile::show, profile::rename))
+        .routes(routes!(sockets::events))
+        .routes(routes!(backup::backup))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::one, jobs::cancel))
 }
 
-fn people_routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/devices", get(devices::list))
-        .route("/api/v1/devices/link", post(linking::link))
-        .route("/api/v1/devices/join", post(linking::join))
-        .route("/api/v1/devices/{device}", get(devices::one).patch(devices::rename).delete(devices::revoke))
-        .route("/api/v1/spaces/{space}/members", get(members::list).post(members::add))
-        .route(
-            "/api/v1/spaces/{space}/members/{user}",
-            get(members::one).patch(members::set_role).delete(members::remove),
-        )
-        .route("/api/v1/spaces/{space}/leave", post(members::leave))
-        .route("/api/v1/spaces/{space}/rotate-key", post(members::rotate_key))
-        .route("/api/v1/spaces/{space}/history", get(members::history).put(members::set_history))
-        .route("/api/v1/spaces/{space}/audit", get(audit::audit))
+fn space_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(spaces::join))
+        .routes(routes!(spaces::list, spaces::create))
+        .routes(routes!(spaces::show))
+        .routes(routes!(spaces::invite))
+        .routes(routes!(spaces::changes))
+        .routes(routes!(sockets::watch))
+        .routes(routes!(spaces::collections))
+        .routes(routes!(delivery::all))
+        .routes(routes!(sql::sql))
 }
 
-fn chat_routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/spaces/{space}/channels", get(chat::channels).post(chat::create))
-        .route("/api/v1/spaces/{space}/direct", post(chat::direct))
-        .route("/api/v1/spaces/{space}/channels/{channel}", get(chat::one).patch(chat::patch))
-        .route("/api/v1/spaces/{space}/channels/{channel}/join", post(chat::join))
-        .route("/api/v1/spaces/{space}/channels/{channel}/leave", post(chat::leave))
-        .route("/api/v1/spaces/{space}/channels/{channel}/members", post(chat::add_member))
-        .route(
-            "/api/v1/spaces/{space}/channels/{channel}/members/{user}",
-            patch(participants::set_role).delete(chat::remove_member),
-        )
-        .route("/api/v1/spaces/{space}/channels/{channel}/messages", get(chat::messages).post(chat::send))
-        .route("/api/v1/spaces/{space}/channels/{channel}/read", put(chat::read))
-        .route("/api/v1/spaces/{space}/channels/{channel}/draft", put(chat::draft))
-        .route(
-            "/api/v1/spaces/{space}/messages/{id}",
-            get(chat::message).patch(chat::edit).delete(chat::delete),
-        )
-        .route(
-            "/api/v1/spaces/{space}/messages/{id}/reactions/{emoji}",
-            put(chat::react).delete(chat::take_back),
-        )
-        .route("/api/v1/spaces/{space}/channels/{channel}/typing", post(chat::typing))
-        .route("/api/v1/spaces/{space}/presence", get(chat::presence))
-        .route("/api/v1/presence", put(chat::set_presence))
-        .route("/api/v1/spaces/{space}/search", get(chat::search))
+fn record_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(records::list, records::put))
+        .routes(routes!(records::one, records::patch, records::delete))
+        .routes(routes!(delivery::one))
+        .routes(routes!(delivery::many))
+        .routes(routes!(import::import))
+        .routes(routes!(export::export))
+}
+
+fn people_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::list))
+        .routes(routes!(linking::link))
+        .routes(routes!(linking::join))
+        .routes(routes!(devices::one, devices::rename, devices::revoke))
+        .routes(routes!(members::list, members::add))
+        .routes(routes!(members::one, members::set_role, members::remove))
+        .routes(routes!(members::leave))
+        .routes(routes!(members::rotate_key))
+        .routes(routes!(members::history, members::set_history))
+        .routes(routes!(audit::audit))
+}
+
+fn chat_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(chat::channels, chat::create))
+        .routes(routes!(chat::direct))
+        .routes(routes!(chat::one, chat::patch))
+        .routes(routes!(chat::join))
+        .routes(routes!(chat::leave))
+        .routes(routes!(chat::add_member))
+        .routes(routes!(participants::set_role, chat::remove_member))
+        .routes(routes!(chat::typing))
+        .routes(routes!(chat::presence))
+        .routes(routes!(chat::set_presence))
+        .routes(routes!(messages::messages, messages::send))
+        .routes(routes!(messages::read))
+        .routes(routes!(messages::draft))
+        .routes(routes!(messages::message, messages::edit, messages::delete))
+        .routes(routes!(messages::react, messages::take_back))
+        .routes(routes!(messages::search))
 }
 
 /// A file of the web app, a place in it, or nothing.

@@ -20,6 +20,15 @@ pub(super) fn is_admin(role: &str) -> Result<bool, Problem> {
     }
 }
 
+/// Names somebody an admin of a channel, or takes that back.
+#[utoipa::path(
+    patch,
+    path = "/spaces/{space}/channels/{channel}/members/{user}",
+    tag = "chat",
+    operation_id = "setChannelRole",
+    request_body = ChannelRole,
+    responses((status = 200, description = "The channel.", body = ChannelDto))
+)]
 pub(super) async fn set_role(
     State(state): State<ApiState>,
     InPath((space, channel, member)): InPath<(String, String, String)>,

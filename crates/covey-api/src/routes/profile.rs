@@ -14,10 +14,27 @@ fn told(state: &ApiState) -> Json<ProfileDto> {
     Json(ProfileDto { user: me.user.to_string(), name: me.user_name })
 }
 
+/// What this node's user is called.
+#[utoipa::path(
+    get,
+    path = "/profile",
+    tag = "node",
+    operation_id = "getProfile",
+    responses((status = 200, description = "The user.", body = ProfileDto))
+)]
 pub(super) async fn show(State(state): State<ApiState>) -> Json<ProfileDto> {
     told(&state)
 }
 
+/// Has the user called otherwise, on all their devices and in all their spaces.
+#[utoipa::path(
+    patch,
+    path = "/profile",
+    tag = "node",
+    operation_id = "renameUser",
+    request_body = NewProfile,
+    responses((status = 200, description = "The user as they are called now.", body = ProfileDto))
+)]
 pub(super) async fn rename(
     State(state): State<ApiState>,
     InJson(NewProfile { name }): InJson<NewProfile>,

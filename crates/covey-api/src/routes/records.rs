@@ -10,6 +10,7 @@ use axum::{
 use covey_node::{Collection, Filter};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::IntoParams;
 
 use super::{
     ApiState,
@@ -17,14 +18,14 @@ use super::{
 };
 use crate::{
     convert,
-    dto::{NewRecord, PutDto, RecordDto, RecordPage},
+    dto::{NewRecord, PutDto, RecordDto, RecordPage, words},
     extract::{InJson, InPath, InQuery},
     limits::{DEFAULT_PAGE, MAX_PAGE},
     problem::Problem,
 };
 
 /// The type of a stream of JSON lines.
-pub(super) const NDJSON: &str = "application/x-ndjson";
+pub(crate) const NDJSON: &str = "application/x-ndjson";
 
 pub(super) fn collection(state: &ApiState, space: &str, name: &str) -> Result<Collection, Problem> {
     Ok(state.node.space(space)?.collection(name)?)
@@ -35,6 +36,18 @@ async fn write(collection: &Collection, id: Option<&str>, doc: &RawValue) -> Res
     Ok(PutDto { id: put.id, hlc: put.hlc.to_string() })
 }
 
+/// Writes fields into a record, new or not.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/collections/{collection}/records",
+    tag = "records",
+    operation_id = "putRecord",
+    request_body = NewRecord,
+    responses(
+        (status = 200, description = "The record with this id has these fields now.", body = PutDto),
+        (status = 201, description = "A record was made, with an id of its own.", body = PutDto)
+    )
+)]
 pub(super) async fn put(
     State(state): State<ApiState>,
     InPath((space, name)): InPath<(String, String)>,
@@ -46,6 +59,15 @@ pub(super) async fn put(
     Ok((status, Json(put)))
 }
 
+/// Merges fields into a record, which need not be there yet; `null` takes a field away.
+#[utoipa::path(
+    patch,
+    path = "/spaces/{space}/collections/{collection}/records/{id}",
+    tag = "records",
+    operation_id = "patchRecord",
+    request_body(content((words::Document = "application/json"), (words::Document = "application/merge-patch+json"))),
+    responses((status = 200, description = "They are written.", body = PutDto))
+)]
 pub(super) async fn patch(
     State(state): State<ApiState>,
     InPath((space, name, id)): InPath<(String, String, String)>,
@@ -55,6 +77,14 @@ pub(super) async fn patch(
     Ok(Json(write(&collection, Some(&id), &doc).await?))
 }
 
+/// One record.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/collections/{collection}/records/{id}",
+    tag = "records",
+    operation_id = "getRecord",
+    responses((status = 200, description = "The record.", body = RecordDto))
+)]
 pub(super) async fn one(
     State(state): State<ApiState>,
     InPath((space, name, id)): InPath<(String, String, String)>,
@@ -64,6 +94,14 @@ pub(super) async fn one(
     Ok(Json(RecordDto { id, doc: convert::raw(doc)? }))
 }
 
+/// Deletes a record.
+#[utoipa::path(
+    delete,
+    path = "/spaces/{space}/collections/{collection}/records/{id}",
+    tag = "records",
+    operation_id = "deleteRecord",
+    responses((status = 204, description = "It is deleted."))
+)]
 pub(super) async fn delete(
     State(state): State<ApiState>,
     InPath((space, name, id)): InPath<(String, String, String)>,
@@ -79,15 +117,30 @@ pub(super) fn no_record(collection: &str, id: &str) -> Problem {
     Problem::not_found(format!("there is no record {id:?} in {collection:?}"))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     #[serde(rename = "where")]
+    /// A filter over the fields of the documents, in words like SQL's or as JSON.
     filter: Option<String>,
+    /// Records behind this id.
     after: Option<String>,
+    /// Most records that are wanted; 100 to a page unless it is said, and never more than 1000.
     limit: Option<usize>,
 }
 
+/// Records of a collection, in the order of their ids.
+///
+/// Asked for `application/x-ndjson`, it answers with all of them as lines instead of a page.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/collections/{collection}/records",
+    tag = "records",
+    operation_id = "listRecords",
+    params(ListQuery),
+    responses((status = 200, description = "A page of records, or a line for each.", content((RecordPage = "application/json"), (RecordDto = "application/x-ndjson"))))
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     InPath((space, name)): InPath<(String, String)>,

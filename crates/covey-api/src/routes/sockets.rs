@@ -20,11 +20,13 @@ use tokio::{
     sync::watch,
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
+use utoipa::IntoParams;
 
 use super::ApiState;
 use crate::{
     access::{Access, Credential},
     convert,
+    dto::{ChangeDto, EventDto},
     events::{EventLog, Missed},
     extract::{InPath, InQuery},
     limits::PING_EVERY,
@@ -42,13 +44,27 @@ fn upgrade(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
     Ok(upgrade.max_message_size(MAX_INBOUND_BYTES).max_frame_size(MAX_INBOUND_BYTES))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct WatchQuery {
+    /// Changes of this collection only.
     collection: Option<String>,
+    /// Changes behind this position of the feed; only what happens from now on unless it is said.
     since: Option<u64>,
 }
 
+/// Changes of a space's records, as a WebSocket.
+///
+/// Each text message is one change.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/watch",
+    tag = "records",
+    operation_id = "watchChanges",
+    params(WatchQuery),
+    responses((status = 101, description = "The WebSocket is open: this is the schema of its messages.", body = ChangeDto))
+)]
 pub(super) async fn watch(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
@@ -76,12 +92,25 @@ async fn send_changes(mut live: Live, mut watch: Watch) {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
+    /// Events behind this position; only what happens from now on unless it is said.
     since: Option<u64>,
 }
 
+/// What happens on the node, as a WebSocket of numbered events.
+///
+/// Each text message is one event. A client that missed more than the node keeps is told `reset`, and fetches anew.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "node",
+    operation_id = "watchEvents",
+    params(EventsQuery),
+    responses((status = 101, description = "The WebSocket is open: this is the schema of its messages.", body = EventDto))
+)]
 pub(super) async fn events(
     State(state): State<ApiState>,
     InQuery(query): InQuery<EventsQuery>,

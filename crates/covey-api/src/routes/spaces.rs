@@ -6,13 +6,14 @@ use axum::{Json, extract::State, http::StatusCode};
 use covey_node::{Role, Space};
 use covey_types::limits::DEFAULT_INVITE_MS;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::ApiState;
 use crate::{
     convert,
     dto::{
         ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, NewInvite, NewSpace,
-        SpaceDto,
+        ProblemDto, SpaceDto,
     },
     extract::{InJson, InPath, InQuery},
     limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
@@ -23,14 +24,24 @@ use crate::{
 /// they are in memory.
 const CHANGES_AT_ONCE: usize = 16;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Also the personal one.
     #[serde(default)]
     all: bool,
 }
 
+/// The spaces that this node has.
+#[utoipa::path(
+    get,
+    path = "/spaces",
+    tag = "spaces",
+    operation_id = "listSpaces",
+    params(ListQuery),
+    responses((status = 200, description = "The spaces.", body = Vec<SpaceDto>))
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     InQuery(query): InQuery<ListQuery>,
@@ -43,6 +54,18 @@ pub(super) async fn list(
     Ok(Json(out))
 }
 
+/// Makes a space, or a child of one.
+#[utoipa::path(
+    post,
+    path = "/spaces",
+    tag = "spaces",
+    operation_id = "createSpace",
+    request_body = NewSpace,
+    responses(
+        (status = 201, description = "The new space.", body = SpaceDto),
+        (status = 404, description = "There is no such parent, or no such member of it.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn create(
     State(state): State<ApiState>,
     InJson(new): InJson<NewSpace>,
@@ -67,6 +90,14 @@ async fn create_child(parent: &Space, new: &NewSpace) -> Result<Space, Problem> 
     Ok(parent.create_child(&new.name, &people).await?)
 }
 
+/// One space, and how it stands with other devices.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}",
+    tag = "spaces",
+    operation_id = "getSpace",
+    responses((status = 200, description = "The space.", body = SpaceDto))
+)]
 pub(super) async fn show(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
@@ -74,6 +105,15 @@ pub(super) async fn show(
     Ok(Json(convert::space(state.node.space(&name)?.status().await?)))
 }
 
+/// Makes a code by which somebody may join.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/invites",
+    tag = "spaces",
+    operation_id = "invite",
+    request_body = NewInvite,
+    responses((status = 201, description = "The invitation.", body = InviteDto))
+)]
 pub(super) async fn invite(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
@@ -91,6 +131,20 @@ pub(super) async fn invite(
     Ok((StatusCode::CREATED, Json(convert::invitation(invitation))))
 }
 
+/// Joins a space by a code or a link, and waits for its first sync.
+#[utoipa::path(
+    post,
+    path = "/join",
+    tag = "spaces",
+    operation_id = "joinSpace",
+    request_body = JoinRequest,
+    responses(
+        (status = 200, description = "The space is here.", body = JoinedDto),
+        (status = 410, description = "The code has expired.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "The other device did not let this one in.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 504, description = "Nobody answered, or it took too long.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn join(
     State(state): State<ApiState>,
     InJson(request): InJson<JoinRequest>,
@@ -100,6 +154,14 @@ pub(super) async fn join(
     Ok(Json(convert::joined(&joined)))
 }
 
+/// The collections of a space, with how many records each has.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/collections",
+    tag = "records",
+    operation_id = "listCollections",
+    responses((status = 200, description = "The collections.", body = Vec<CollectionDto>))
+)]
 pub(super) async fn collections(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,
@@ -108,14 +170,27 @@ pub(super) async fn collections(
     Ok(Json(collections.into_iter().map(|(name, records)| CollectionDto { name, records }).collect()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ChangesQuery {
+    /// Changes of this collection only.
     collection: Option<String>,
+    /// Changes behind this position of the feed; all of them unless it is said.
     since: Option<u64>,
+    /// Most changes that are wanted; 100 unless it is said, and never more than 1000.
     limit: Option<usize>,
 }
 
+/// What changed in a space since a position, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/spaces/{space}/changes",
+    tag = "records",
+    operation_id = "listChanges",
+    params(ChangesQuery),
+    responses((status = 200, description = "A page of changes.", body = ChangePage))
+)]
 pub(super) async fn changes(
     State(state): State<ApiState>,
     InPath(name): InPath<String>,

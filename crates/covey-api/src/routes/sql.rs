@@ -6,12 +6,24 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use crate::{
-    dto::{SqlDto, SqlRequest},
+    dto::{ProblemDto, SqlDto, SqlRequest},
     extract::{InJson, InPath},
     limits::DEFAULT_SQL_ROWS,
     problem::Problem,
 };
 
+/// Asks a question in SQL, which may read and nothing else.
+#[utoipa::path(
+    post,
+    path = "/spaces/{space}/sql",
+    tag = "records",
+    operation_id = "queryRecords",
+    request_body = SqlRequest,
+    responses(
+        (status = 200, description = "The rows.", body = SqlDto),
+        (status = 504, description = "The query took too long.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn sql(
     State(state): State<ApiState>,
     InPath(space): InPath<String>,

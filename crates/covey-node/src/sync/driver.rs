@@ -1,7 +1,7 @@
 //! The task of one session: frames and news in, frames and work out.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use covey_engine::{Batch, SpaceState, compare, differing, load_apart, load_farew
 use covey_log::Entry;
 use covey_net::NetStream;
 use covey_space::{Standing, keyring::TagSession};
-use covey_sync::{Hello, Input, Offer, Output, PeerView, Session, SessionConfig};
+use covey_sync::{Hello, Input, MAX_AHEAD_BYTES, Offer, Output, PeerView, Session, SessionConfig};
 use covey_types::{DeviceId, Head, Heads, LogId, SpaceId, keys::random_bytes, limits::MAX_CLOCK_DRIFT_MS};
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -288,7 +288,7 @@ impl Driver {
                     }
                     Output::Matched(space) => self.open_space(space),
                     Output::Load { space, wants, told, max_bytes } => {
-                        self.load(space, wants, told, max_bytes)
+                        self.load(space, wants, told, max_bytes);
                     }
                     Output::Ingest { space, entries, bytes } => {
                         self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;

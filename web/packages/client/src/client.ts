@@ -1,6 +1,6 @@
 /** What a node can be asked, one function for each route. */
 import { ask, lines, path, send, type Connection } from "./http.ts";
-import type * as S from "./schema.ts";
+import type * as S from "./types.ts";
 
 type Signal = AbortSignal | undefined;
 
@@ -17,17 +17,24 @@ export const createClient = (connection: Connection) => ({
     yield* lines<S.BackupLine>(await send(connection, path("backup"), call));
   },
 
+  /** As `backup`, without waiting for it: the job tells how far it is. */
+  startBackup: (file: string, passphrase: string) =>
+    ask<S.Job>(connection, path("backup"), { method: "POST", json: { file, passphrase }, prefer: "respond-async" }),
+  jobs: (signal?: Signal) => ask<S.JobList>(connection, path("jobs"), { signal }),
+  job: (id: string, signal?: Signal) => ask<S.Job>(connection, path("jobs", id), { signal }),
+  cancelJob: (id: string) => ask<S.Job>(connection, path("jobs", id), { method: "DELETE" }),
+
   createSpace: (name: string) => ask<S.Space>(connection, path("spaces"), { method: "POST", json: { name } }),
   invite: (space: string, role: S.Role) =>
     ask<S.Invite>(connection, path("spaces", space, "invites"), { method: "POST", json: { role } }),
-  leaveSpace: (space: string) => ask<void>(connection, path("spaces", space, "leave"), { method: "POST" }),
-  rotateKey: (space: string) => ask<void>(connection, path("spaces", space, "rotate-key"), { method: "POST" }),
+  leaveSpace: (space: string) => ask<S.Removed>(connection, path("spaces", space, "leave"), { method: "POST" }),
+  rotateKey: (space: string) => ask<S.Rotated>(connection, path("spaces", space, "rotate-key"), { method: "POST" }),
 
   members: (space: string, signal?: Signal) => ask<S.Member[]>(connection, path("spaces", space, "members"), { signal }),
   setRole: (space: string, user: string, role: S.Role) =>
-    ask<void>(connection, path("spaces", space, "members", user), { method: "PATCH", json: { role } }),
+    ask<S.Member>(connection, path("spaces", space, "members", user), { method: "PATCH", json: { role } }),
   removeMember: (space: string, user: string) =>
-    ask<void>(connection, path("spaces", space, "members", user), { method: "DELETE" }),
+    ask<S.Removed>(connection, path("spaces", space, "members", user), { method: "DELETE" }),
   async audit(space: string, signal?: Signal): Promise<S.Act[]> {
     const acts: S.Act[] = [];
     const response = await send(connection, path("spaces", space, "audit"), { signal });
@@ -45,7 +52,7 @@ export const createClient = (connection: Connection) => ({
 
   collections: (space: string, signal?: Signal) =>
     ask<S.Collection[]>(connection, path("spaces", space, "collections"), { signal }),
-  records: (space: string, collection: string, query: { where?: string; after?: string; limit?: number }, signal?: Signal) =>
+  records: (space: string, collection: string, query: S.QueryOf<"listRecords">, signal?: Signal) =>
     ask<S.RecordPage>(connection, path("spaces", space, "collections", collection, "records"), { query, signal }),
   putRecord: (space: string, collection: string, id: string | undefined, doc: S.Document) =>
     ask<S.Put>(connection, path("spaces", space, "collections", collection, "records"), {
@@ -59,6 +66,14 @@ export const createClient = (connection: Connection) => ({
   exportUrl: (space: string, collection: string) => path("spaces", space, "collections", collection, "export"),
   exportLines: (space: string, collection: string, signal?: Signal) =>
     send(connection, path("spaces", space, "collections", collection, "export"), { signal }),
+  /** Writes lines of JSON as a job, which goes on when the caller is gone. The lines still have to be sent. */
+  startImport: (space: string, collection: string, lines: BodyInit, query: S.QueryOf<"importRecords"> = {}) =>
+    ask<S.Job>(connection, path("spaces", space, "collections", collection, "import"), {
+      method: "POST",
+      query,
+      body: lines,
+      prefer: "respond-async",
+    }),
   importUrl: (space: string, collection: string) => path("spaces", space, "collections", collection, "import"),
 
   ...chat(connection),
@@ -66,12 +81,12 @@ export const createClient = (connection: Connection) => ({
 
 const chat = (connection: Connection) => ({
   channels: (space: string, signal?: Signal) =>
-    ask<{ items: S.Channel[] }>(connection, path("spaces", space, "channels"), { signal }),
-  createChannel: (space: string, channel: { name: string; private: boolean; topic: string }) =>
+    ask<S.ChannelList>(connection, path("spaces", space, "channels"), { signal }),
+  createChannel: (space: string, channel: S.NewChannel) =>
     ask<S.Channel>(connection, path("spaces", space, "channels"), { method: "POST", json: channel }),
   direct: (space: string, users: string[]) =>
     ask<S.Channel>(connection, path("spaces", space, "direct"), { method: "POST", json: { users } }),
-  changeChannel: (space: string, channel: string, change: { name?: string; topic?: string; archived?: boolean }) =>
+  changeChannel: (space: string, channel: string, change: S.ChannelPatch) =>
     ask<S.Channel>(connection, path("spaces", space, "channels", channel), { method: "PATCH", json: change }),
   joinChannel: (space: string, channel: string) =>
     ask<void>(connection, path("spaces", space, "channels", channel, "join"), { method: "POST" }),
@@ -82,10 +97,10 @@ const chat = (connection: Connection) => ({
   messages: (
     space: string,
     channel: string,
-    query: { before?: string; after?: string; around?: string; thread?: string; limit?: number },
+    query: S.QueryOf<"listMessages">,
     signal?: Signal,
   ) => ask<S.MessagePage>(connection, path("spaces", space, "channels", channel, "messages"), { query, signal }),
-  sendMessage: (space: string, channel: string, message: { text: string; reply_to?: string; client_id: string }) =>
+  sendMessage: (space: string, channel: string, message: S.NewMessage) =>
     ask<S.Message>(connection, path("spaces", space, "channels", channel, "messages"), { method: "POST", json: message }),
   message: (space: string, id: string, signal?: Signal) =>
     ask<S.Message>(connection, path("spaces", space, "messages", id), { signal }),
@@ -101,10 +116,10 @@ const chat = (connection: Connection) => ({
     ask<void>(connection, path("spaces", space, "channels", channel, "draft"), { method: "PUT", json: { text } }),
   typing: (space: string, channel: string) =>
     ask<void>(connection, path("spaces", space, "channels", channel, "typing"), { method: "POST" }),
-  setPresence: (state: "online" | "away") => ask<void>(connection, path("presence"), { method: "PUT", json: { state } }),
+  setPresence: (state: S.OwnPresence) => ask<void>(connection, path("presence"), { method: "PUT", json: { state } }),
   presence: (space: string, signal?: Signal) =>
-    ask<{ items: S.Presence[] }>(connection, path("spaces", space, "presence"), { signal }),
-  search: (space: string, query: { q: string; channel?: string; limit?: number }, signal?: Signal) =>
+    ask<S.PresenceList>(connection, path("spaces", space, "presence"), { signal }),
+  search: (space: string, query: S.QueryOf<"searchMessages">, signal?: Signal) =>
     ask<S.FoundPage>(connection, path("spaces", space, "search"), { query, signal }),
 });
 

@@ -4,24 +4,7 @@
  * Events are numbered. After a break the socket resumes behind the last number it saw, so that nothing is missed; where the
  * node has forgotten that far back it says `reset`, and whoever listens fetches everything anew.
  */
-import type { Channel, Message, Presence } from "./schema.ts";
-
-export type NodeEvent = { position: number; at: string } & (
-  | { event: "reset" }
-  | { event: "peer_connected" | "peer_disconnected" | "peer_discovered"; peer_id: string }
-  | { event: "space_added" | "members_changed"; space: string }
-  | { event: "member_joined"; space: string; name: string; peer_id: string }
-  | { event: "records_changed"; feed_position: number }
-  | { event: "sync_changed"; space: string; peer_id: string; state: string }
-  | { event: "delivered"; space: string; peer_id: string }
-  | { event: "removed" | "own_log_forked" | "log_forked" | "entry_held"; space: string }
-  | { event: "clocks_differ" | "peer_misbehaved"; peer_id: string }
-  | { event: "revoked" }
-  | { event: "message"; space: string; channel: string; message: Message }
-  | { event: "channel"; space: string; channel: string | Channel }
-  | { event: "typing"; space: string; channel: string; user: string }
-  | { event: "presence"; space: string; user: string; state: Presence["state"] }
-);
+import type { NodeEvent } from "./types.ts";
 
 export type LinkState = "connecting" | "open" | "waiting";
 

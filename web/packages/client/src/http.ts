@@ -1,5 +1,5 @@
 /** Requests to a node: JSON in and out, and every failure as one kind of error with a sentence for people. */
-import type { ProblemDocument } from "./schema.ts";
+import type { ProblemDocument } from "./types.ts";
 
 export interface Connection {
   /** Where the node is; empty for the page's own origin. */
@@ -38,6 +38,8 @@ export interface Call {
   json?: unknown;
   body?: BodyInit;
   accept?: string;
+  /** `respond-async` (RFC 7240) for a job in place of waiting. */
+  prefer?: string;
   signal?: AbortSignal | undefined;
 }
 
@@ -57,6 +59,7 @@ export async function send(connection: Connection, url: string, call: Call = {})
   const headers = new Headers();
   if (call.json !== undefined) headers.set("content-type", "application/json");
   if (call.accept) headers.set("accept", call.accept);
+  if (call.prefer) headers.set("prefer", call.prefer);
   if (connection.token) headers.set("authorization", `Bearer ${connection.token}`);
   const init: RequestInit = { method: call.method ?? "GET", headers, credentials: "same-origin" };
   const body = call.json !== undefined ? JSON.stringify(call.json) : call.body;
