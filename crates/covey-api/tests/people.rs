@@ -104,7 +104,8 @@ async fn what_is_done_is_answered_with_what_came_of_it() {
     let served = Served::new().await;
     let me = served.node.identity();
     let device = json!({
-        "peer_id": me.device.to_string(), "name": "laptop", "fingerprint": me.device.fingerprint(), "this": true,
+        "peer_id": me.device.to_string(), "name": "laptop", "fingerprint": me.device.fingerprint(),
+        "words": me.device.safety_words(), "this": true,
     });
     let ada = json!({
         "user_id": me.user.to_string(), "name": "Ada", "role": "owner", "you": true, "devices": [device],
@@ -134,7 +135,8 @@ async fn what_is_done_is_answered_with_what_came_of_it() {
         known,
         json!([{
             "peer_id": me.device.to_string(), "name": "desk", "user_id": me.user.to_string(), "user": "Ada",
-            "yours": true, "this": true, "fingerprint": me.device.fingerprint(), "state": "here", "last_seen": null,
+            "yours": true, "this": true, "fingerprint": me.device.fingerprint(),
+            "words": me.device.safety_words(), "state": "here", "last_seen": null,
             "spaces": [{"id": space["space"]["id"], "name": "garden", "device": "desk"}],
         }])
     );

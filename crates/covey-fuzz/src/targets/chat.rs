@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use covey_chat::{
-    Change, Edit, Message, NewChannel, Position, mentions, message,
+    Change, Edit, Message, NewChannel, Position,
+    mark::{Mark, has_read},
+    mentions, message,
     message::Right,
     presence::Said,
     text::{clean, highlights, query},
@@ -52,4 +54,10 @@ pub fn chat_record(bytes: &[u8]) {
     let _ = (NewChannel::parse(&id, &record), Change::parse(&record).stamps());
     let reactions = message::reactions(&record, fields.keys().map(String::as_str));
     assert!(reactions.len() <= covey_chat::limits::MAX_REACTIONS);
+    if let Some(mark) = Mark::parse(&record, fields.keys().map(String::as_str)) {
+        assert!(mark.seen.len() <= covey_chat::limits::MAX_SEEN);
+        let (upto, behind) = ((mark.upto.hlc, mark.upto.id.as_str()), (mark.upto.hlc, "~"));
+        let is_behind = behind > upto;
+        assert!(!(is_behind && has_read(upto, &mark.seen, behind)), "what is behind a mark isn't read");
+    }
 }

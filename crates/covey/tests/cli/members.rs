@@ -79,7 +79,7 @@ fn roles_are_given_and_taken_and_hold_on_the_other_device() {
         "user_id": status["node"]["user_id"], "name": "Bob", "role": "member", "you": true,
         "devices": [{
             "peer_id": status["node"]["peer_id"], "name": "phone",
-            "fingerprint": status["node"]["fingerprint"], "this": true,
+            "fingerprint": status["node"]["fingerprint"], "words": status["node"]["words"], "this": true,
         }],
     });
     assert_eq!(*me, shape);
