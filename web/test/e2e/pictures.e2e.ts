@@ -78,6 +78,7 @@ async function converse(ada: TestNode, bob: TestNode, cleo: TestNode): Promise<s
 
 /** As WebP, which a browser can make and this machine's tools may not. */
 async function picture(page: Page, name: string): Promise<void> {
+  await page.mouse.move(0, 0);
   await settled(page);
   const png = (await page.screenshot({ animations: "disabled" })).toString("base64");
   const blank = await browser.newPage();
