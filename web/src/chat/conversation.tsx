@@ -181,7 +181,8 @@ interface FootProps {
 function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
   const readOnly = whyReadOnly(useSpace(space));
   const [, go] = useLocation();
-  if (!channel.joined) {
+  // What somebody was writing when they were put out stays in sight, to be copied.
+  if (!channel.joined && !(readOnly && draft)) {
     const join = () => void api.joinChannel(space, channel.id).then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }), toastError);
     return <div className="join-bar"><p className="soft">{readOnly || (channel.archived ? ARCHIVED : "You are looking in from outside.")}</p>{!readOnly && !channel.archived && <Button kind="main" onClick={join}>Join #{channel.name}</Button>}</div>;
   }
