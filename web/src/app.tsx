@@ -6,7 +6,8 @@ import { lazy, Suspense, useEffect } from "react";
 import { Redirect, Route, Switch } from "wouter";
 import { queries } from "./api/client.ts";
 import { startLive } from "./api/live.ts";
-import { spacesOf, useStatus } from "./api/queries.ts";
+import { askStatusAhead, spacesOf, useStatus } from "./api/queries.ts";
+import { askChannelsAhead } from "./chat/queries.ts";
 import { useSignedOut } from "./api/session.ts";
 import { Boundary } from "./frame/boundary.tsx";
 import { Frame } from "./frame/frame.tsx";
@@ -25,8 +26,17 @@ const Devices = lazy(() => import("./people/devices.tsx"));
 const Network = lazy(() => import("./network/network.tsx"));
 const Data = lazy(() => import("./data/data.tsx"));
 const Settings = lazy(() => import("./pages/settings.tsx"));
-const Conversation = lazy(() => import("./chat/conversation.tsx"));
+const loadConversation = () => import("./chat/conversation.tsx");
+const Conversation = lazy(loadConversation);
 const Search = lazy(() => import("./chat/search.tsx"));
+
+/** What the page at this address will need, asked for before the first of it is drawn: the answers come meanwhile. */
+export function askAhead(path: string): void {
+  askStatusAhead();
+  const [, space, channel] = /^\/s\/([^/]+)(\/c\/)?/.exec(path) ?? [];
+  if (space) askChannelsAhead(space);
+  if (channel) void loadConversation();
+}
 
 export function App() {
   return (

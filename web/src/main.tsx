@@ -8,9 +8,10 @@ import "./styles/pages.css";
 import "./styles/chat.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { App } from "./app.tsx";
+import { App, askAhead } from "./app.tsx";
 import { applySettings } from "./lib/settings.ts";
 
 applySettings();
+askAhead(location.pathname);
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);

@@ -1,14 +1,18 @@
 /** What pages ask for. The only place, beside the conversation, that knows both the client and the cache. */
 import type { Space, Status } from "@covey/client";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { api } from "./client.ts";
+import { queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { api, queries } from "./client.ts";
 import { keys } from "./keys.ts";
 
 /** Round trips change without an event; once in a while is enough to look at them. */
 const STATUS_EVERY_MS = 15_000;
 
-export const useStatus = () =>
-  useQuery({ queryKey: keys.status, queryFn: ({ signal }) => api.status(signal), refetchInterval: STATUS_EVERY_MS, staleTime: 0 });
+const status = queryOptions({ queryKey: keys.status, queryFn: ({ signal }) => api.status(signal) });
+
+export const useStatus = () => useQuery({ ...status, refetchInterval: STATUS_EVERY_MS, staleTime: 0 });
+
+/** Every page needs it. Asked for before anything is drawn, so that the answer comes meanwhile. */
+export const askStatusAhead = (): void => void queries.prefetchQuery(status);
 
 /** The spaces that people see: the personal one is the node's own affair. */
 export const spacesOf = (status: Status | undefined): Space[] => (status?.spaces ?? []).filter((space) => !space.personal && !space.parent);

@@ -105,7 +105,9 @@ interface TalkProps {
 
 function Talk({ space, channel, title, around, onReply }: TalkProps) {
   const query = useMessages(space, channel.id, around);
-  const messages = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  // Answers come with the page too; they stand in their thread, and their number under the message.
+  const messages = useMemo(() => query.data?.pages.flatMap((page) => page.items).filter((one) => one.reply_to === null) ?? [], [query.data]);
+  const readOnly = whyReadOnly(useSpace(space));
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
   // The line before what is new stays where it was when one came; reading moves the node's, not this one.
@@ -127,12 +129,16 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
     return () => document.removeEventListener("visibilitychange", seen);
   }, [seen]);
   const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
+  // A page may hold nothing but answers.
+  useEffect(() => {
+    if (query.data && messages.length === 0 && hasPreviousPage) older();
+  }, [hasPreviousPage, messages.length, older, query.data]);
   const newer = useCallback(() => void (!isFetching && fetchNextPage()), [fetchNextPage, isFetching]);
   return (
     <>
       {query.isPending && <div className="timeline-place" style={{ padding: 24 }}><Wait text="Reading messages" /></div>}
       {query.isError && <div className="grow" style={{ padding: 24 }}><Note tone="bad">{query.error.message} <Button onClick={() => void query.refetch()}>Try again</Button></Note></div>}
-      {query.data && (messages.length === 0 ? <Hello channel={channel} title={title} onHello={() => setDraft("Hello! ")} /> : null)}
+      {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={null} newSince={newSince.current} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
           onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onTakeBack={(text) => setDraft(draft ? `${draft}\n${text}` : text)} lastOwnRef={editLast} />
@@ -147,9 +153,9 @@ function newestOf(shown: Message | undefined, last: Message | null): Message | u
   return shown && last && Date.parse(last.at) > Date.parse(shown.at) ? last : shown;
 }
 
-const Hello = ({ channel, title, onHello }: { channel: Channel; title: string; onHello: () => void }) => (
+const Hello = ({ channel, title, mayWrite, onHello }: { channel: Channel; title: string; mayWrite: boolean; onHello: () => void }) => (
   <div className="hello">
-    <Empty icon={<MessageCircle />} title={channel.kind === "direct" ? `You and ${title}` : `This is #${title}`} act={channel.joined && <Button kind="main" onClick={onHello}>Say hello</Button>}>
+    <Empty icon={<MessageCircle />} title={channel.kind === "direct" ? `You and ${title}` : `This is #${title}`} act={mayWrite && <Button kind="main" onClick={onHello}>Say hello</Button>}>
       {channel.topic || (channel.kind === "public" ? "Everybody in the space can read and join here." : "Only those who are in it can read what is written here; nobody else holds a copy.")}
     </Empty>
   </div>
@@ -175,7 +181,8 @@ interface FootProps {
 function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
   const readOnly = whyReadOnly(useSpace(space));
   const [, go] = useLocation();
-  if (!channel.joined) {
+  // What somebody was writing when they were put out stays in sight, to be copied.
+  if (!channel.joined && !(readOnly && draft)) {
     const join = () => void api.joinChannel(space, channel.id).then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }), toastError);
     return <div className="join-bar"><p className="soft">{readOnly || (channel.archived ? ARCHIVED : "You are looking in from outside.")}</p>{!readOnly && !channel.archived && <Button kind="main" onClick={join}>Join #{channel.name}</Button>}</div>;
   }

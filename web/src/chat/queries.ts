@@ -1,25 +1,29 @@
 /** What the conversation asks for, and how answers and events are kept together in the cache. */
 import type { Channel, Member, Message, MessagePage } from "@covey/client";
-import { useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
+import { queryOptions, useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { useMembers, useStatus } from "../api/queries.ts";
 
-/** The channels of a space, or null where this node has no conversations: then nothing of them is shown. */
-export const useChannels = (space: string | null) =>
-  useQuery<Channel[] | null>({
-    queryKey: keys.channels(space ?? ""),
-    enabled: space !== null,
+const channelsOf = (space: string) =>
+  queryOptions<Channel[] | null>({
+    queryKey: keys.channels(space),
     queryFn: async ({ signal }) => {
       try {
-        return (await api.channels(space ?? "", signal)).items;
+        return (await api.channels(space, signal)).items;
       } catch (error) {
         if (isMissing(error)) return null;
         throw error;
       }
     },
   });
+
+/** The channels of a space, or null where this node has no conversations: then nothing of them is shown. */
+export const useChannels = (space: string | null) => useQuery({ ...channelsOf(space ?? ""), enabled: space !== null });
+
+/** Before anything is drawn, so that the answer comes meanwhile. */
+export const askChannelsAhead = (space: string): void => void queries.prefetchQuery(channelsOf(space));
 
 export const useChannel = (space: string, id: string): Channel | undefined => useChannels(space).data?.find((one) => one.id === id);
 

@@ -46,5 +46,7 @@ export function rowsOf({ messages, outgoing, me, newSince }: RowsOf): Row[] {
 
 function follows(before: Message | null, message: Message): boolean {
   if (!before || before.author !== message.author || before.deleted || message.deleted) return false;
+  // Its answers stand under it; what comes then is said anew.
+  if (before.thread) return false;
   return Date.parse(message.at) - Date.parse(before.at) < GROUP_MS;
 }

@@ -78,6 +78,8 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     // Only going up leaves the end: that the list grew under one's feet doesn't.
     if (!far) stick.current = true;
     else if (area.scrollTop < top.current) stick.current = false;
+    // Whoever is at the end was moved off it by rows that came in above: back, or they would be nowhere and not be told.
+    else if (stick.current) area.scrollTop = area.scrollHeight;
     top.current = area.scrollTop;
     setAway(far && !stick.current);
   };

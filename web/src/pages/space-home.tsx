@@ -42,7 +42,7 @@ export function SpaceHome({ id }: { id: string }) {
     >
       {!space.removed && <Waiting pending={space.pending} />}
       {others.length > 0 && !space.removed && <ToJoin id={id} channels={others} />}
-      <div className="tiles">
+      <div className="tiles two">
         {channels.data && !space.removed && <NewChannelTile id={id} />}
         <Tile to={`/s/${id}/people`} icon={<Users size={20} />} title="People" text="Who is here, on which devices, and what they may do." />
         <Tile to={`/s/${id}/data`} icon={<Database size={20} />} title="Data" text="Lists, inventories, readings: what all members keep together." />

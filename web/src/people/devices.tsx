@@ -3,10 +3,10 @@ import type { KnownDevice } from "@covey/client";
 import { Link2, Pencil, ShieldOff } from "lucide-react";
 import { useState, type FormEvent } from "react";
 import { api, queries } from "../api/client.ts";
-import { useDevices } from "../api/queries.ts";
+import { spacesOf, useDevices, useStatus } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
-import { names } from "../lib/format.ts";
+import { names, unturned } from "../lib/format.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm, Dialog } from "../ui/dialog.tsx";
 import { Field } from "../ui/field.tsx";
@@ -38,6 +38,9 @@ export default function Devices() {
 
 function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
   const [asked, setAsked] = useState<"rename" | "revoke" | null>(null);
+  // Those that have a place in the rail: private channels and direct conversations are spaces too, and would only be noise here.
+  const shown = new Set(spacesOf(useStatus().data).map((space) => space.id));
+  const within = device.spaces.filter((space) => shown.has(space.id));
   const revoke = async () => {
     const done = await api.revokeDevice(device.peer_id);
     await queries.invalidateQueries();
@@ -60,7 +63,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
         <p className="soft small">Safety words</p>
         <Words fingerprint={device.fingerprint} />
         <p className="soft small">Fingerprint <code>{device.fingerprint}</code></p>
-        <p className="soft small">{device.spaces.length > 0 ? `In ${names(device.spaces.map((space) => space.name))}.` : "In no space yet."}</p>
+        <p className="soft small">{within.length > 0 ? `In ${unturned(names(within.map((space) => space.name), 6))}.` : "In no space yet."}</p>
       </div>
       {asked === "rename" && <Rename device={device} onClose={() => setAsked(null)} />}
       <Confirm open={asked === "revoke"} onClose={() => setAsked(null)} title={`Revoke ${device.name}?`} act="Revoke" onConfirm={revoke}>

@@ -79,7 +79,7 @@ export function OpenCode({ invite, onAgain, waiting }: { invite: Invite; onAgain
     <>
       <CodeCard code={invite.code} link={invite.link} />
       {solo && <SoloNote />}
-      <div className="row apart">
+      <div className="row apart" style={{ gap: 20 }}>
         <Ring left={left} total={INVITE_SECONDS} />
         <Wait text={waiting} />
       </div>

@@ -150,7 +150,7 @@ export class ChatDouble {
 
   private page(channel: Channel, query: URLSearchParams): unknown {
     const thread = query.get("thread");
-    const all = this.messages.filter((one) => one.channel === channel.id && (thread ? one.reply_to === thread : one.reply_to === null));
+    const all = this.messages.filter((one) => one.channel === channel.id && (!thread || one.reply_to === thread));
     const limit = Number(query.get("limit") ?? 50);
     const index = (id: string | null) => all.findIndex((one) => one.id === id);
     let from = Math.max(0, all.length - limit);

@@ -171,6 +171,19 @@ test("one's own name is given at the first run and changed in the settings; a re
   await context.close();
 });
 
+test("a name that somebody changes is seen by the others", async ({ skip }) => {
+  const profile = await fetch(`${bob.api}/api/v1/profile`, { headers: { authorization: `Bearer ${bob.token}` } });
+  skip(profile.status === 404, "this node can't change names yet");
+  const { page, context } = await openTab(browser);
+  await page.goto(`${bobProxy.url}/settings`);
+  await page.getByLabel("Your name").fill("Bobby");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await page.getByText("Your name is changed.").waitFor();
+  await adaTab.page.goto(`${adaProxy.url}/s/${garden}/people`);
+  await adaTab.page.getByRole("heading", { name: "Bobby" }).waitFor();
+  await context.close();
+});
+
 test("the key of a space is changed after a question, and what is written then still arrives", async () => {
   const { page } = adaTab;
   await page.goto(`${adaProxy.url}/s/${garden}/audit`);

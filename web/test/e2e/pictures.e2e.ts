@@ -66,7 +66,7 @@ async function converse(ada: TestNode, bob: TestNode, cleo: TestNode): Promise<s
   await bob.client.react(garden, stall, "\u{1F44D}", true);
   await say(cleo, "> I can come at noon.\n\nPerfect. What goes where:\n```yaml\nbeds:\n  3: bean\n  4: pea\n```");
   const last = await say(ada, "The crates are in the car.");
-  for (const one of [bob, cleo]) await one.client.markRead(garden, channel.id, last);
+  for (const one of [ada, bob, cleo]) await one.client.markRead(garden, channel.id, last);
   const users = (await cleo.client.members(garden)).filter((one) => one.name === "Ada").map((one) => one.user_id);
   const direct = await cleo.client.direct(garden, users);
   await cleo.client.sendMessage(garden, direct.id, { text: "Do you have the shed's key?", client_id: crypto.randomUUID() });
@@ -78,6 +78,7 @@ async function converse(ada: TestNode, bob: TestNode, cleo: TestNode): Promise<s
 
 /** As WebP, which a browser can make and this machine's tools may not. */
 async function picture(page: Page, name: string): Promise<void> {
+  await page.mouse.move(0, 0);
   await settled(page);
   const png = (await page.screenshot({ animations: "disabled" })).toString("base64");
   const blank = await browser.newPage();

@@ -21,6 +21,10 @@ describe("the list of messages", () => {
     expect(rows([message("1", { at: at(0) }), message("2", { at: at(1) }), message("3", { at: at(30) }), message("4", { at: at(31), author: "ada" })])).toEqual(["day", "1^", "2", "3^", "4^"]);
   });
 
+  test("what comes after a message with answers begins anew", () => {
+    expect(rows([message("1", { thread: { replies: 2, last_at: "2026-11-21T09:01:00Z" } }), message("2"), message("3")])).toEqual(["day", "1^", "2^", "3"]);
+  });
+
   test("a new day has its line, and what is new too", () => {
     expect(rows([message("1"), message("2", { at: "2026-11-22T12:00:00Z" }), message("3", { at: "2026-11-22T12:01:00Z" })], "3")).toEqual(["day", "1^", "day", "2^", "new", "3^"]);
   });
