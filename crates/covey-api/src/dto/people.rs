@@ -41,6 +41,7 @@ pub struct MemberDto {
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// A member of the parent: their id, part of it, or their name.
+    #[schema(min_length = 1)]
     pub user: String,
     /// `guest`, `member`, `admin` or `owner`; `member` unless it's said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +145,7 @@ pub struct OwnDeviceDto {
 pub struct NewLink {
     /// How long the code lives, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub expires_s: Option<u64>,
 }
 
@@ -207,6 +209,7 @@ pub struct KnownDeviceDto {
 #[serde(deny_unknown_fields)]
 pub struct NewDeviceName {
     /// The name, for people.
+    #[schema(min_length = 1)]
     pub name: String,
 }
 

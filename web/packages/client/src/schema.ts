@@ -1732,7 +1732,7 @@ export interface components {
         /** @description `POST spaces/{space}/invites`. What isn't given has its default: member, 15 minutes. */
         NewInvite: {
             /**
-             * Format: uint64
+             * Format: int64
              * @description How long the code lives, in seconds.
              */
             expires_s?: number | null;
@@ -1741,7 +1741,7 @@ export interface components {
         /** @description `POST devices/link`: a way in for a further device of this user. */
         NewLink: {
             /**
-             * Format: uint64
+             * Format: int64
              * @description How long the code lives, in seconds.
              */
             expires_s?: number | null;
