@@ -289,7 +289,7 @@ pub struct ActDto {
     pub hlc: String,
     /// Who.
     pub who: PersonDto,
-    /// What: one of [`ACT_KINDS`].
+    /// What, in a word.
     #[schema(value_type = words::ActKind)]
     pub what: String,
     /// To whom, where it concerns somebody.
