@@ -62,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for InJson<T> {
         let body = read_body(request).await?;
         // Of an array, serde would take the items for the fields in their order.
         if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-            return Err(Problem::malformed("the body is JSON, perhaps, but no object: it begins with \"{\""));
+            return Err(Problem::malformed("the body must be a JSON object, which begins with \"{\""));
         }
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::malformed(describe(&error)))
     }
