@@ -46,6 +46,7 @@ cat <&3 >/dev/null &
 "$covey" --quiet space create garden >/dev/null
 "$covey" --quiet record put garden plants --id fern '{"n": 1}' >/dev/null
 "$covey" --quiet channel create garden tea >/dev/null
+message=$("$covey" --json chat send garden tea "Who wants tea?" | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
 field() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$COVEY_HOME/api.json" "$1"; }
 api=$(field api)
 token=$(field token)
@@ -54,7 +55,7 @@ run() {
     "$tools/bin/st" --config-file "$1" run "$api/api/v1/openapi.json" --url "$api" \
         --header "Authorization: Bearer $token" --max-examples "$EXAMPLES" --continue-on-failure --no-color "${@:2}"
 }
-sed "s|HOOKS|$PWD/scripts/schemathesis_hooks.py|" scripts/schemathesis.toml >"$work/known.toml"
+sed "s|HOOKS|$PWD/scripts/schemathesis_hooks.py|; s|MESSAGE|$message|" scripts/schemathesis.toml >"$work/known.toml"
 # The same without the names of what is there.
 sed '/^"path\./d; s/^parameters = .*/enabled = true/' "$work/known.toml" >"$work/anything.toml"
 cd "$work"

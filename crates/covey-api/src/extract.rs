@@ -1,13 +1,19 @@
 //! What a handler takes from a request, with problem documents for what doesn't fit.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use axum::{
     body::{Body, BodyDataStream},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 
 use crate::{
     limits::{DRAIN_TIMEOUT, MAX_BODY_BYTES, MAX_DRAIN_BYTES},
@@ -56,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for InJson<T> {
         let body = read_body(request).await?;
         // Of an array, serde would take the items for the fields in their order.
         if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-            return Err(Problem::malformed("the body is JSON, perhaps, but no object: it begins with \"{\""));
+            return Err(Problem::malformed("the body must be a JSON object, which begins with \"{\""));
         }
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::malformed(describe(&error)))
     }
@@ -101,8 +107,10 @@ fn body_too_large() -> Problem {
 
 /// Reads on for a bounded while, so that a client that is still sending gets to read the answer: closing
 /// a connection with unread data resets it, and the reset overtakes the answer.
-pub(crate) fn drain(mut stream: BodyDataStream) {
-    tokio::spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
+fn drain(mut stream: BodyDataStream) {
+    // Without a runtime nobody is there to answer, either.
+    let Ok(runtime) = Handle::try_current() else { return };
+    runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
         let mut left = MAX_DRAIN_BYTES;
         while let Some(Ok(chunk)) = stream.next().await {
             match left.checked_sub(chunk.len()) {
@@ -113,8 +121,22 @@ pub(crate) fn drain(mut stream: BodyDataStream) {
     }));
 }
 
-/// The whole body as it comes.
-pub(crate) struct InStream(pub(crate) BodyDataStream);
+/// The whole body as it comes. Whoever drops it before its end still leaves the client the time to hear why.
+pub(crate) struct InStream(BodyDataStream);
+
+impl Stream for InStream {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl Drop for InStream {
+    fn drop(&mut self) {
+        drain(std::mem::replace(&mut self.0, Body::empty().into_data_stream()));
+    }
+}
 
 impl<S: Send + Sync> FromRequest<S> for InStream {
     type Rejection = Problem;

@@ -10,8 +10,10 @@ use super::words;
 #[serde(deny_unknown_fields)]
 pub struct BackupRequest {
     /// The file to be made: an absolute path on the node's machine, at which nothing is.
+    #[schema(min_length = 1)]
     pub file: String,
     /// What it is encrypted under.
+    #[schema(min_length = 1)]
     pub passphrase: String,
 }
 

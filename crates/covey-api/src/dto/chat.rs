@@ -122,6 +122,7 @@ pub struct ChannelList {
 #[serde(deny_unknown_fields)]
 pub struct NewChannel {
     /// Its name.
+    #[schema(min_length = 1)]
     pub name: String,
     /// Whether only those who are taken in hear of it.
     #[serde(default)]
@@ -137,6 +138,7 @@ pub struct NewChannel {
 pub struct ChannelPatch {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
     pub name: Option<String>,
     /// A new topic.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +153,7 @@ pub struct ChannelPatch {
 #[serde(deny_unknown_fields)]
 pub struct NewDirect {
     /// The others, each by id, part of it, or name.
+    #[schema(min_items = 1)]
     pub users: Vec<String>,
 }
 
@@ -159,6 +162,7 @@ pub struct NewDirect {
 #[serde(deny_unknown_fields)]
 pub struct NewParticipant {
     /// By id, part of it, or name.
+    #[schema(min_length = 1)]
     pub user: String,
     /// "member" unless it's said otherwise, or "admin".
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,6 +185,7 @@ pub struct ChannelRole {
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// What it says.
+    #[schema(min_length = 1)]
     pub text: String,
     /// The message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,6 +209,7 @@ pub struct TextDto {
 #[serde(deny_unknown_fields)]
 pub struct ReadUpTo {
     /// The id of the last message that was read.
+    #[schema(min_length = 1)]
     pub upto: String,
 }
 

@@ -105,7 +105,7 @@ pub enum EventKind {
         space: String,
         /// With whom.
         peer_id: String,
-        /// How it stands, as in [`SyncDto::state`].
+        /// How it stands.
         #[schema(value_type = words::SyncState)]
         state: String,
     },
@@ -115,7 +115,7 @@ pub enum EventKind {
         space: String,
         /// Which device.
         peer_id: String,
-        /// Up to which time, as in [`PutDto::hlc`], it holds what this device wrote.
+        /// Up to which time, as in `hlc` of a write, it holds what this device wrote.
         up_to: String,
     },
     /// This device was put out of a space, or has left it.

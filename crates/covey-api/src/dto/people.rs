@@ -45,6 +45,7 @@ pub struct MemberDto {
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// A member of the parent: their id, part of it, or their name.
+    #[schema(min_length = 1)]
     pub user: String,
     /// `guest`, `member`, `admin` or `owner`; `member` unless it's said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +153,7 @@ pub struct OwnDeviceDto {
 pub struct NewLink {
     /// How long the code lives, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub expires_s: Option<u64>,
 }
 
@@ -219,6 +221,7 @@ pub struct KnownDeviceDto {
 #[serde(deny_unknown_fields)]
 pub struct NewDeviceName {
     /// The name, for people.
+    #[schema(min_length = 1)]
     pub name: String,
 }
 
@@ -298,7 +301,7 @@ pub struct ActDto {
     pub hlc: String,
     /// Who.
     pub who: PersonDto,
-    /// What: one of [`ACT_KINDS`].
+    /// What, in a word.
     #[schema(value_type = words::ActKind)]
     pub what: String,
     /// To whom, where it concerns somebody.

@@ -103,6 +103,7 @@ pub struct ForkDto {
 #[serde(deny_unknown_fields)]
 pub struct NewSpace {
     /// The name, for people.
+    #[schema(min_length = 1)]
     pub name: String,
     /// The space whose child it is to be: its id, part of it, or its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +130,7 @@ pub struct NewInvite {
     pub role: Option<String>,
     /// How long the code lives, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub expires_s: Option<u64>,
 }
 
@@ -162,6 +164,7 @@ impl std::fmt::Debug for InviteDto {
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// A code or a link. Secret while it lives, so this type doesn't print.
+    #[schema(min_length = 1)]
     pub code: String,
     /// How long to try, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

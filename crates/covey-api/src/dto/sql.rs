@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
     /// One `SELECT`, `VALUES` or `WITH ... SELECT`.
+    #[schema(min_length = 1)]
     pub sql: String,
     /// The values of its `?`: numbers, texts, `null`, `true` (1) and `false` (0).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use axum::{
     Json,
-    body::BodyDataStream,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -27,7 +26,7 @@ use super::{
 };
 use crate::{
     dto::{ImportDto, JobDto, JobKind, JobResult, words},
-    extract::{self, InPath, InQuery, InStream},
+    extract::{InPath, InQuery, InStream},
     jobs::{End, NewJob, Running},
     limits::{BATCHES_WAITING, MAX_BATCH_BYTES, MAX_BATCH_ROWS},
     ndjson::{self, Lines, Row},
@@ -78,7 +77,7 @@ pub(super) async fn import(
     InPath((space, name)): InPath<(String, String)>,
     InQuery(query): InQuery<ImportQuery>,
     headers: HeaderMap,
-    InStream(body): InStream,
+    body: InStream,
 ) -> Result<Response, Problem> {
     let collection = records::collection(&state, &space, &name)?;
     let import = Import { collection, id_field: query.id_field, body };
@@ -101,7 +100,7 @@ pub(super) async fn import(
 struct Import {
     collection: Collection,
     id_field: Option<String>,
-    body: BodyDataStream,
+    body: InStream,
 }
 
 /// What came of one.
@@ -180,16 +179,14 @@ impl Reader {
     }
 
     /// Reads to the end, or to the first line that is wrong; whatever was read before it is handed on.
-    async fn run(mut self, mut body: BodyDataStream) -> Result<(), Problem> {
+    async fn run(mut self, mut body: InStream) -> Result<(), Problem> {
         let outcome = self.read(&mut body).await;
-        let flushed = self.flush().await;
-        if outcome.is_err() || flushed.is_err() {
-            extract::drain(body);
-        }
+        // A writer that is gone tells itself what went wrong.
+        let _ = self.flush().await;
         outcome
     }
 
-    async fn read(&mut self, body: &mut BodyDataStream) -> Result<(), Problem> {
+    async fn read(&mut self, body: &mut InStream) -> Result<(), Problem> {
         loop {
             let Ok(next) = tokio::time::timeout(PAUSE, body.next()).await else {
                 if self.flush().await.is_err() {

@@ -27,6 +27,7 @@ pub(super) struct PageQuery {
     /// Answers to the message with this id only.
     thread: Option<String>,
     /// Most messages that are wanted; 100 unless it is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -212,6 +213,7 @@ pub(super) async fn draft(
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchQuery {
     /// The words.
+    #[param(min_length = 1)]
     q: String,
     /// Messages of this channel only.
     channel: Option<String>,

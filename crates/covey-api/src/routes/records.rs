@@ -123,6 +123,7 @@ pub(super) fn no_record(collection: &str, id: &str) -> Problem {
 pub(super) struct ListQuery {
     #[serde(rename = "where")]
     /// A filter over the fields of the documents, in words like SQL's or as JSON.
+    #[param(min_length = 1)]
     filter: Option<String>,
     /// Records behind this id.
     after: Option<String>,

@@ -933,7 +933,7 @@ export interface components {
             stands: boolean;
             /** @description What and to whom, in words. */
             text: string;
-            /** @description What: one of `ACT_KINDS`. */
+            /** @description What, in a word. */
             what: components["schemas"]["ActKind"];
             /** @description Who. */
             who: components["schemas"]["Person"];
@@ -1338,7 +1338,7 @@ export interface components {
             peer_id: string;
             /** @description Which space. */
             space: string;
-            /** @description How it stands, as in `Sync.state`. */
+            /** @description How it stands. */
             state: components["schemas"]["SyncState"];
         } | {
             /** @enum {string} */
@@ -1347,7 +1347,7 @@ export interface components {
             peer_id: string;
             /** @description Which space. */
             space: string;
-            /** @description Up to which time, as in `Put.hlc`, it holds what this device wrote. */
+            /** @description Up to which time, as in `hlc` of a write, it holds what this device wrote. */
             up_to: string;
         } | {
             /** @description The name of the user who did it, if it's known. */
@@ -1732,7 +1732,7 @@ export interface components {
         /** @description `POST spaces/{space}/invites`. What isn't given has its default: member, 15 minutes. */
         NewInvite: {
             /**
-             * Format: uint64
+             * Format: int64
              * @description How long the code lives, in seconds.
              */
             expires_s?: number | null;
@@ -1741,7 +1741,7 @@ export interface components {
         /** @description `POST devices/link`: a way in for a further device of this user. */
         NewLink: {
             /**
-             * Format: uint64
+             * Format: int64
              * @description How long the code lives, in seconds.
              */
             expires_s?: number | null;
