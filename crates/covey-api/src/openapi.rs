@@ -209,6 +209,7 @@ fn meaning(things: &str) -> &'static str {
         "members" => "The person: their id, a part of it, or their name.",
         "devices" => "The device: its id, a part of it, or its name.",
         "jobs" => "The job's id.",
+        "browsers" => "The id by which the node lists the browser.",
         other => panic!("the OpenAPI document doesn't know what stands behind /{other}/ in a path"),
     }
 }
