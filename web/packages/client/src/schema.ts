@@ -24,6 +24,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/browsers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The browsers that are signed in at this node. */
+        get: operations["listBrowsers"];
+        put?: never;
+        post?: never;
+        /** Signs all browsers out. */
+        delete: operations["signAllOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/browsers/{browser}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Signs a browser out. */
+        delete: operations["signOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -234,6 +269,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this node's user is called. */
+        get: operations["getProfile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Has the user called otherwise, on all their devices and in all their spaces. */
+        patch: operations["renameUser"];
+        trace?: never;
+    };
     "/api/v1/spaces": {
         parameters: {
             query?: never;
@@ -421,7 +474,8 @@ export interface paths {
         delete: operations["removeFromChannel"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Names somebody an admin of a channel, or takes that back. */
+        patch: operations["setChannelRole"];
         trace?: never;
     };
     "/api/v1/spaces/{space}/channels/{channel}/messages": {
@@ -1024,6 +1078,22 @@ export interface components {
          * @enum {string}
          */
         BackupStage: "copying" | "checking";
+        /** @description A browser that is signed in at this node. */
+        Browser: {
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /** @description By which it is signed out. */
+            id: string;
+            /** @description Since when it is signed in, RFC 3339. */
+            since: string;
+            /** @description Until when, RFC 3339. */
+            until: string;
+        };
+        /** @description `GET browsers`: the one that was signed in first comes first. */
+        BrowserList: {
+            /** @description The browsers. */
+            items: components["schemas"]["Browser"][];
+        };
         /** @description One line of the change feed: the newest version of a record. */
         Change: {
             /** @description Which collection. */
@@ -1128,6 +1198,11 @@ export interface components {
             /** @description What to do about it, when not ok. */
             remedy: string | null;
         };
+        /**
+         * @description What sort of channel a child is.
+         * @enum {string}
+         */
+        ChildSort: "private" | "direct";
         /** @description A device whose clock is too far from this node's. */
         Clock: {
             /**
@@ -1185,6 +1260,8 @@ export interface components {
             peer_id: string;
             /** @description Whether it is the one that this node runs on. */
             this: boolean;
+            /** @description The first bits of it as four words, to be compared by voice. */
+            words: string[];
         };
         /** @description What came of renaming or revoking a device: `PATCH` and `DELETE devices/{device}`. */
         DeviceDone: {
@@ -1466,6 +1543,8 @@ export interface components {
             user: string;
             /** @description The person's id. */
             user_id: string;
+            /** @description The first bits of it as four words, to be compared by voice. */
+            words: string[];
         };
         /** @description An import that went through. */
         Import: {
@@ -1604,6 +1683,8 @@ export interface components {
             user: string;
             /** @description The id of the person it belongs to. */
             user_id: string;
+            /** @description The first bits of it as four words, to be compared by voice. */
+            words: string[];
             /** @description Whether it belongs to this node's user. */
             yours: boolean;
         };
@@ -1714,6 +1795,11 @@ export interface components {
             /** @description Its topic. */
             topic?: string;
         };
+        /** @description What somebody is to be in a channel. */
+        NewChannelRole: {
+            /** @description "admin", or "member". */
+            role: components["schemas"]["ChannelRole"];
+        };
         /** @description `PATCH devices/{device}`. */
         NewDeviceName: {
             /** @description The name, for people. */
@@ -1772,6 +1858,11 @@ export interface components {
             /** @description "online" or "away". */
             state: components["schemas"]["OwnPresence"];
         };
+        /** @description `PATCH profile`. */
+        NewProfile: {
+            /** @description What the user is to be called, on all their devices and in all their spaces: 1 to 64 printable characters. */
+            name: string;
+        };
         /** @description `POST .../records`: fields to be merged into a record. */
         NewRecord: {
             /** @description A JSON object. */
@@ -1820,6 +1911,8 @@ export interface components {
             state: components["schemas"]["DeviceState"];
             /** @description Whether it is the one that this node runs on. */
             this: boolean;
+            /** @description The first bits of it as four words, to be compared by voice. */
+            words: string[];
         };
         /**
          * @description How this device's user may be said to be.
@@ -1922,6 +2015,13 @@ export interface components {
             /** @description A stable name of the kind of problem, as a URI reference: `about:blank` or `/problems/NAME`. */
             type: string;
         };
+        /** @description `GET profile`, and the answer to `PATCH profile`. */
+        Profile: {
+            /** @description What they are called. */
+            name: string;
+            /** @description The user's id. */
+            user: string;
+        };
         /** @description A write that is durable. */
         Put: {
             /** @description When, on the hybrid clock: `milliseconds.counter`. */
@@ -2000,8 +2100,15 @@ export interface components {
             /** @description Which. */
             space: components["schemas"]["SpaceName"];
         };
+        /** @description The answer to `DELETE browsers`. */
+        SignedOut: {
+            /** @description How many browsers were signed out. */
+            signed_out: number;
+        };
         /** @description A space at one moment. */
         Space: {
+            /** @description Of a child that is a channel of its parent which sort: "private" or "direct". */
+            channel?: components["schemas"]["ChildSort"];
             /**
              * Format: uint64
              * @description Entries in all its logs.
@@ -2016,7 +2123,7 @@ export interface components {
              * @description How many people are in it.
              */
             members: number;
-            /** @description Its name. */
+            /** @description Its name; of a direct message the names of the others. */
             name: string;
             /** @description The space whose child it is. */
             parent?: components["schemas"]["SpaceName"];
@@ -2293,6 +2400,91 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    listBrowsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browsers, the one that came first in front. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrowserList"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+        };
+    };
+    signAllOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many there were. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOut"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id by which the node lists the browser. */
+                browser: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is signed out. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Closing"];
@@ -2814,6 +3006,66 @@ export interface operations {
             507: components["responses"]["DiskFull"];
         };
     };
+    getProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+        };
+    };
+    renameUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProfile"];
+            };
+        };
+        responses: {
+            /** @description The user as they are called now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
     listSpaces: {
         parameters: {
             query?: {
@@ -3311,6 +3563,48 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    setChannelRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The space: its id, the beginning of it, or its name; `parent/child` for a child of another space. */
+                space: string;
+                /** @description The channel: its id, the beginning of it, or its name. */
+                channel: string;
+                /** @description The person: their id, a part of it, or their name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChannelRole"];
+            };
+        };
+        responses: {
+            /** @description The channel. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Closing"];
