@@ -90,7 +90,7 @@ const space = (sync: Partial<Space["sync"][number]>[] = [], more: Partial<Space>
   sync: sync.map((one) => ({ peer_id: "p", state: "in_sync", missing_here: 0, missing_there: 0, reason: null, ...one })), ...more,
 });
 const status = (more: Partial<Status> = {}): Status => ({
-  node: { user: "Ada", device: "laptop", peer_id: "me", fingerprint: "", user_id: "u", version: "0", uptime_s: 1 },
+  node: { user: "Ada", device: "laptop", peer_id: "me", fingerprint: "", words: [], user_id: "u", version: "0", uptime_s: 1 },
   network: { mode: "lan", listen: [] }, peers: [], spaces: [], devices: [], revoked: false, clocks: [], ...more,
 });
 const open = { state: "open", retryAt: null, wasOpen: true } as const;
