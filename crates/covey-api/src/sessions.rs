@@ -7,6 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use covey_node::{Browser, Node, WallClock};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -36,12 +37,19 @@ pub(crate) struct Sessions {
     /// Held while they are written down, so that an older list never comes behind a newer one.
     keeping: tokio::sync::Mutex<()>,
     clock: WallClock,
+    /// Wakes the sockets of browsers, one of which was signed out.
+    ended: watch::Sender<()>,
 }
 
 impl Sessions {
     /// Those that were kept.
     pub(crate) fn new(kept: Vec<Browser>, clock: WallClock) -> Self {
-        Self { signed_in: Mutex::new(kept), keeping: tokio::sync::Mutex::default(), clock }
+        Self {
+            signed_in: Mutex::new(kept),
+            keeping: tokio::sync::Mutex::default(),
+            clock,
+            ended: watch::Sender::new(()),
+        }
     }
 
     /// A panic elsewhere leaves this plain list whole, so poison is no reason to stop.
@@ -61,6 +69,7 @@ impl Sessions {
         let mut signed_in = self.signed_in();
         if signed_in.len() >= MAX_BROWSERS {
             signed_in.remove(0);
+            self.ended.send_replace(());
         }
         signed_in.push(Browser { hash: *hash(&cookie).as_bytes(), since_ms, until_ms });
         cookie
@@ -87,7 +96,13 @@ impl Sessions {
         let mut signed_in = self.signed_in();
         let before = signed_in.len();
         signed_in.retain(|browser| !goes(SessionId(blake3::Hash::from_bytes(browser.hash))));
+        self.ended.send_replace(());
         before - signed_in.len()
+    }
+
+    /// Tells whenever somebody was signed out.
+    pub(crate) fn ended(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
     }
 
     /// Writes down who is signed in.

@@ -254,7 +254,7 @@ test("a browser that is signed out says so in every tab, keeps what was typed, a
   const second = await context.newPage();
   await second.goto(`${ada.api}/settings`);
   await heading(second, "Settings");
-  ada = await ada.restart();
+  await ada.signOut();
   for (const one of [page, second]) await one.getByRole("heading", { name: "This browser is not signed in any more" }).waitFor();
   expect(await violations(second)).toEqual([]);
   await second.goto(await ada.newLink());

@@ -262,13 +262,16 @@ test("a removed member is told so, and can read on", async () => {
   await shot(other, "removed");
 });
 
-test("a node that goes away and comes back is said, waited for, and asks to sign in again", async () => {
+test("a node that goes away and comes back is said and waited for, and the page goes on without a new link", async () => {
   const { page } = adaTab;
   await page.goto(`${ada.api}/network`);
   await heading(page, "Network");
   const restarted = ada.restart();
   await page.getByRole("alert").filter({ hasText: "does not answer" }).waitFor();
   ada = await restarted;
+  await page.getByRole("alert").filter({ hasText: "does not answer" }).waitFor({ state: "detached" });
+  await heading(page, "Network");
+  await ada.signOut();
   await page.getByRole("heading", { name: "This browser is not signed in any more" }).waitFor();
   await shot(page, "signed-out");
   expect(await violations(page)).toEqual([]);

@@ -18,6 +18,8 @@ export interface TestNode {
   client: Client;
   /** A fresh link that signs one browser in. */
   newLink: () => Promise<string>;
+  /** Signs all browsers out, as `covey web --sign-out` does. */
+  signOut: () => Promise<void>;
   stop: () => Promise<void>;
   restart: () => Promise<TestNode>;
 }
@@ -40,6 +42,9 @@ export async function startNode(name: string, device: string, options: { network
     newLink: async () => {
       const answer = await fetch(`${ready.api}/api/v1/web-link`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
       return ((await answer.json()) as { link: string }).link;
+    },
+    signOut: async () => {
+      await fetch(`${ready.api}/api/v1/browsers`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } });
     },
     stop: async () => {
       await end();

@@ -151,6 +151,8 @@ struct Live {
     stopping: watch::Receiver<bool>,
     ping: Interval,
     access: Arc<Access>,
+    /// Browsers were signed out.
+    ended: watch::Receiver<()>,
     credential: Credential,
     send_timeout: Duration,
 }
@@ -161,7 +163,8 @@ impl Live {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         let (stopping, access) = (state.stopping.clone(), Arc::clone(&state.access));
-        Self { socket, stopping, ping, access, credential, send_timeout: state.send_timeout }
+        let ended = access.sessions.ended();
+        Self { socket, stopping, ping, access, ended, credential, send_timeout: state.send_timeout }
     }
 
     /// Waits for `what` while keeping the socket alive; `None` when the client or the server is gone.
@@ -174,6 +177,12 @@ impl Live {
                 () = &mut stop => {
                     self.close(close_code::AWAY, "the node is stopping").await;
                     return None;
+                }
+                Ok(()) = self.ended.changed() => {
+                    if !self.access.still_holds(self.credential) {
+                        self.sign_out().await;
+                        return None;
+                    }
                 }
                 heard = self.socket.recv() => match heard {
                     None | Some(Err(_) | Ok(Message::Close(_))) => return None,
@@ -193,10 +202,14 @@ impl Live {
     /// `None` when the client is gone, or may not be told any more.
     async fn transmit(&mut self, message: Message) -> Option<()> {
         if !self.access.still_holds(self.credential) {
-            self.close(close_code::POLICY, "this browser was signed out").await;
+            self.sign_out().await;
             return None;
         }
         timeout(self.send_timeout, self.socket.send(message)).await.ok()?.ok()
+    }
+
+    async fn sign_out(&mut self) {
+        self.close(close_code::POLICY, "this browser was signed out").await;
     }
 
     async fn close(&mut self, code: u16, reason: &str) {
