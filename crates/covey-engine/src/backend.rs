@@ -103,8 +103,8 @@ backend! {
         fn hash_at(log: LogKey, seq: u64) -> Option<EntryHash>;
         /// The entries that say who is in a space, in the order they were noted.
         fn membership(space: SpaceKey) -> Vec<(LogKey, StoredEntry)>;
-        /// The entries that lie past the head of their logs.
-        fn apart(space: SpaceKey) -> Vec<StoredEntry>;
+        /// Where entries lie past the head of their logs.
+        fn apart(space: SpaceKey) -> Vec<(LogKey, u64)>;
         /// The entries that are held.
         fn held(space: SpaceKey) -> Vec<HeldRow>;
         /// The logs that are known to be forked.

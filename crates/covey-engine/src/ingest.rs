@@ -126,6 +126,8 @@ impl Engine {
                 {
                     continue;
                 }
+                // It went ahead of its place, and comes again in it: the rest of its log isn't turned away for that.
+                Err(ChainError::Gap { .. }) if entry.header.kind.is_membership() => continue,
                 Err(err) => {
                     tracing::warn!(%log, %err, "an entry does not fit");
                     outcome.rejected.insert(log, matches!(err, ChainError::Fork { .. }));

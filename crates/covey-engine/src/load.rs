@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use covey_log::{Entry, Evidence, ForkLine};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
 use covey_store::{ForkRow, LogKey, LogRow, SpaceKey, StoreError, StoredEntry};
-use covey_types::{DeviceId, EntryHash, Head, Heads, Hlc, LogId, Signature, SpaceId, wire::DecodeError};
+use covey_types::{
+    DeviceId, EntryHash, Head, Heads, Hlc, LogId, Signature, SpaceId, keys::random_bytes, wire::DecodeError,
+};
 
 use crate::{
     Rows,
@@ -246,12 +249,12 @@ impl Batch {
 /// compacted, its membership entries come, and then what follows from the checkpoint on.
 ///
 /// Nobody takes a log in from a checkpoint before they know what let them in, which may stand behind it: so all that the peer
-/// lacks of the membership goes ahead then, but for what it was told already, up to a place in each log.
+/// lacks of the membership goes `ahead` of that, which says of what places of each log.
 pub fn load_for_peer(
     reader: &(impl Rows + ?Sized),
     space: SpaceKey,
     wants: &[(LogId, u64)],
-    told: &BTreeMap<LogId, u64>,
+    ahead: &BTreeMap<LogId, RangeInclusive<u64>>,
     max_bytes: usize,
 ) -> Result<Batch, StoreError> {
     /// Most entries of one log that are looked at for one batch.
@@ -322,19 +325,28 @@ pub fn load_for_peer(
     entries.truncate(count);
     let entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
     let Some(kept) = kept.filter(|_| is_entered) else { return Ok(Batch { acts: Vec::new(), entries }) };
-    let lacks = |row: &LogRow, seq: u64| {
-        let from = wants.iter().filter(|(log, _)| *log == row.id).map(|(_, from)| *from).min();
-        let told = told.get(&row.id).copied().unwrap_or(0);
-        from.is_some_and(|from| (from.max(told + 1)..=row.head.seq).contains(&seq))
+    let of: BTreeMap<LogKey, LogId> = logs.values().map(|row| (row.key, row.id)).collect();
+    let lacks = |log: &LogKey, seq| {
+        of.get(log).and_then(|log| ahead.get(log)).is_some_and(|range| range.contains(&seq))
     };
-    let of: BTreeMap<LogKey, &LogRow> = logs.values().map(|row| (row.key, row)).collect();
-    let lacking = kept.iter().filter(|(log, stored)| of.get(log).is_some_and(|row| lacks(row, stored.seq)));
-    let (acts, is_all) = as_many(lacking.map(|(_, stored)| stored), max_bytes)?;
-    Ok(Batch { acts, entries: if is_all { entries } else { Vec::new() } })
+    let lacking = kept.iter().filter(|(log, stored)| lacks(log, stored.seq)).map(|(_, stored)| stored);
+    let mut acts = lacking.map(decode_stored).collect::<Result<Vec<_>, _>>()?;
+    if acts.is_empty() {
+        return Ok(Batch { acts, entries });
+    }
+    acts.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+    let mut size = 0;
+    acts.retain(|entry| {
+        let fits = size < max_bytes;
+        size += entry.body.len() + entry.header_bytes.len();
+        fits
+    });
+    // The rest comes with the next one, so that no more goes at once than there's room for.
+    Ok(Batch { acts, entries: Vec::new() })
 }
 
-/// The membership entries that lie apart from their logs here, which have not come to them: nothing else tells a peer of
-/// them. About as many as fit, by time.
+/// Membership entries that lie apart from their logs here, which have not come to them: nothing else tells a peer of
+/// them. About as many as fit, in causal order; which ones is left to chance, so that none can be kept back by others for good.
 ///
 /// # Errors
 /// The backend's; [`StoreError::Corrupt`] for an entry that can't be read.
@@ -343,25 +355,23 @@ pub fn load_apart(
     space: SpaceKey,
     max_bytes: usize,
 ) -> Result<Vec<Entry>, StoreError> {
-    Ok(as_many(reader.apart(space)?.iter(), max_bytes)?.0)
-}
-
-/// Entries in causal order, about as many as fit; whether that's all of them.
-fn as_many<'a>(
-    stored: impl Iterator<Item = &'a StoredEntry>,
-    max_bytes: usize,
-) -> Result<(Vec<Entry>, bool), StoreError> {
-    let mut entries = stored.map(decode_stored).collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
-    let mut size = 0;
-    let fit = entries.iter().take_while(|entry| {
-        let fits = size < max_bytes;
-        size += entry.body.len() + entry.header_bytes.len();
-        fits
-    });
-    let (fit, all) = (fit.count(), entries.len());
-    entries.truncate(fit);
-    Ok((entries, fit == all))
+    let mut places = reader.apart(space)?;
+    if !places.is_empty() {
+        let start = u64::from_le_bytes(random_bytes()) % places.len() as u64;
+        places.rotate_left(start as usize);
+    }
+    let (mut acts, mut size) = (Vec::new(), 0);
+    for (log, seq) in places {
+        if size >= max_bytes {
+            break;
+        }
+        if let Some(stored) = reader.entry(log, seq)? {
+            size += stored.size_bytes();
+            acts.push(decode_stored(&stored)?);
+        }
+    }
+    acts.sort_by_key(|entry: &Entry| (entry.header.hlc, entry.header.log));
+    Ok(acts)
 }
 
 /// The agreement on a checkpoint, with the time of the checkpoint's first entry: it's sent right before that.

@@ -239,7 +239,10 @@ fn as_for_peers(machine: &Machine, space: SpaceId) -> Result<Vec<Entry>, String>
     let key = machine.engine().space(space).map_err(|err| err.to_string())?.key;
     let loaded = machine.disk.read(move |rows| {
         let wants: Vec<_> = rows.logs(key)?.into_iter().map(|row| (row.id, 1)).collect();
-        Ok(load_for_peer(rows, key, &wants, &BTreeMap::new(), usize::MAX)?.into_entries())
+        let ahead = wants.iter().map(|(log, from)| (*log, *from..=u64::MAX)).collect();
+        let acts = load_for_peer(rows, key, &wants, &ahead, usize::MAX)?.acts;
+        let entries = load_for_peer(rows, key, &wants, &BTreeMap::new(), usize::MAX)?.entries;
+        Ok([acts, entries].concat())
     });
     loaded.map_err(|err: covey_store::StoreError| err.to_string())
 }

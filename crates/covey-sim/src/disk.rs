@@ -142,10 +142,11 @@ impl Rows for Rowset {
             .collect()
     }
 
-    fn apart(&self, space: SpaceKey) -> Stored<Vec<StoredEntry>> {
+    fn apart(&self, space: SpaceKey) -> Stored<Vec<(LogKey, u64)>> {
         let mut found = Vec::new();
         for row in self.logs(space)? {
-            found.extend(self.entries(row.key, row.head.seq + 1, usize::MAX, usize::MAX)?);
+            let entries = self.entries(row.key, row.head.seq + 1, usize::MAX, usize::MAX)?;
+            found.extend(entries.into_iter().map(|entry| (row.key, entry.seq)));
         }
         Ok(found)
     }

@@ -512,6 +512,11 @@ impl Membership {
         self.acts.named_as(device)
     }
 
+    /// The devices by which this one was ever let in, whether that has fallen or not.
+    pub fn named_by(&self, device: DeviceId) -> impl Iterator<Item = DeviceId> + '_ {
+        self.acts.named_by(device)
+    }
+
     /// What a user is called who is, or was, in the space.
     pub fn user_name(&self, user: UserId) -> Option<&str> {
         self.now().state.user_name(user)

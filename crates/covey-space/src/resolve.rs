@@ -88,6 +88,8 @@ pub(crate) struct Acts {
     made_owner: BTreeMap<UserId, Vec<Vertex>>,
     /// All devices that were ever said to be somebody's.
     devices_of: BTreeMap<UserId, BTreeSet<DeviceId>>,
+    /// The devices that have said of each whose it is.
+    named_by: BTreeMap<DeviceId, BTreeSet<DeviceId>>,
 }
 
 /// Limits that hold while others are judged.
@@ -155,6 +157,7 @@ impl Acts {
                 }
                 Effect::Identity(device, user, _) => {
                     self.devices_of.entry(*user).or_default().insert(*device);
+                    self.named_by.entry(*device).or_default().insert(judged.log.device);
                 }
                 _ => {}
             }
@@ -166,6 +169,11 @@ impl Acts {
     /// The first of those as whose device this one was ever named.
     pub(crate) fn named_as(&self, device: DeviceId) -> Option<UserId> {
         self.devices_of.iter().find(|(_, devices)| devices.contains(&device)).map(|(user, _)| *user)
+    }
+
+    /// The devices that have ever said of this one whose it is.
+    pub(crate) fn named_by(&self, device: DeviceId) -> impl Iterator<Item = DeviceId> + '_ {
+        self.named_by.get(&device).into_iter().flatten().copied()
     }
 
     /// Devices whose rights an entry touches, if it stands or falls.

@@ -79,7 +79,8 @@ fn what_lies_apart_is_found_until_its_log_has_come_to_it() {
     }
     let apart = |store: &Store| {
         let found = store.read_blocking(|r| r.apart(r.spaces()?[0].key)).unwrap();
-        found.into_iter().map(|entry| entry.seq).collect::<Vec<_>>()
+        assert!(found.iter().all(|(log, _)| *log == key));
+        found.into_iter().map(|(_, seq)| seq).collect::<Vec<_>>()
     };
     assert_eq!(apart(&store), [3, 9]);
     for seq in 2..=3 {

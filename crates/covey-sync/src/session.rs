@@ -7,6 +7,7 @@ mod outgoing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -69,15 +70,25 @@ pub struct Session {
     /// Bytes of entries that came and whose credit was not yet handed out by [`Session::poll_owed`].
     taken: u64,
     owed: Owed,
-    /// The space of which entries are being loaded, and from which places on; and the one before.
-    loading: Option<(SpaceId, BTreeMap<LogId, u64>)>,
+    /// What is being loaded.
+    loading: Option<Loading>,
     /// Whether evidence is being loaded.
     proving: bool,
+    /// The space of which something was loaded last.
     last_loaded: Option<SpaceId>,
     last_ack: Duration,
     /// The time of the last input.
     now: Duration,
     closed: bool,
+}
+
+/// Entries that are being loaded: of which space, from which places of its logs on, and of which places what says who is in
+/// the space goes ahead.
+#[derive(Debug, Default)]
+struct Loading {
+    space: Option<SpaceId>,
+    wants: BTreeMap<LogId, u64>,
+    ahead: BTreeMap<LogId, RangeInclusive<u64>>,
 }
 
 impl Session {

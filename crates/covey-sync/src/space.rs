@@ -4,7 +4,10 @@
 //! incarnation), a larger one names the log introduced at that place; the entry follows as in
 //! `covey_log::delta`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use covey_log::{Entry, ForkLine, Frozen, Kind, delta};
 use covey_types::{
@@ -262,16 +265,24 @@ impl SharedSpace {
         is_open && passed < entry.header.seq && passed.saturating_add(1) >= from
     }
 
-    /// Up to where the peer was told of the membership ahead of its place.
-    pub(crate) fn told(&self) -> &BTreeMap<LogId, u64> {
-        &self.told
+    /// Which places of the logs that are behind the peer was not told of ahead: what they say of the membership may go there.
+    pub(crate) fn ahead(&self) -> BTreeMap<LogId, RangeInclusive<u64>> {
+        let range = |log: &LogId| self.told(log) + 1..=self.counts(log, self.mine.head(log).seq);
+        let ranges = self.behind.iter().map(|log| (*log, range(log)));
+        ranges.filter(|(_, range)| !range.is_empty()).collect()
     }
 
-    /// Packs what a load says of the membership ahead of its place.
-    pub(crate) fn pack_act(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+    /// Up to where the peer was told of the membership in a log, ahead of its place or in it.
+    fn told(&self, log: &LogId) -> u64 {
+        self.passed(log).max(self.told.get(log).copied().unwrap_or(0))
+    }
+
+    /// Packs what a load, which looked from a place of its log on, says of the membership ahead of its place.
+    pub(crate) fn pack_act(&mut self, entry: &Entry, from: u64, out: &mut Vec<u8>) {
         let (log, seq) = (&entry.header.log, entry.header.seq);
         let is_open = self.sends() && !self.stopped.contains_key(log) && self.counts(log, seq) == seq;
-        let is_lacking = seq > self.passed(log) && seq <= self.mine.head(log).seq;
+        // If the peer went back meanwhile, what it wants again comes first.
+        let is_lacking = seq > self.told(log) && from <= self.told(log) + 1 && seq <= self.mine.head(log).seq;
         if is_open && is_lacking && raise(&mut self.told, *log, seq) {
             self.put(entry, out);
         }

@@ -17,10 +17,14 @@ use crate::{
     judge::note_targets,
     load::{corrupt, decode_stored, load_evidence},
     logs::{LogCursor, append, row_of},
+    rewrite,
 };
 
 /// Entries that are passed over at once while looking for a gap.
 const CHUNK_ENTRIES: usize = 4096;
+
+/// Entries that are looked at at once of those that were set aside.
+const SET_ASIDE_ENTRIES: usize = 64;
 
 /// Bytes of them.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -166,8 +170,11 @@ impl Engine {
         let Some(row) = rows.log(self.space(id)?.key, row.id)? else { return Ok(()) };
         let mut state = LogState::load(rows, row.key)?;
         let Ok(claim) = Claim::of_stored(&entry) else { return Ok(()) };
-        let (begin, space) = (claim.agreement.begin, self.space(id)?);
-        if state.base > 0 || row.head.seq >= begin.seq {
+        let (agreed, space) = (claim.agreement, self.space(id)?);
+        let begin = agreed.begin;
+        let goes_on = row.head.seq >= begin.seq;
+        let is_other = goes_on && rows.hash_at(row.key, begin.seq)? != Some(begin.hash);
+        if state.base > 0 || row.head.seq >= agreed.at.seq || is_other {
             // It came again from others, or another history of it.
             return Ok(rows.set_meta(&fallen(row.key), &[])?);
         }
@@ -175,36 +182,43 @@ impl Engine {
         if space.is_frozen(row.id, begin.seq) || claim.holds(&space.membership, upto) != Some(true) {
             return Ok(());
         }
-        rows.set_meta(&fallen(row.key), &[])?;
-        state.offered = Some(claim.agreement);
+        state.offered = Some(agreed);
         state.save(rows, row.key)?;
         keep_offered(rows, row.key, &entry)?;
         let mut cursor = LogCursor::of(&row);
-        let mut next = begin.seq;
+        // Some of it may have come again from others, up to the cut.
+        let mut next = if goes_on { row.head.seq + 1 } else { begin.seq };
         loop {
-            let chunk = rows.set_aside(row.key, next, CHUNK_ENTRIES)?;
+            let chunk = rows.set_aside(row.key, next, SET_ASIDE_ENTRIES)?;
+            let mut is_over = chunk.is_empty();
             for stored in &chunk {
                 let entry = Arc::new(decode_stored(stored)?);
-                let fits = if entry.head() == begin {
+                if entry.head() == begin {
                     let at = (id, &mut cursor);
-                    self.take_further_on(rows, secrets, at, &entry, None, wall_ms, outcome)?
-                } else {
-                    entry.follows(cursor.head, cursor.hlc).is_ok() && goes_on(rows, &entry, &mut cursor)?
-                };
-                if !fits {
-                    return Ok(());
-                }
-                if entry.head() != begin {
+                    is_over = !self.take_further_on(rows, secrets, at, &entry, None, wall_ms, outcome)?;
+                } else if entry.follows(cursor.head, cursor.hlc).is_ok()
+                    && goes_on_with(rows, &entry, &mut cursor)?
+                {
                     let place = Place { space: id, log: row.key, entry: &entry };
                     self.take(rows, secrets, place, None, wall_ms, outcome)?;
+                } else {
+                    is_over = true;
+                }
+                if is_over {
+                    break;
                 }
                 next = entry.header.seq + 1;
             }
-            if chunk.is_empty() {
+            if cursor.head != row.head {
+                outcome.shortened.insert(row.id, cursor.head);
+            }
+            if is_over {
+                tracing::info!(%id, log = %row.id, upto = cursor.head.seq, "what was agreed to of it holds again");
+                if cursor.head.seq >= agreed.at.seq {
+                    rows.set_meta(&fallen(row.key), &[])?;
+                }
                 return Ok(());
             }
-            tracing::info!(%id, log = %row.id, upto = cursor.head.seq, "what was agreed to of it holds again");
-            outcome.shortened.insert(row.id, cursor.head);
         }
     }
 
@@ -230,6 +244,18 @@ impl Engine {
         LogState { open: state.open, seen: state.seen, said_at: state.said_at, ..LogState::default() }
             .save(rows, row.key)?;
         let Some(gap) = gap else { return Ok(()) };
+        // They may be all there is of it, should the agreement hold again; what is set aside of their places is of another history.
+        if !rewrite::waits(rows, id, row.id)? {
+            let mut next = state.base + 1;
+            loop {
+                let chunk = rows.entries(row.key, next, CHUNK_BYTES, SET_ASIDE_ENTRIES)?;
+                let Some(last) = chunk.last() else { break };
+                next = last.seq + 1;
+                for stored in &chunk {
+                    rows.put_aside(row.key, row_of(&decode_stored(stored)?))?;
+                }
+            }
+        }
         let acts = self.leave_behind(rows, id, row, (gap, None), outcome)?;
         let space = self.space(id)?;
         for act in &acts {
@@ -246,7 +272,7 @@ impl Engine {
 }
 
 /// Appends an entry that follows what is there; whether that was possible.
-fn goes_on(rows: &mut impl RowsMut, entry: &Entry, cursor: &mut LogCursor) -> Result<bool, EngineError> {
+fn goes_on_with(rows: &mut impl RowsMut, entry: &Entry, cursor: &mut LogCursor) -> Result<bool, EngineError> {
     match append(rows, cursor.key, entry) {
         Err(StoreError::NotNext { .. }) => return Ok(false),
         done => done?,

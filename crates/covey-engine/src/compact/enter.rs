@@ -15,7 +15,7 @@ use covey_types::{DeviceId, EntryHash, SpaceId};
 
 use super::{Agreement, Claim, LogState, MAX_FORMER, again::keep_offered};
 use crate::{
-    Engine, EngineError, Ingested, Rows, RowsMut, Secrets,
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState,
     ingest::Place,
     logs::{LogCursor, row_of},
 };
@@ -67,6 +67,15 @@ impl Engine {
             rows.append_apart(cursor.key, row_of(entry))
         };
         let is_new = match stored {
+            Err(StoreError::NotNext { .. }) if is_apart => {
+                // Its author has said two things so far ahead. One of them counts everywhere until the log comes there.
+                let here = rows.hash_at(cursor.key, header.seq)?;
+                if here.is_none_or(|here| here <= entry.hash) || !rows.forget_apart(cursor.key, header.seq)? {
+                    return Ok(true);
+                }
+                outcome.due.fold = true;
+                rows.append_apart(cursor.key, row_of(entry))?
+            }
             Err(StoreError::NotNext { .. }) => return Ok(false),
             stored => stored?,
         };
@@ -166,8 +175,9 @@ impl Engine {
     }
 
     /// The agreement by which a log may be taken in from this entry on: everybody has agreed to the checkpoint that it begins,
-    /// all membership that its author knew is here, and so is what let this device in. With that comes all that whoever let it in
-    /// knew: so nobody who was put out before can tell it of a space in which they weren't.
+    /// all membership that its author knew is here, and so is what let this device in, by whoever this device knows to have done so, or
+    /// another device of its user. With that comes all that they knew: so nobody who was put out before can tell it of a space in
+    /// which they weren't.
     fn entrance(
         &self,
         secrets: &Secrets,
@@ -178,9 +188,10 @@ impl Engine {
         let known = [state.offered, state.agreed].into_iter().flatten();
         let agreed = known.into_iter().find(|agreed| agreed.begin == entry.head());
         let has_room = state.former.len() < MAX_FORMER;
-        let membership = &self.space(id)?.membership;
-        let device = secrets.device.id();
-        let is_in = membership.user_of(device).is_some() || membership.named_as(device).is_some();
+        let SpaceState { membership, info, .. } = self.space(id)?;
+        let (device, user) = (secrets.device.id(), secrets.user.id());
+        let is_theirs = |by: DeviceId| Some(by) == info.inviter || membership.named_as(by) == Some(user);
+        let is_in = info.inviter.is_none() || membership.named_by(device).any(is_theirs);
         let is_known = is_in && membership.is_founded() && membership.knows_all(&entry.header.deps);
         Ok(agreed.filter(|_| has_room && is_known))
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -287,8 +288,8 @@ impl Driver {
                         answers.push_back(Input::Offer(self.offers(None)));
                     }
                     Output::Matched(space) => self.open_space(space),
-                    Output::Load { space, wants, told, max_bytes } => {
-                        self.load(space, wants, told, max_bytes);
+                    Output::Load { space, wants, ahead, max_bytes } => {
+                        self.load(space, wants, ahead, max_bytes);
                     }
                     Output::Ingest { space, entries, bytes } => {
                         self.ingest.send((space, entries, bytes)).map_err(|_| SessionEnd::Stream)?;
@@ -414,14 +415,14 @@ impl Driver {
         &mut self,
         space: SpaceId,
         wants: Vec<(LogId, u64)>,
-        told: BTreeMap<LogId, u64>,
+        ahead: BTreeMap<LogId, RangeInclusive<u64>>,
         max_bytes: usize,
     ) {
         let (node, inbox) = (self.node.clone(), self.own_inbox.clone());
         self.work(async move {
             let key = node.engine().space(space)?.key;
             let read =
-                move |reader: &covey_store::Reader<'_>| load_for_peer(reader, key, &wants, &told, max_bytes);
+                move |reader: &covey_store::Reader<'_>| load_for_peer(reader, key, &wants, &ahead, max_bytes);
             let Batch { acts, entries } = node.0.store.read(read).await?;
             let _ = inbox.send(Message::Input(Input::Loaded { space, acts, entries })).await;
             Ok(())

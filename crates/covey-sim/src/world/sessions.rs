@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -116,8 +117,8 @@ impl World {
                 self.answer(machine, peer, Input::Offer(offers));
             }
             Output::Matched(space) => self.open_space(machine, peer, space),
-            Output::Load { space, wants, told, max_bytes } => {
-                let Batch { acts, entries } = self.load(machine, space, wants, told, max_bytes);
+            Output::Load { space, wants, ahead, max_bytes } => {
+                let Batch { acts, entries } = self.load(machine, space, wants, ahead, max_bytes);
                 if let Some(entries) = self.since_they_met(machine, peer, entries) {
                     self.answer(machine, peer, Input::Loaded { space, acts, entries });
                 }
@@ -204,10 +205,10 @@ impl World {
         machine: usize,
         space: SpaceId,
         wants: Vec<(LogId, u64)>,
-        told: BTreeMap<LogId, u64>,
+        ahead: BTreeMap<LogId, RangeInclusive<u64>>,
         max_bytes: usize,
     ) -> Batch {
-        self.read(machine, space, move |rows, key| load_for_peer(rows, key, &wants, &told, max_bytes))
+        self.read(machine, space, move |rows, key| load_for_peer(rows, key, &wants, &ahead, max_bytes))
     }
 
     /// Reads for a peer; nothing, if the space isn't here.

@@ -29,13 +29,14 @@ impl Reader<'_> {
         self.rows("read the membership of a space", sql, [space.0], StoredEntry::read)
     }
 
-    /// The entries of this space that lie past the head of their logs.
-    pub fn apart(&self, space: SpaceKey) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = "SELECT e.id, e.hash, e.header, e.signature, e.body
-                   FROM logs l JOIN entries e ON e.id BETWEEN (l.key << 40) + l.seq + 1 AND (l.key << 40) + 1099511627775
+    /// Where entries of this space lie past the head of their logs.
+    pub fn apart(&self, space: SpaceKey) -> Result<Vec<(LogKey, u64)>, StoreError> {
+        let sql = "SELECT e.id FROM logs l
+                   JOIN entries e ON e.id BETWEEN (l.key << 40) + l.seq + 1 AND (l.key << 40) + 1099511627775
                    WHERE l.space = ?1 ORDER BY e.id";
-        let found = self.rows("read what lies apart in a space", sql, [space.0], StoredEntry::read)?;
-        Ok(found.into_iter().map(|(_, stored)| stored).collect())
+        self.rows("look for what lies apart in a space", sql, [space.0], |row| {
+            Ok(LogKey::of_row(row.get(0)?))
+        })
     }
 
     /// The entries of this space that are held, those to look at first in front.

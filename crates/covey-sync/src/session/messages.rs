@@ -1,6 +1,6 @@
 //! What goes into a session and what comes out of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use covey_log::{Compared, Entry, EntryError, Frozen};
 use covey_types::{Head, Heads, LogId, Signature, SpaceId, wire::DecodeError};
@@ -150,8 +150,9 @@ pub enum Output {
         space: SpaceId,
         /// The logs, and from which place on.
         wants: Vec<(LogId, u64)>,
-        /// Up to where the peer was told already, ahead of its place, what logs say of the membership.
-        told: BTreeMap<LogId, u64>,
+        /// The places of logs of which it was not told yet what they say of the membership: where a log is compacted, that goes
+        /// ahead.
+        ahead: BTreeMap<LogId, RangeInclusive<u64>>,
         /// About how many bytes; at least one entry.
         max_bytes: usize,
     },

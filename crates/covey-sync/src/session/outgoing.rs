@@ -5,7 +5,7 @@ use std::time::Duration;
 use covey_log::Entry;
 use covey_types::{Head, LogId, SpaceId};
 
-use super::{BATCH_BYTES, MIN_WINDOW_BYTES, Output, Session};
+use super::{BATCH_BYTES, Loading, MIN_WINDOW_BYTES, Output, Session};
 use crate::{
     frame::Frame,
     space::{Rejection, SharedSpace},
@@ -39,7 +39,7 @@ impl Session {
         let room = self.room();
         let Some(shared) = self.spaces.get_mut(&space) else { return };
         let fits = entry.body.len() < room;
-        let is_loading = self.loading.as_ref().is_some_and(|(loading, _)| *loading == space);
+        let is_loading = self.loading.as_ref().is_some_and(|loading| loading.space == Some(space));
         let next = !is_loading && shared.lacks_next(entry);
         shared.advance(entry.header.log, entry.head());
         if next && fits {
@@ -51,9 +51,13 @@ impl Session {
     }
 
     pub(super) fn send_loaded(&mut self, space: SpaceId, acts: &[Entry], entries: &[Entry], now: Duration) {
-        let asked = self.loading.take().map(|(_, wants)| wants).unwrap_or_default();
+        let Loading { wants: asked, ahead: told, .. } = self.loading.take().unwrap_or_default();
         let Some(shared) = self.spaces.get_mut(&space) else { return };
-        let ahead = in_frames(acts, |entry, out| shared.pack_act(entry, out));
+        let ahead = in_frames(acts, |entry, out| {
+            if let Some(range) = told.get(&entry.header.log) {
+                shared.pack_act(entry, *range.start(), out);
+            }
+        });
         let frames = in_frames(entries, |entry, out| {
             let from = asked.get(&entry.header.log).copied().unwrap_or(u64::MAX);
             // Otherwise it came from the peer meanwhile.
@@ -61,7 +65,7 @@ impl Session {
                 shared.pack(entry, out);
             }
         });
-        if frames.is_empty() && ahead.is_empty() {
+        if frames.is_empty() && acts.is_empty() {
             shared.gave_nothing(&asked);
         }
         ahead.iter().for_each(|packed| self.send_acts(space, packed, now));
@@ -127,11 +131,13 @@ impl Session {
             .min_by_key(turn);
         if let Some(space) = next {
             let wants = self.spaces.get(&space).map(SharedSpace::backlog).unwrap_or_default();
-            self.loading = Some((space, wants.iter().copied().collect()));
+            let ahead = self.spaces.get(&space).map(SharedSpace::ahead).unwrap_or_default();
+            let loading =
+                Loading { space: Some(space), wants: wants.iter().copied().collect(), ahead: ahead.clone() };
+            self.loading = Some(loading);
             self.last_loaded = Some(space);
             let max_bytes = self.room().clamp(1, BATCH_BYTES);
-            let told = self.spaces.get(&space).map(|shared| shared.told().clone()).unwrap_or_default();
-            self.outputs.push_back(Output::Load { space, wants, told, max_bytes });
+            self.outputs.push_back(Output::Load { space, wants, ahead, max_bytes });
         }
     }
 

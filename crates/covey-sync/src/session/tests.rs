@@ -148,8 +148,8 @@ impl End {
                 self.matched = true;
                 Input::Open { space, heads: self.store.heads(), may_send: self.may_send }
             }
-            Output::Load { space, wants, max_bytes, told } => {
-                let acts = if self.acts_first { self.store.acts(&wants, &told) } else { Vec::new() };
+            Output::Load { space, wants, max_bytes, ahead } => {
+                let acts = if self.acts_first { self.store.acts(&ahead) } else { Vec::new() };
                 Input::Loaded { space, acts, entries: self.store.load(&wants, max_bytes) }
             }
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),

@@ -530,6 +530,12 @@ fn of_a_log_that_was_entered_nothing_is_said_to_be_held_before_all_is() {
 
 /// A member whose log all agreed to, and one who was away and saw only the beginning of it.
 pub(super) fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
+    let (f, m, away, later, _) = agreed_as_told();
+    (f, m, away, later)
+}
+
+/// The same, and the author's log as it was before anything of it was dropped.
+pub(super) fn agreed_as_told() -> (Replica, Replica, Replica, u64, Vec<Entry>) {
     let f = Replica::founder();
     let m = let_in(&f, Role::Member, NOW_MS);
     let away = let_in(&f, Role::Member, NOW_MS + 1);
@@ -542,14 +548,18 @@ pub(super) fn agreed_while_one_was_away() -> (Replica, Replica, Replica, u64) {
         m.put_at("r1", &format!("{round}"), later + round);
     }
     m.put_at("early", "\"second\"", later + 100);
+    let mut whole = Vec::new();
     for _ in 0..3 {
         m.compact_at(later + 200);
+        if whole.is_empty() {
+            whole = m.pool().into_iter().filter(|entry| entry.header.log == m.log()).collect();
+        }
         sync_both(&f, &m);
         f.compact_at(later + 200);
         sync_both(&f, &m);
     }
     assert!(f.state_of(&m).base > 0 && f.rows_of(&m) < 20, "{} rows", f.rows_of(&m));
-    (f, m, away, later + 300)
+    (f, m, away, later + 300, whole)
 }
 
 pub(super) fn promote(by: &Replica, whom: &Replica, wall_ms: u64) {

@@ -9,7 +9,7 @@ use covey_space::{MembershipOp, Role};
 use covey_types::{EntryHash, Head, Hlc, LogId, UserId, wire};
 
 use super::{
-    attacks::{agreed_while_one_was_away, checkpoints, key_of, promote, put_out, sign},
+    attacks::{agreed_as_told, agreed_while_one_was_away, checkpoints, key_of, promote, put_out, sign},
     replica::{NOW_MS, Replica, body, let_in, settle, sync, sync_at_most, sync_both, sync_but},
 };
 use crate::compact::{Claim, Seen};
@@ -172,21 +172,36 @@ fn two_who_were_put_out_agree_to_nothing_together() {
     assert!(b.records().contains("true"), "an outsider deleted");
 }
 
-/// The thief is the first whom a newcomer meets, and shows it the founding and an agreement.
+/// The thief is the first whom a newcomer meets, and shows it the founding and an agreement; and says as well that it has let the
+/// newcomer in.
 #[test]
 fn a_removed_founder_keeps_no_newcomer_from_the_rest() {
-    let (a, b) = removed_founder();
-    let late = let_in(&b, Role::Member, NOW_MS + 2);
-    let first = a.entry(&a, 1);
-    let made = planted(&a, a.log(), (a.head_of(&a), &key_of(&a)), &[first.hash], (2, |_| Vec::new()));
-    let agreed = made[3].clone();
-    late.ingest(vec![first, agreed]);
-    late.ingest(made.clone());
-    b.ingest(made);
-    for _ in 0..3 {
-        sync_at_most(&b, &late, 64 << 10, 50);
+    for lets_in in [false, true] {
+        let (a, b) = removed_founder();
+        let late = let_in(&b, Role::Member, NOW_MS + 2);
+        let (first, id, device) = (a.entry(&a, 1), a.space(), late.secrets.certified());
+        let mut shown = vec![first.clone()];
+        let mut past = first.hash;
+        if lets_in {
+            // It hasn't heard that it was put out.
+            a.with(move |rows, engine, secrets| {
+                engine.admit(rows, secrets, id, "Bob", Role::Member, &device, NOW_MS + 3)
+            });
+            let act = a.entry(&a, a.head_of(&a).seq);
+            past = act.hash;
+            shown.push(act);
+        }
+        let made = planted(&a, a.log(), (a.head_of(&a), &key_of(&a)), &[past], (2, |_| Vec::new()));
+        shown.push(made[3].clone());
+        late.ingest(shown);
+        late.ingest(made.clone());
+        b.ingest(made);
+        for _ in 0..3 {
+            sync_at_most(&b, &late, 64 << 10, 50);
+        }
+        assert_eq!(late.records(), b.records(), "{lets_in}");
+        assert!(b.audit().iter().all(|act| late.audit().contains(act)), "{lets_in}");
     }
-    assert_eq!((late.records(), late.audit()), (b.records(), b.audit()));
 }
 
 /// An honest copy of a home let somebody in who built upon that; all had agreed to the other history.
@@ -324,6 +339,36 @@ fn an_act_that_lies_apart_for_ever_is_not_believed_by_one_alone() {
     assert_eq!((c.audit(), c.records()), (a.audit(), a.records()));
 }
 
+/// Somebody says two things far behind the end of their log, one to each: no proof can be made of it, since they follow
+/// different entries.
+#[test]
+fn of_two_acts_that_lie_apart_at_one_place_all_believe_the_same() {
+    let (a, b, c) = one_that_was_told_more();
+    let deps = b.entry(&b, b.head_of(&b).seq).header.deps;
+    let head = Head { seq: 999, hash: EntryHash([7; 32]) };
+    let acts = covey_space::ops::encode(&[MembershipOp::RenameUser("Trudy".into())]);
+    let key = key_of(&b);
+    let place = BodyContext { space: b.space(), log: b.log(), seq: 1000, kind: Kind::MEMBERSHIP };
+    let sealed = covey_space::ops::seal_acts(&key, place, &acts);
+    let (space, log, kind, epoch) = (b.space(), b.log(), Kind::MEMBERSHIP, key.id());
+    let hlc = Hlc::new(NOW_MS + 50, 0);
+    a.ingest(vec![Entry::sign(
+        &b.secrets.device,
+        Draft { space, log, head, hlc, kind, epoch, deps },
+        sealed,
+    )]);
+    assert_ne!(a.audit(), c.audit());
+    for _ in 0..3 {
+        sync_both(&c, &a);
+    }
+    assert_eq!((a.audit(), a.records()), (c.audit(), c.records()));
+    b.put("still", "1");
+    for one in [&a, &c] {
+        sync_both(&b, one);
+        assert!(one.records().contains("still"), "the log goes on");
+    }
+}
+
 /// Who was away, and put out meanwhile, has begun a checkpoint that counts nowhere, and is taken in again.
 #[test]
 fn a_checkpoint_that_was_begun_while_one_was_out_does_not_end_compaction() {
@@ -358,7 +403,22 @@ fn a_checkpoint_that_was_begun_while_one_was_out_does_not_end_compaction() {
 /// A limit made an agreement fall, and falls itself: what all had dropped and set aside counts again.
 #[test]
 fn what_an_agreement_took_with_it_comes_back_when_it_stands_again() {
-    let (f, m, away, later) = agreed_while_one_was_away();
+    comes_back(false);
+}
+
+/// The same, where the cut names an entry of the checkpoint itself: up to there the log comes again from somebody else.
+#[test]
+fn what_an_agreement_took_with_it_comes_back_behind_what_came_again() {
+    comes_back(true);
+}
+
+fn comes_back(has_begun: bool) {
+    let (f, m, away, later, whole) = agreed_as_told();
+    if has_begun {
+        let begin = f.state_of(&m).base + 1;
+        away.ingest(whole.into_iter().filter(|entry| entry.header.seq <= begin).collect());
+        assert_eq!(away.head_of(&m).seq, begin);
+    }
     let seen = away.head_of(&m);
     let g = let_in(&f, Role::Owner, later);
     sync_but(&f, &g, &m);
@@ -371,7 +431,8 @@ fn what_an_agreement_took_with_it_comes_back_when_it_stands_again() {
     let (id, user) = (f.space(), away.secrets.user.id());
     g.with(move |rows, engine, secrets| engine.set_role(rows, secrets, id, user, Role::Member, later + 2));
     sync_at_most(&away, &f, 64 << 10, 50);
-    assert!(!f.records().contains("second"));
+    assert_eq!(f.records().contains("second"), has_begun, "the cut says how much of it counts");
+    assert!(f.state_of(&m).base == 0);
     for _ in 0..3 {
         sync_at_most(&g, &f, 64 << 10, 50);
         sync_at_most(&away, &f, 64 << 10, 50);

@@ -395,7 +395,10 @@ impl Replica {
             .collect();
         self.read(|reader, engine| {
             let key = engine.space(self.space()).unwrap().key;
-            load_for_peer(reader, key, &wants, &BTreeMap::new(), max_bytes).unwrap().into_entries()
+            let ahead = wants.iter().map(|(log, from)| (*log, *from..=u64::MAX)).collect();
+            let acts = load_for_peer(reader, key, &wants, &ahead, max_bytes).unwrap().acts;
+            let entries = load_for_peer(reader, key, &wants, &BTreeMap::new(), max_bytes).unwrap().entries;
+            [acts, entries].concat()
         })
     }
 

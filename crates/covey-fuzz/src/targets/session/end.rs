@@ -163,7 +163,7 @@ impl End {
         match wish {
             Output::Send(frame) => self.check_frame(frame),
             Output::Matched(space) => assert!(self.matched.insert(*space), "a space is matched once"),
-            Output::Load { space, wants, told: _, max_bytes } => {
+            Output::Load { space, wants, ahead: _, max_bytes } => {
                 assert!(self.may_read.contains(space), "nothing is loaded for who may not read");
                 assert!(!wants.is_empty() && (1..=MAX_ENTRY_BODY_BYTES).contains(max_bytes));
                 for (log, from) in wants {

@@ -14,14 +14,15 @@ fn mixed(secret: &DeviceSecret, n: usize) -> Store {
 }
 
 impl Store {
-    /// What logs say of the membership from these places on, but for what was told.
-    pub(super) fn acts(&self, wants: &[(LogId, u64)], told: &BTreeMap<LogId, u64>) -> Vec<Entry> {
-        let of = |(log, from): &(LogId, u64)| {
-            let after = told.get(log).copied().unwrap_or(0).max(from - 1);
-            let entries = self.logs.get(log).into_iter().flatten();
-            entries.filter(move |entry| entry.header.kind.is_membership() && entry.header.seq > after)
+    /// What logs say of the membership at these places.
+    pub(super) fn acts(&self, ahead: &BTreeMap<LogId, RangeInclusive<u64>>) -> Vec<Entry> {
+        let of = |(log, places): (&LogId, &RangeInclusive<u64>)| {
+            let entries = self.logs.get(log).into_iter().flatten().cloned();
+            let places = places.clone();
+            entries
+                .filter(move |entry| entry.header.kind.is_membership() && places.contains(&entry.header.seq))
         };
-        wants.iter().flat_map(of).cloned().collect()
+        ahead.iter().flat_map(of).collect()
     }
 }
 
