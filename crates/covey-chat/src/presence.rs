@@ -147,6 +147,14 @@ impl Roster {
         self.typing.retain(|(of, _), _| *of != space);
     }
 
+    /// A device is not connected any more, whether it has said that it goes or not: until it's heard again it's gone.
+    pub fn lose(&mut self, device: DeviceId, now_ms: u64) -> Vec<(SpaceId, News)> {
+        for heard in self.spaces.values_mut().filter_map(|devices| devices.get_mut(&device)) {
+            heard.state = Presence::Offline;
+        }
+        self.tick(now_ms)
+    }
+
     /// Lets those go that haven't been heard for too long.
     pub fn tick(&mut self, now_ms: u64) -> Vec<(SpaceId, News)> {
         let spaces: Vec<SpaceId> = self.spaces.keys().copied().collect();
@@ -235,6 +243,20 @@ mod tests {
         assert_eq!(roster.tick(timeout), [(GARDEN, News::Presence(ADA, Presence::Offline))]);
         assert_eq!(roster.of(GARDEN, ADA), Some((Presence::Offline, timeout)));
         assert_eq!(roster.poll_timeout(), None);
+    }
+
+    #[test]
+    fn who_is_lost_without_a_word_is_gone_until_they_are_heard_again() {
+        let mut roster = Roster::default();
+        let start = 1_000_000;
+        for device in [LAPTOP, PHONE] {
+            roster.hear(GARDEN, device, here(Presence::Online, start), start);
+        }
+        assert!(roster.lose(LAPTOP.0, start + 1).is_empty(), "the phone is still there");
+        assert_eq!(roster.lose(PHONE.0, start + 2), [(GARDEN, News::Presence(ADA, Presence::Offline))]);
+        assert!(roster.lose(PHONE.0, start + 3).is_empty(), "that's no news");
+        let heard = roster.hear(GARDEN, PHONE, here(Presence::Online, start + 4), start + 4);
+        assert_eq!(heard, [News::Presence(ADA, Presence::Online)]);
     }
 
     #[test]

@@ -161,6 +161,11 @@ pub(crate) async fn run(node: Node) {
                             pause.as_mut().reset(soon);
                         }
                     }
+                    // What it said last may have been lost on the way.
+                    Ok(Event::PeerDisconnected(device)) => {
+                        let gone = node.0.presences.state().roster.lose(device, node.now_ms());
+                        gone.into_iter().for_each(|(space, news)| tell(&node, space, news));
+                    }
                     Err(RecvError::Closed) => return,
                     _ => {}
                 },
