@@ -259,17 +259,18 @@ fn evidence_of(machine: &Machine, space: SpaceId) -> Result<Vec<Vec<u8>>, String
 fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Result<(), String> {
     let entries = as_for_peers(&world.machines[member], space)?;
     let wall = world.wall_ms(member);
-    let (secrets, keys, name) = {
+    let (secrets, keys, name, inviter) = {
         let machine = &world.machines[member];
         let engine = machine.engine();
         let state = engine.space(space).map_err(|err| err.to_string())?;
-        (machine.secrets.clone(), state.info.keys.clone(), state.name().to_owned())
+        let inviter = state.info.inviter.unwrap_or_else(|| machine.device());
+        (machine.secrets.clone(), state.info.keys.clone(), state.name().to_owned(), inviter)
     };
     let evidence = evidence_of(&world.machines[member], space)?;
     let (mut rows, mut engine) = (Rowset::default(), Engine::default());
     let failed = |what: &str, err: String| format!("a replica made afresh, {what}: {err}");
     engine
-        .enter_space(&mut rows, space, &name, keys.clone(), secrets.device.id())
+        .enter_space(&mut rows, space, &name, keys.clone(), inviter)
         .map_err(|err| failed("entering", err.to_string()))?;
     // An author may come after what they wrote by the order of time: what was not taken is given again.
     let mut left = entries;
