@@ -217,7 +217,7 @@ impl End {
             Output::Greeted(_) if self.role.offers_at_once => self.offer_all(),
             Output::Matched(space) if self.role.refuses => self.give(Input::Refuse(space)),
             Output::Matched(space) => self.open(space),
-            Output::Load { space, wants, told: _, max_bytes } => {
+            Output::Load { space, wants, ahead: _, max_bytes } => {
                 let entries = self.load(space, &wants, max_bytes);
                 self.todo.push_back(Input::Loaded { space, acts: Vec::new(), entries });
             }
