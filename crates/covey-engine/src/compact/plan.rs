@@ -43,6 +43,10 @@ const SAMPLES: u64 = 64;
 /// Bytes of them, if they are long.
 const SAMPLE_BYTES: usize = 2 << 20;
 
+/// Operations of one entry, or words of one part, that are looked at about: a thousand records may have been written at once,
+/// and each costs a look into the store.
+const SAMPLED_OPERATIONS: usize = 16;
+
 /// What an entry takes in the store beside its body: header, signature, hash and row.
 const ENTRY_OVERHEAD_BYTES: usize = 300;
 
@@ -298,7 +302,7 @@ impl Planner {
         Ok(gain >= self.limits.min_bytes.max(live.saturating_mul(self.limits.min_percent) / 100))
     }
 
-    /// How many atoms of an entry still count, of how many; `None` if it says nothing about records.
+    /// How many atoms of a sample of an entry still count, of how many; `None` if it says nothing about records.
     fn share<R: Rows + ?Sized>(
         &self,
         entry: &Entry,
@@ -310,7 +314,8 @@ impl Planner {
         let (mut live, mut all) = (0, 0);
         let mut look = |body: &[u8], stamp| {
             let ops = operations(body).unwrap_or_default();
-            for (op, stamp) in stamped(&ops, stamp) {
+            let (first, step) = sampled(ops.len(), header.seq);
+            for (op, stamp) in stamped(&ops, stamp).skip(first).step_by(step) {
                 let record = records.of(op)?;
                 let atoms = op.atoms();
                 live += atoms.iter().filter(|atom| record.has(atom, stamp, header.log)).count();
@@ -322,7 +327,8 @@ impl Planner {
             Kind::RECORDS => look(&plain, stamp)?,
             Kind::CHECKPOINT_PART => {
                 let Ok(part) = Part::decode(&plain) else { return Ok(None) };
-                for word in part.words() {
+                let (first, step) = sampled(part.words().count(), header.seq);
+                for word in part.words().skip(first).step_by(step) {
                     look(word.body, Stamp { hlc: word.hlc, ..stamp })?;
                 }
             }
@@ -460,4 +466,10 @@ impl Planner {
 
 fn entry_at(rows: &(impl Rows + ?Sized), log: LogKey, seq: u64) -> Result<Option<Entry>, EngineError> {
     Ok(rows.entry(log, seq)?.map(|stored| decode_stored(&stored)).transpose()?)
+}
+
+/// Which of so many things are looked at: from which one on, and each how manieth. Not always the same ones.
+fn sampled(count: usize, place: u64) -> (usize, usize) {
+    let step = (count / SAMPLED_OPERATIONS).max(1);
+    ((place % step as u64) as usize, step)
 }
