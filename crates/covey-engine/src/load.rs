@@ -238,13 +238,6 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
-impl Batch {
-    /// All of it, in the order in which it's sent.
-    pub fn into_entries(self) -> Vec<Entry> {
-        [self.acts, self.entries].concat()
-    }
-}
-
 /// Loads entries for a peer in causal order: by time, which no author sets before what it had seen. Where a log was
 /// compacted, its membership entries come, and then what follows from the checkpoint on.
 ///

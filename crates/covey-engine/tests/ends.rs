@@ -83,7 +83,7 @@ fn lacking(from: &Replica, to: &Replica) -> Vec<Arc<Entry>> {
         let rows = tx.logs(key)?.into_iter().filter(|row| row.head.seq > at(row.id));
         let wants: Vec<_> = rows.map(|row| (row.id, at(row.id) + 1)).collect();
         let batch = load_for_peer(tx, key, &wants, &BTreeMap::new(), usize::MAX)?;
-        Ok(batch.into_entries().into_iter().map(Arc::new).collect())
+        Ok(batch.entries.into_iter().map(Arc::new).collect())
     })
 }
 

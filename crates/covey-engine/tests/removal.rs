@@ -89,7 +89,7 @@ fn all_of(one: &Replica, space: SpaceId) -> Vec<Entry> {
     one.with(move |tx, engine, _| {
         let key = engine.space(space)?.key;
         let wants: Vec<_> = tx.logs(key)?.into_iter().map(|log| (log.id, 1)).collect();
-        Ok(load_for_peer(&*tx, key, &wants, &BTreeMap::new(), usize::MAX >> 8)?.into_entries())
+        Ok(load_for_peer(&*tx, key, &wants, &BTreeMap::new(), usize::MAX >> 8)?.entries)
     })
 }
 

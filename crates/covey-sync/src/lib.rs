@@ -15,6 +15,7 @@
 //!    Logs with two histories: say [`Input::Frozen`] for what is known of them, after [`Input::Open`] and whenever that
 //!    changes; answer [`Output::Prove`] with [`Input::Evidence`], [`Output::Forked`] and [`Output::Compare`] with
 //!    [`Input::Compared`], and [`Output::Evidence`] and [`Output::Branch`] with [`Input::Ingested`] once they are judged.
+//!    What says who is in the space and lies apart from its log: say [`Input::Apart`] once, after [`Input::Open`].
 //! 4. After each input take outputs from [`Session::poll_output`] until there is none; call
 //!    [`Session::handle`] with [`Input::Tick`] when the time of [`Session::poll_timeout`] has come.
 //! 5. While [`Session::owes`], send what [`Session::poll_owed`] gives, but only as fast as the stream takes it. Read no

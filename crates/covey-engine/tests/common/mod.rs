@@ -77,7 +77,7 @@ impl Replica {
         let all = other.with(move |tx, engine, _| {
             let key = engine.space(space)?.key;
             let wants: Vec<_> = tx.logs(key)?.into_iter().map(|log| (log.id, 1)).collect();
-            Ok(load_for_peer(&*tx, key, &wants, &BTreeMap::new(), usize::MAX >> 8)?.into_entries())
+            Ok(load_for_peer(&*tx, key, &wants, &BTreeMap::new(), usize::MAX >> 8)?.entries)
         });
         self.tell(space, all)
     }
