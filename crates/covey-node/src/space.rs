@@ -144,7 +144,12 @@ impl Space {
             role: engine.role_in(self.id, me).filter(|_| !self.node.0.own.has_ended(self.id)),
             members: space.membership.len() as u64,
             entries: logs.iter().map(|log| log.head.seq).sum(),
-            records: collections.iter().map(|collection| collection.live).sum(),
+            records: collections
+                .iter()
+                .filter(|collection| !collection.name.starts_with(covey_chat::ids::PREFIX))
+                .filter(|collection| !self.is_personal() || !is_kept_back(&collection.name))
+                .map(|collection| collection.live)
+                .sum(),
             forks: crate::forks::of(space),
             pending,
             sync,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use covey_log::Compared;
+use covey_log::{Compared, Entry};
 use covey_types::{LogId, SpaceId};
 
 use crate::frame::AckLine;
@@ -94,14 +94,24 @@ impl Owed {
 
     /// Whether a step of a search is to be told.
     pub(crate) fn has_compared(&self) -> bool {
-        self.searches.values().any(Option::is_some)
+        self.searches.values().any(is_answer)
     }
 
     /// The next step of a search.
     pub(crate) fn pop_compared(&mut self) -> Option<(SpaceId, LogId, Compared)> {
-        let (space, log) = *self.searches.iter().find(|(_, answer)| answer.is_some())?.0;
+        let (space, log) = *self.searches.iter().find(|(_, answer)| is_answer(answer))?.0;
         let answer = self.searches.remove(&(space, log))??;
         Some((space, log, answer))
+    }
+
+    /// The next agreement that ends a search. It's an entry, so it goes among the entries, whose order their packing needs.
+    pub(crate) fn pop_agreed(&mut self) -> Option<(SpaceId, Box<Entry>)> {
+        let is_agreed = |answer: &Option<Compared>| matches!(answer, Some(Compared::Agreed(_)));
+        let (space, log) = *self.searches.iter().find(|(_, answer)| is_agreed(answer))?.0;
+        match self.searches.remove(&(space, log))?? {
+            Compared::Agreed(entry) => Some((space, entry)),
+            Compared::Same | Compared::Points(_) | Compared::Branch(_) => None,
+        }
     }
 
     /// Something is to be told of forks in this space, or asked.
@@ -145,4 +155,9 @@ impl Owed {
         };
         Some((space, due))
     }
+}
+
+/// Whether it's something that is told as an answer.
+fn is_answer(step: &Option<Compared>) -> bool {
+    step.as_ref().is_some_and(|answer| !matches!(answer, Compared::Agreed(_)))
 }

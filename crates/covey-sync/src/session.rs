@@ -228,6 +228,7 @@ impl Session {
             Input::Tick => self.check_time(now)?,
             Input::Stop => self.close(CloseReason::Stopping),
         }
+        self.send_agreed(now);
         self.send_ahead(now);
         self.pump();
         self.prove_next();

@@ -168,7 +168,7 @@ function JoinedAs({ onDone }: { onDone: () => void }) {
         <h1>You are in.</h1>
         <p className="soft">Whoever let you in sees the same four words for this device. Compare them once, and both of you know that nobody stands between you.</p>
       </div>
-      {data && <Words fingerprint={data.node.fingerprint} big />}
+      {data && <Words words={data.node.words} big />}
       <Button kind="main" big onClick={onDone}>Open the space</Button>
     </div>
   );

@@ -61,7 +61,7 @@ function Device({ device, alone }: { device: KnownDevice; alone: boolean }) {
           </div>
         </div>
         <p className="soft small">Safety words</p>
-        <Words fingerprint={device.fingerprint} />
+        <Words words={device.words} />
         <p className="soft small">Fingerprint <code>{device.fingerprint}</code></p>
         <p className="soft small">{within.length > 0 ? `In ${unturned(names(within.map((space) => space.name), 6))}.` : "In no space yet."}</p>
       </div>

@@ -104,7 +104,7 @@ function Arrived({ newcomer, onAnother, onDone }: ArrivedProps) {
       {device && (
         <>
           <p>To be sure that it is {newcomer.name}, ask for the four words on their screen. They should be:</p>
-          <Words fingerprint={device.fingerprint} big />
+          <Words words={device.words} big />
           <p className="soft small">Not the same? Put them out again under People. The whole fingerprint is <code>{device.fingerprint}</code>.</p>
         </>
       )}

@@ -24,7 +24,7 @@ export default function LinkDevice({ onClose }: { onClose: () => void }) {
         <div className="stack" role="status">
           <Note tone="good"><b>{fresh.name}</b> is one of your devices now. Your spaces come to it by themselves.</Note>
           <p>Compare these words with what it shows for itself:</p>
-          <Words fingerprint={fresh.fingerprint} big />
+          <Words words={fresh.words} big />
           <Button kind="main" onClick={onClose}>Done</Button>
         </div>
       ) : (

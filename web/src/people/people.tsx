@@ -117,7 +117,7 @@ function Devices({ devices: { devices } }: { devices: Member }) {
                 <span className="row soft tiny" style={{ marginLeft: "auto" }}>Safety words<ChevronRight size={14} className="turn" aria-hidden /></span>
               </summary>
               <div className="stack" style={{ padding: "10px 0 4px 32px" }}>
-                <Words fingerprint={device.fingerprint} />
+                <Words words={device.words} />
                 <p className="soft small">Fingerprint <code>{device.fingerprint}</code>. The words are its beginning, to be compared by voice.</p>
               </div>
             </details>

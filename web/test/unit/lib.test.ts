@@ -7,7 +7,6 @@ import { ago, bytes, count, countdown, names, sentence, unturned } from "../../s
 import { best } from "../../src/lib/fuzzy.ts";
 import { colourOf, COLOURS, glyphOf, initialOf, markOf } from "../../src/lib/identity.ts";
 import { kindOfCode, tidyCode } from "../../src/lib/join-code.ts";
-import { safetyWords, wordIndexes } from "../../src/lib/words.ts";
 import { distance, layout } from "../../src/network/layout.ts";
 import { standingWith } from "../../src/network/why.ts";
 
@@ -28,14 +27,6 @@ describe("words and numbers", () => {
     expect(names(["a"])).toBe("a");
     expect(names(["a", "b", "c", "d"])).toBe("a, b and 2 others");
     expect(sentence("it waits")).toBe("It waits.");
-  });
-
-  test("four words stand for a fingerprint, and another one has others", async () => {
-    expect(wordIndexes("00000-00000-00000-00000")).toEqual([0, 0, 0, 0]);
-    expect(wordIndexes("ZZZZZ-ZZZZZ-ZZZZZ-ZZZZZ")).toEqual([2047, 2047, 2047, 2047]);
-    expect(wordIndexes("04000-00000-00000-00000")).toEqual([8, 0, 0, 0]);
-    expect(wordIndexes("not a fingerprint")).toEqual([]);
-    expect(await safetyWords("00000-00000-00000-00000")).toEqual(["abandon", "abandon", "abandon", "abandon"]);
   });
 
   test("people look different, and the same again", () => {

@@ -43,6 +43,24 @@ fn known(node: &Node) -> BTreeMap<DeviceId, KnownDeviceDto> {
     devices
 }
 
+/// What a space is called in a list; one that can't be looked at any more goes by the name that it had.
+async fn called(space: &Space) -> String {
+    space.called().await.unwrap_or_else(|_| space.name())
+}
+
+/// Puts in the names that channels have in the lists of spaces: a conversation of two is called by the other one's name.
+async fn name_spaces(node: &Node, devices: impl Iterator<Item = &mut KnownDeviceDto>) {
+    let mut names = BTreeMap::new();
+    for space in spaces(node).into_iter().filter(|space| space.parent().is_some()) {
+        names.insert(space.id().to_string(), called(&space).await);
+    }
+    for space in devices.flat_map(|device| &mut device.spaces) {
+        if let Some(name) = names.get(&space.id) {
+            space.name.clone_from(name);
+        }
+    }
+}
+
 /// This user's devices, this one first.
 pub(super) async fn own(node: &Node) -> Vec<OwnDeviceDto> {
     let mine = known(node).into_iter().filter(|(_, device)| device.yours).collect();
@@ -117,7 +135,9 @@ fn find(node: &Node, wanted: &str) -> Result<(DeviceId, KnownDeviceDto), Problem
     responses((status = 200, description = "The devices.", body = Vec<KnownDeviceDto>))
 )]
 pub(super) async fn list(State(state): State<ApiState>) -> Json<Vec<KnownDeviceDto>> {
-    Json(with_states(&state.node, known(&state.node)).await)
+    let mut devices = known(&state.node);
+    name_spaces(&state.node, devices.values_mut()).await;
+    Json(with_states(&state.node, devices).await)
 }
 
 /// One device.
@@ -238,7 +258,7 @@ async fn everywhere(
         {
             if owner_of(&space, device).is_none() {
                 // Somebody else was faster: this node's own care for its user's devices.
-                let (id, name) = (space.id().to_string(), space.name());
+                let (id, name) = (space.id().to_string(), called(&space).await);
                 lines.push(DoneInSpaceDto { id, name, done: true, reason: None });
                 continue;
             }
@@ -250,7 +270,7 @@ async fn everywhere(
             reason = Some(problem.detail().to_owned());
             refusal.get_or_insert(problem);
         }
-        let (id, name) = (space.id().to_string(), space.name());
+        let (id, name) = (space.id().to_string(), called(&space).await);
         lines.push(DoneInSpaceDto { id, name, done: reason.is_none(), reason });
     }
     match refusal {

@@ -304,6 +304,14 @@ impl Look<'_> {
 }
 
 impl Space {
+    /// What it's called here: a conversation of few by the names of the others, anything else by its name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn called(&self) -> Result<String, NodeError> {
+        Ok(self.as_channel().await?.map_or_else(|| self.name(), |(_, name)| name))
+    }
+
     /// Which sort of channel of its parent this space is, and what it is called by those who are in it; `None` if it's none.
     pub(crate) async fn as_channel(&self) -> Result<Option<(Kind, String)>, NodeError> {
         let (Some(parent), id) = (self.parent(), self.id()) else { return Ok(None) };

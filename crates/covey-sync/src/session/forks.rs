@@ -3,6 +3,8 @@
 //! Nothing here is sent at once: it adds up as what it says, and goes out as fast as the peer reads. Evidence and
 //! branches take room in the window like entries, since each costs the receiver signatures to check.
 
+use std::time::Duration;
+
 use covey_log::{Compared, ForkLine, Frozen};
 use covey_types::{Head, LogId, SpaceId, limits::MAX_LOGS_PER_SPACE};
 
@@ -139,7 +141,9 @@ impl Session {
         }
         while let Some((space, log, answer)) = self.owed.pop_compared() {
             if self.may_search(space) {
-                return Some(self.step_of_search(space, log, answer));
+                if let Some(frame) = self.step_of_search(space, log, answer) {
+                    return Some(frame);
+                }
             }
         }
         while let Some(space) = self.owed.pop_forks() {
@@ -161,20 +165,29 @@ impl Session {
         Some(self.sent(frame))
     }
 
-    fn step_of_search(&mut self, space: SpaceId, log: LogId, answer: Compared) -> Vec<u8> {
+    fn step_of_search(&mut self, space: SpaceId, log: LogId, answer: Compared) -> Option<Vec<u8>> {
         let place = self.my_place(space);
         match answer {
-            Compared::Same => Frame::Compare { space: place, log, points: Vec::new() }.encode(),
-            Compared::Points(points) => Frame::Compare { space: place, log, points }.encode(),
+            Compared::Same => Some(Frame::Compare { space: place, log, points: Vec::new() }.encode()),
+            Compared::Points(points) => Some(Frame::Compare { space: place, log, points }.encode()),
             Compared::Branch(half) => {
                 let (header, signature) = (half.bytes.to_vec(), half.signature);
-                self.sent(Frame::Branch { space: place, header, signature }.encode())
+                Some(self.sent(Frame::Branch { space: place, header, signature }.encode()))
             }
-            Compared::Agreed(entry) => {
-                let mut packed = Vec::new();
-                self.update(space, |shared| shared.send_agreed(&entry, &mut packed));
-                self.sent(Frame::Entries { space: place, packed: &packed }.encode())
+            Compared::Agreed(_) => None, // goes among the entries
+        }
+    }
+
+    /// Sends the agreements that end searches, where entries may be sent.
+    pub(super) fn send_agreed(&mut self, now: Duration) {
+        while self.has_room() {
+            let Some((space, entry)) = self.owed.pop_agreed() else { return };
+            if !self.may_search(space) {
+                continue;
             }
+            let mut packed = Vec::new();
+            self.update(space, |shared| shared.send_agreed(&entry, &mut packed));
+            self.send_entries(space, &packed, now);
         }
     }
 

@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Whether it's worth sending more.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         !self.closed && (self.room() >= MIN_WINDOW_BYTES as usize / 2 || self.in_flight == 0)
     }
 

@@ -131,6 +131,33 @@ fn what_comes_before_the_space_is_open_here_is_not_lost() {
 }
 
 #[test]
+fn an_agreement_that_ends_a_search_never_overtakes_the_entries_before_it() {
+    let mut pair = Pair::new(filled(&secret(1), 3, 50), Store::default());
+    pair.run();
+    let entry = write(&secret(1), &mut pair.a.store, 50);
+    let agreed = write_kind(&secret(1), &mut pair.a.store, Kind::AGREED, 50);
+    let log = agreed.header.log;
+    pair.a.session.handle(Input::Appended { space: SPACE, entry: entry.clone().into() }, NOW).unwrap();
+    let answer = Compared::Agreed(Box::new(agreed.clone()));
+    pair.a.session.handle(Input::Compared { space: SPACE, log, answer }, NOW).unwrap();
+    // The driver sends what is owed when the stream takes it, whatever else waits.
+    let owed: Vec<Vec<u8>> = std::iter::from_fn(|| pair.a.session.poll_owed()).collect();
+    let outputs: Vec<Output> = std::iter::from_fn(|| pair.a.session.poll_output()).collect();
+    let sent = outputs.into_iter().filter_map(|output| match output {
+        Output::Send(payload) => Some(payload),
+        _ => None,
+    });
+    for payload in owed.into_iter().chain(sent) {
+        pair.b.session.handle(Input::Frame(payload), NOW).unwrap();
+    }
+    let came = std::iter::from_fn(|| pair.b.session.poll_output()).filter_map(|output| match output {
+        Output::Ingest { entries, .. } => Some(entries),
+        _ => None,
+    });
+    assert_eq!(came.flatten().collect::<Vec<_>>(), [entry, agreed]);
+}
+
+#[test]
 fn a_peer_that_compares_without_end_and_never_reads_makes_nothing_pile_up() {
     let (mut pair, _) = known_to_one();
     pair.run();
