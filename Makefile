@@ -31,7 +31,7 @@ bench: build ## measure, print a table, write target/bench/report.json
 	@cargo build --release $(LOCKED) --package covey-sim
 	@exec cargo run --release $(LOCKED) --package covey-bench -- $(ARGS)
 
-fixtures: ## make the fixtures of all formats and the seeds of the fuzz targets anew
+fixtures: ## make the fixtures that are missing, and the seeds of the fuzz targets anew
 	@cargo run --quiet $(LOCKED) --package covey-fuzz -- fixtures
 	@cargo run --quiet $(LOCKED) --package covey-fuzz -- seeds
 

@@ -10,8 +10,11 @@ use anyhow::{Result, ensure};
 
 use crate::{Setting, remote::Remote, remote::myself, report::Figure, samples::Samples, sqlcipher::Plain};
 
-/// What the network has to do at least.
-const GOAL: f64 = 100_000.0;
+/// What an import has to do at least, and a join with its first sync.
+const GOALS: (f64, f64) = (100_000.0, 150_000.0);
+
+/// The most memory, MiB: 150 MB.
+const MOST_MIB: f64 = 143.0;
 
 /// Runs it.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
@@ -41,14 +44,14 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new(format!("import of {size} records"), rate(imported.seconds), "records/s")
             .beside("plain SQLCipher insert", limit)
-            .at_least(GOAL),
+            .at_least(GOALS.0),
         Figure::new(format!("join and full sync of {size} records"), rate(joined.seconds), "records/s")
             .beside("plain SQLCipher insert", limit)
-            .at_least(GOAL),
+            .at_least(GOALS.1),
         Figure::new(format!("plain SQLCipher insert of {size} rows"), limit, "records/s").sampled(&plain),
-        Figure::new("peak RSS of the importer, after the import", after_import, "MiB"),
-        Figure::new("peak RSS of the importer, after the sync", peak_ada, "MiB"),
-        Figure::new("peak RSS of the joiner", peak_bob, "MiB"),
+        Figure::new("peak RSS of the importer, after the import", after_import, "MiB").below(MOST_MIB),
+        Figure::new("peak RSS of the importer, after the sync", peak_ada, "MiB").below(MOST_MIB),
+        Figure::new("peak RSS of the joiner", peak_bob, "MiB").below(MOST_MIB),
     ])
 }
 

@@ -168,12 +168,14 @@ pub(crate) async fn connection(node: &Node, events: &mut Receiver<Event>) -> Res
     tokio::time::timeout(PATIENCE, wait).await.context("the nodes did not connect")?
 }
 
-/// From the first connection of a node that was just opened to the last of the changes made while it was away.
-pub(crate) async fn see_return(node: &Node, changes: usize) -> Result<Duration> {
+/// How long a node that was just opened took to the last of the changes made while it was away: from now, when it knows of
+/// nobody on its network yet, and from its first connection.
+pub(crate) async fn see_return(node: &Node, changes: usize) -> Result<(Duration, Duration)> {
+    let opened = Instant::now();
     let mut events = node.events();
     let space = node.space("garden")?;
     let mut watch = space.watch(Some(COLLECTION.into()), None);
     let (connected, seen) = tokio::join!(connection(node, &mut events), see(&mut watch, changes));
     seen?;
-    Ok(connected?.elapsed())
+    Ok((opened.elapsed(), connected?.elapsed()))
 }

@@ -155,8 +155,9 @@ impl Remote {
         self.ask(&Request::Change { records })
     }
 
-    /// How long it took from the connection until the changes were there for which it was started again.
-    pub(crate) fn returned(&mut self) -> Result<Took> {
+    /// How many seconds it took until the changes were there for which it was started again: from when it was open, and from
+    /// its first connection.
+    pub(crate) fn returned(&mut self) -> Result<(f64, f64)> {
         self.ask(&Request::Returned)
     }
 
@@ -225,7 +226,11 @@ pub(crate) fn serve(args: &NodeArgs) -> Result<()> {
     Ok(())
 }
 
-async fn answer(node: &Node, request: Request, returned: Option<Duration>) -> Result<serde_json::Value> {
+async fn answer(
+    node: &Node,
+    request: Request,
+    returned: Option<(Duration, Duration)>,
+) -> Result<serde_json::Value> {
     let started = Instant::now();
     let took =
         |records: u64| serde_json::to_value(Took { seconds: started.elapsed().as_secs_f64(), records });
@@ -243,8 +248,8 @@ async fn answer(node: &Node, request: Request, returned: Option<Duration>) -> Re
         Request::PutMany { records } => took(put_many(&node.space("garden")?, records).await?)?,
         Request::Change { records } => took(change(&node.space("garden")?, records).await?)?,
         Request::Returned => {
-            let seconds = returned.context("it wasn't started to return")?.as_secs_f64();
-            serde_json::to_value(Took { seconds, records: 0 })?
+            let (from_open, from_connection) = returned.context("it wasn't started to return")?;
+            serde_json::to_value((from_open.as_secs_f64(), from_connection.as_secs_f64()))?
         }
         Request::Put { records, pause } => {
             let plants = node.space("garden")?.collection(COLLECTION)?;

@@ -33,7 +33,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     ada.import(records)?;
     let link = ada.invite()?;
     bob.join(link)?;
-    let mut took = Samples::default();
+    let (mut opened, mut took) = (Samples::default(), Samples::default());
     let (mut with, mut without) = (Samples::default(), Samples::default());
     for round in 0..2 * times {
         let changed = if round % 2 == 0 { CHANGED } else { 0 };
@@ -47,7 +47,9 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         let (here, there) = (ada.traffic()?.since(before.0), bob.traffic()?.since(before.1));
         let sent = (here.payload() + there.payload()) / 1000.0;
         if changed > 0 {
-            took.push(bob.returned()?.seconds * 1000.0);
+            let (open, connection) = bob.returned()?;
+            opened.push(open * 1000.0);
+            took.push(connection * 1000.0);
             with.push(sent);
         } else {
             without.push(sent);
@@ -58,6 +60,9 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     let what = |what: &str| format!("{CHANGED} of {records} records changed while B was off, {what}");
     Ok(vec![
         Figure::new(what("from the connection, median"), took.median(), "ms").below(20.0).sampled(&took),
+        Figure::new(what("from before A is found on the LAN, median"), opened.median(), "ms")
+            .below(1000.0)
+            .sampled(&opened),
         Figure::new(
             what("UDP payload beyond a return without changes"),
             with.median() - without.median(),

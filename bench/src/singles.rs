@@ -62,8 +62,8 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         Figure::new("signatures alone, as sums, all cores", sums.median(), "entries/s")
             .beside(named, limit)
             .sampled(&sums),
-        Figure::new("peak RSS of the writer", peak_ada, "MiB").below(150.0),
-        Figure::new("peak RSS of the joiner", peak_bob, "MiB").below(150.0),
+        Figure::new("peak RSS of the writer", peak_ada, "MiB").below(143.0),
+        Figure::new("peak RSS of the joiner", peak_bob, "MiB").below(143.0),
     ])
 }
 

@@ -40,14 +40,14 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         Ok(vec![
             Figure::new("1000 small records, A to B live, put at once", bulk.median(), "ms")
                 .beside(plainly, limit.median())
-                .below(50.0)
+                .below(20.0)
                 .sampled(&bulk),
             Figure::new("1000 small records, A to B live, 1000 puts at a time", single.median(), "ms")
                 .beside(plainly, limit.median())
                 .sampled(&single),
             Figure::new("1000 small records, B was off, from the connection", connected.median(), "ms")
                 .beside(plainly, limit.median())
-                .below(50.0)
+                .below(20.0)
                 .sampled(&connected),
             Figure::new("1000 small records, B was off, from its start", opened.median(), "ms")
                 .sampled(&opened),

@@ -5,7 +5,8 @@
 use std::{fs, path::Path};
 
 use covey_fuzz::fixtures::{
-    BACKUP, TOLD, folder, open_home, replay_pairing, replay_sync, tell, unpack_entries,
+    BACKUP, GROWN_BACKUP, GROWN_TOLD, TOLD, folder, open_home, replay_pairing, replay_sync, tell, tell_all,
+    unpack_entries,
 };
 
 async fn tells_what_was_told(from: &Path) {
@@ -35,6 +36,23 @@ async fn a_home_of_this_version_opens_and_tells_what_it_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_this_version_is_restored_and_tells_what_was_told() {
     tells_what_was_told(&folder().join(BACKUP)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compacted_log_channels_and_a_fork_of_this_version_are_read_and_tell_what_was_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = open_home(&folder().join(GROWN_BACKUP), &dir.path().join("home")).await.unwrap();
+    let (told, then) =
+        (tell_all(&node).await.unwrap(), fs::read_to_string(folder().join(GROWN_TOLD)).unwrap());
+    node.shutdown().await;
+    for (line, (now, then)) in told.lines().zip(then.lines()).enumerate() {
+        assert_eq!(now, then, "line {} of {GROWN_TOLD}", line + 1);
+    }
+    assert_eq!(told, then);
+    let has = |what: &str| assert!(then.contains(what), "{what}");
+    ["fork of ", "Private", "Direct", "🎉", "edited true", "deleted true", "only for you", "\"round\":119"]
+        .into_iter()
+        .for_each(has);
 }
 
 #[test]

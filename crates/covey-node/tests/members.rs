@@ -69,7 +69,16 @@ async fn what_a_removed_member_wrote_meanwhile_is_taken_back_everywhere() {
     // Ada goes away and removes bob; bob writes on, and cem takes it in, until they hear of each other.
     ada.shutdown().await;
     put(&there, r#"{"bed":2}"#).await;
-    eventually("cem has it", || async { fern(&third).await.unwrap().contains('2') }).await;
+    // A record that nobody else ever writes to: only taking it back makes it go.
+    there.collection("plants").unwrap().put(Some("late"), r#"{"by":"bob"}"#).await.unwrap();
+    let late = |space: &covey_node::Space| {
+        let plants = space.collection("plants").unwrap();
+        async move { plants.get("late").await.unwrap() }
+    };
+    eventually("cem has it", || async {
+        fern(&third).await.unwrap().contains('2') && late(&third).await.is_some()
+    })
+    .await;
     cem.shutdown().await;
     bob.shutdown().await;
     let ada = node(home.path(), "ada").await;
@@ -84,9 +93,10 @@ async fn what_a_removed_member_wrote_meanwhile_is_taken_back_everywhere() {
     let third = cem.space("garden").unwrap();
     eventually("both say the same", || async {
         let (a, c) = (fern(&here).await, fern(&third).await);
-        a == c && a.is_some_and(|doc| doc.contains('4'))
+        a == c && a.is_some_and(|doc| doc.contains('4')) && late(&third).await.is_none()
     })
     .await;
+    assert_eq!(late(&here).await, None);
     ada.shutdown().await;
     cem.shutdown().await;
 }

@@ -13,7 +13,7 @@ use covey_log::{Entry, Evidence};
 use covey_space::{Role, Standing};
 use covey_types::{EpochId, SpaceId};
 
-use crate::{disk::Rowset, machine::Machine, world::World};
+use crate::{disk::Rowset, machine::Machine, story, world::World};
 
 /// Checks everything.
 ///
@@ -30,6 +30,7 @@ pub fn all(world: &mut World) -> Result<(), String> {
     let members = members(world, space, &honest);
     if members.is_empty() {
         // All honest people have left or were put out.
+        world.vacuous = true;
         return Ok(());
     }
     of_one(world, space, &members)?;
@@ -47,7 +48,9 @@ fn of_one(world: &mut World, space: SpaceId, members: &[usize]) -> Result<(), St
     stolen::nothing_before_a_cut_is_missing(world, space, members)?;
     nothing_left_to_do(world, space, members)?;
     members.iter().try_for_each(|i| world.check_logs(*i, space))?;
-    as_if_written_by_one(world, space, members[0])?;
+    // Who reads from joining on comes to what they themself may read.
+    let alike = if history_is_full(world, space, members[0]) { 1 } else { members.len() };
+    members.iter().take(alike).try_for_each(|i| as_if_written_by_one(world, space, *i))?;
     nobody_outside_reads(world, space, members)
 }
 
@@ -100,12 +103,13 @@ struct Summary {
     records: BTreeMap<String, Option<String>>,
 }
 
+/// All records that are written to, deleted ones and all. Who knows only of a deletion has a row without a document, who never
+/// heard of the record has none: both show nothing.
 fn records(rows: &dyn Rows, engine: &Engine, space: SpaceId) -> BTreeMap<String, Option<String>> {
     let mut found = BTreeMap::new();
     let Ok(state) = engine.space(space) else { return found };
-    let Ok(Some(collection)) = rows.collection(state.key, "plants") else { return found };
-    for i in 0..12 {
-        let id = format!("record {i}");
+    let Ok(Some(collection)) = rows.collection(state.key, story::COLLECTION) else { return found };
+    for id in story::record_ids() {
         if let Ok(Some(row)) = rows.record(collection, &id)
             && row.doc.is_some()
         {
@@ -334,7 +338,11 @@ fn nobody_outside_reads(world: &mut World, space: SpaceId, members: &[usize]) ->
         engine.space(space).is_ok_and(|state| state.membership.role_of(machine.device()) >= Some(Role::Admin))
     });
     for (i, machine) in world.machines.iter().enumerate() {
-        if members.contains(&i) || machine.liar || machine.lost || !admin_left {
+        if members.contains(&i) || machine.lost || !admin_left {
+            continue;
+        }
+        // A liar who is in isn't among the members that are compared.
+        if machine.liar && inside.standing(space, machine.device()) == Standing::Member {
             continue;
         }
         // Whoever let it in rightfully may be lost with all that told of it, or have gone back to before: if nobody else had

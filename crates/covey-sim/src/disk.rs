@@ -432,6 +432,15 @@ impl RowsMut for Rowset {
     }
 }
 
+/// A copy of what a disk held.
+#[derive(Debug)]
+pub enum Backup {
+    /// The model's rows.
+    Model(Box<Rowset>),
+    /// The real store's files, as they were while it was open.
+    Real(tempfile::TempDir),
+}
+
 /// One machine's disk.
 #[derive(Debug)]
 pub enum Disk {
@@ -465,6 +474,26 @@ fn wait<T>(answer: impl Future<Output = T>) -> T {
 
 fn open_store(home: &tempfile::TempDir) -> Store {
     Store::open(&home.path().join("home"), Unlock::KeyFile).expect("a store opens in a new folder")
+}
+
+/// A folder of its own with the same files.
+fn copied(folder: &tempfile::TempDir) -> tempfile::TempDir {
+    fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let (entry, to) = (entry?, to);
+            let to = to.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                copy(&entry.path(), &to)?;
+            } else if entry.file_type()?.is_file() {
+                std::fs::copy(entry.path(), &to)?;
+            }
+        }
+        Ok(())
+    }
+    let other = tempfile::tempdir().expect("a temporary folder can be made");
+    copy(folder.path(), other.path()).expect("a store's files can be copied");
+    other
 }
 
 impl Disk {
@@ -563,7 +592,12 @@ impl Disk {
                 }
                 volatile.clone_from(durable);
             }
-            Self::Real { store, .. } => drop(store.take()),
+            // What the files hold at this moment, with the store still open: nothing is finished for those who come back.
+            Self::Real { store, home } => {
+                let left = copied(home);
+                drop(store.take());
+                *home = left;
+            }
         }
     }
 
@@ -584,20 +618,33 @@ impl Disk {
         }
     }
 
-    /// A copy of what is durable, as a backup has it; of the model only.
-    pub fn backup(&self) -> Option<Rowset> {
+    /// A copy of what is durable, as a backup has it.
+    ///
+    /// # Panics
+    /// When files can't be copied.
+    pub fn backup(&self) -> Backup {
         match self {
-            Self::Model { durable, .. } => Some((**durable).clone()),
-            Self::Real { .. } => None,
+            Self::Model { durable, .. } => Backup::Model(durable.clone()),
+            Self::Real { home, .. } => Backup::Real(copied(home)),
         }
     }
 
-    /// Goes back to a backup.
-    pub fn restore(&mut self, backup: &Rowset) {
-        if let Self::Model { durable, volatile, unsynced } = self {
-            unsynced.clear();
-            **durable = backup.clone();
-            **volatile = backup.clone();
+    /// Goes back to a backup, while the machine is down.
+    ///
+    /// # Panics
+    /// When the backup is of the other kind of disk, or files can't be copied.
+    pub fn restore(&mut self, backup: &Backup) {
+        match (self, backup) {
+            (Self::Model { durable, volatile, unsynced }, Backup::Model(rows)) => {
+                unsynced.clear();
+                durable.clone_from(rows);
+                volatile.clone_from(rows);
+            }
+            (Self::Real { store, home }, Backup::Real(files)) => {
+                drop(store.take());
+                *home = copied(files);
+            }
+            _ => panic!("a backup is of the same kind of disk"),
         }
     }
 }

@@ -31,9 +31,12 @@ const FRAMES: usize = 100;
 /// Sound entries, written in one go.
 const ENTRIES: u32 = 150;
 
-/// Bytes of entries that may be under way to one end of a session, or wait there: the window, and what a sender may
-/// run over it by.
-const MOST_UNDER_WAY: u64 = (8 << 20) + 2 * MAX_SYNC_FRAME_BYTES as u64;
+/// By how much a sender may run over a window beside one entry: one batch.
+const SLACK_BYTES: u64 = 256 << 10;
+
+/// Large ones, and their bytes: more than two windows of the smallest kind hold.
+const LARGE_ENTRIES: u32 = 12;
+const LARGE_BYTES: usize = 1 << 20;
 
 impl World {
     /// A liar floods everybody it is connected to.
@@ -127,14 +130,17 @@ impl World {
         }
     }
 
-    /// Writes more than anybody could read, soundly.
+    /// Writes more than anybody could read, soundly: many entries, or large ones.
     fn write_much(&mut self, machine: usize, space: SpaceId) {
-        self.note(format!("m{machine} writes {ENTRIES} entries at once"));
-        for i in 0..ENTRIES {
+        let (entries, bytes) =
+            if self.more.u8(0..4) == 0 { (LARGE_ENTRIES, LARGE_BYTES) } else { (ENTRIES, 1) };
+        self.note(format!("m{machine} writes {entries} entries of {bytes} bytes at once"));
+        for i in 0..entries {
             let written = self.act_in(machine, space, move |rows, engine, secrets, wall| {
                 let entry = engine.append_records(rows, secrets, space, wall, |_, _, _| {
                     let mut body = BodyWriter::new();
-                    let (id, value) = (format!("record {}", i % 12), i.to_string());
+                    let (id, value) = (format!("record {}", i % 12), format!("{i:0>bytes$}"));
+                    let value = format!("\"{value}\"");
                     let id = RecordId::parse(&id)?;
                     body.push(&Op::Put { collection: "plants", id, fields: vec![("flood", &value)] })?;
                     Ok(body.finish())
@@ -151,9 +157,13 @@ impl World {
     pub(crate) fn check_bounds(&mut self, machine: usize, peer: usize) {
         let Some(conn) = self.machines[machine].conns.get(&peer) else { return };
         let (sent, taken) = conn.session.under_way();
-        if sent > MOST_UNDER_WAY || taken > MOST_UNDER_WAY {
+        // A window, and what a sender may run over it by.
+        let window = u64::from(self.window_bytes).max(MAX_SYNC_FRAME_BYTES as u64);
+        let most = window + MAX_SYNC_FRAME_BYTES as u64 + SLACK_BYTES;
+        self.most_under_way = self.most_under_way.max(sent).max(taken);
+        if sent > most || taken > most {
             self.fail(format!(
-                "{sent} bytes are under way from m{machine} to m{peer}, and {taken} wait: more than {MOST_UNDER_WAY}"
+                "{sent} bytes are under way from m{machine} to m{peer}, and {taken} wait: more than {most}"
             ));
         }
     }

@@ -14,10 +14,9 @@ use crate::{machine::Pending, world::World};
 impl World {
     /// Goes back to its backup, as somebody does who copies files: with the log that it had.
     pub(crate) fn set_back(&mut self, machine: usize) {
-        let Some(backup) = self.machines[machine].backup.clone() else { return };
-        self.crash(machine);
-        self.note(format!("{} is set back by copying files", self.machines[machine].name));
-        self.machines[machine].disk.restore(&backup);
+        if !self.go_back(machine, "is set back by copying files") {
+            return;
+        }
         self.machines[machine].copied = true;
         self.start(machine);
         self.went_back(machine);

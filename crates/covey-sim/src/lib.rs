@@ -5,6 +5,10 @@
 //! in a [`world`] of the real engine and the real sync sessions, lets everybody meet in the end, and [`check`]s what
 //! has to be true then. The same seed gives the same run, down to every random key.
 //!
+//! Links are what sessions have: streams that keep the order of what one sends, as QUIC gives them. On the way of a single stream
+//! nothing overtakes or comes twice, then; it's late, or cut off with all that was under way. Between streams everything
+//! overtakes everything, and as each entry comes from several others, most come more than once.
+//!
 //! | module | what it holds |
 //! |---|---|
 //! | [`disk`] | what a machine keeps: a model of the store with a volatile and a durable half, or the real store |
@@ -46,6 +50,10 @@ pub struct Run {
     pub saved: u64,
     /// Virtual milliseconds from the last trouble until everybody agreed.
     pub settled_ms: u64,
+    /// Bytes that were under way in a session, at most.
+    pub most_under_way: u64,
+    /// Whether nobody was left in the end whom it could be asked of: all had gone, or had put each other out.
+    pub vacuous: bool,
     /// What should have been true and was not.
     pub failure: Option<String>,
 }
@@ -61,6 +69,21 @@ pub struct Options {
     pub thieves: bool,
     /// A defect to be planted, to see that it is noticed.
     pub planted: Option<Planted>,
+}
+
+impl Options {
+    /// Every fourth story with losses, and every fourth with thieves, beside what is asked for in all.
+    #[must_use]
+    pub const fn mixed(self, seed: u64) -> Self {
+        Self { losses: self.losses || seed % 4 == 1, thieves: self.thieves || seed % 4 == 3, ..self }
+    }
+
+    /// What `covey-sim` needs beside the seed to play the same story, each with a space before it.
+    pub fn flags(self) -> String {
+        let flags =
+            [(self.real_store, " --real-store"), (self.losses, " --losses"), (self.thieves, " --thieves")];
+        flags.into_iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| flag).collect()
+    }
 }
 
 /// Defects that the checks must notice.
@@ -84,6 +107,17 @@ pub fn run(seed: u64, options: Options) -> Run {
     let mut world = world::World::new(seed, options);
     let failure = story::play(&mut world).err();
     let (entries, settled_ms) = (world.entries(), world.settled_ms());
-    let (compacted, saved) = (world.compacted(), world.saved_by_cuts());
-    Run { seed, log: world.into_log(), entries, compacted, saved, settled_ms, failure }
+    let (compacted, saved, vacuous) = (world.compacted(), world.saved_by_cuts(), world.vacuous);
+    let most_under_way = world.most_under_way;
+    Run {
+        seed,
+        log: world.into_log(),
+        entries,
+        compacted,
+        saved,
+        settled_ms,
+        most_under_way,
+        vacuous,
+        failure,
+    }
 }

@@ -12,7 +12,7 @@ use covey_space::{Standing, keyring::TagSession};
 use covey_sync::{Hello, Offer, Rejection, Session};
 use covey_types::{DeviceId, Head, Heads, LogId, SpaceId};
 
-use crate::disk::{Disk, Rowset};
+use crate::disk::{Backup, Disk};
 
 /// One end of a session.
 #[derive(Debug)]
@@ -71,6 +71,9 @@ pub(crate) struct Answer {
     pub(crate) bytes: u32,
 }
 
+/// An own entry that somebody was told is kept: in which space, of which log.
+pub(crate) type Acked = (SpaceId, LogId, Head);
+
 /// One device.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a mishap of its own")]
@@ -86,14 +89,15 @@ pub(crate) struct Machine {
     pub(crate) pending: Vec<Pending>,
     pub(crate) sync_due: bool,
     /// What somebody was told is kept.
-    pub(crate) acked: Vec<(SpaceId, LogId, Head)>,
+    pub(crate) acked: Vec<Acked>,
     /// Machines that have let it in.
     pub(crate) inviters: BTreeSet<usize>,
     /// Somebody who let it in went back to a backup of before that.
     pub(crate) is_forgotten: bool,
     /// It was given the keys of the space and kept them; not so if its welcome was lost, or it went back to before.
     pub(crate) came_in: bool,
-    pub(crate) backup: Option<Rowset>,
+    /// A copy of its things, and what had been acknowledged then.
+    pub(crate) backup: Option<(Backup, Vec<Acked>)>,
     /// Its open codes: gone with the power.
     pub(crate) invitations: Invitations,
     /// It forges entries.

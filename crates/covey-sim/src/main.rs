@@ -33,10 +33,10 @@ struct Args {
     /// Keep the rows in the real store instead of the model: slower.
     #[arg(long)]
     real_store: bool,
-    /// Have machines get lost for good, with what only they had.
+    /// Have machines get lost for good, with what only they had, in all stories: otherwise in each fourth.
     #[arg(long)]
     losses: bool,
-    /// Have somebody sign second histories with devices that were put out.
+    /// Have somebody sign second histories with devices that were put out, in all stories: otherwise in each fourth.
     #[arg(long)]
     thieves: bool,
     /// In place of stories: so many people who all write at once. Prints what came of it as JSON.
@@ -88,6 +88,7 @@ fn play_all(args: &Args, options: Options) -> anyhow::Result<()> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left {msg}")?);
     let (next, failed) = (AtomicU64::new(args.first), Mutex::new(BTreeMap::new()));
     let (entries, longest) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (vacuous, under_way) = (AtomicU64::new(0), AtomicU64::new(0));
     let workers = std::thread::available_parallelism()?;
     std::thread::scope(|scope| {
         for _ in 0..workers.get() {
@@ -97,11 +98,15 @@ fn play_all(args: &Args, options: Options) -> anyhow::Result<()> {
                     if seed >= args.first + args.seeds {
                         return;
                     }
-                    let Run { failure, entries: held, settled_ms, .. } = run(seed, options);
+                    let options = options.mixed(seed);
+                    let Run { failure, entries: held, settled_ms, most_under_way, vacuous: no_one, .. } =
+                        run(seed, options);
+                    vacuous.fetch_add(u64::from(no_one), Ordering::Relaxed);
+                    under_way.fetch_max(most_under_way, Ordering::Relaxed);
                     entries.fetch_add(held, Ordering::Relaxed);
                     longest.fetch_max(settled_ms, Ordering::Relaxed);
                     if let Some(reason) = failure {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, reason);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, (options, reason));
                         bar.set_message("- some failed");
                     }
                     bar.inc(1);
@@ -114,17 +119,20 @@ fn play_all(args: &Args, options: Options) -> anyhow::Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let per_second = f64::from(u32::try_from(args.seeds).unwrap_or(u32::MAX)) / seconds;
     println!(
-        "{} seeds in {seconds:.1} s ({per_second:.0}/s): {} failed; {} entries in all; the slowest took {} virtual ms to agree",
+        "{} seeds in {seconds:.1} s ({per_second:.0}/s): {} failed; {} entries in all; the slowest took {} virtual ms to agree; \
+         in {} nobody was left to agree; at most {} bytes were under way in a session",
         args.seeds,
         failed.len(),
         entries.load(Ordering::Relaxed),
         longest.load(Ordering::Relaxed),
+        vacuous.load(Ordering::Relaxed),
+        under_way.load(Ordering::Relaxed),
     );
-    for (seed, reason) in failed.iter().take(20) {
-        println!("seed {seed}: {}", reason.lines().next().unwrap_or_default());
+    for (seed, (options, reason)) in failed.iter().take(20) {
+        println!("seed {seed}{}: {}", options.flags(), reason.lines().next().unwrap_or_default());
     }
-    if let Some(seed) = failed.keys().next() {
-        eprintln!("look at one with: cargo run -p covey-sim --release -- --seed {seed}");
+    if let Some((seed, (options, _))) = failed.first_key_value() {
+        eprintln!("look at one with: cargo run -p covey-sim --release -- --seed {seed}{}", options.flags());
         std::process::exit(1);
     }
     Ok(())

@@ -26,14 +26,28 @@ const MOST_MACHINES: usize = 8;
 /// Virtual time between two steps, at most.
 const STEP_MS: u64 = 400;
 
+/// Where everybody writes.
+pub(crate) const COLLECTION: &str = "plants";
+
+/// How many records there are: few, so that people get in each other's way.
+const RECORDS: u8 = 12;
+
+/// The ids of all records.
+pub(crate) fn record_ids() -> impl Iterator<Item = String> {
+    (0..RECORDS).map(|i| format!("record {i}"))
+}
+
 /// How long everybody gets in the end to come to the same.
 const SETTLE_MS: u64 = 120_000;
 
 /// How far clocks are set wrong: past what is believed, and within it. Milliseconds.
 const SKEWS: [i64; 6] = [0, -3_600_000, 120_000, 400_000, 3_600_000, 36_000_000];
 
-/// After so long every clock has caught up with every other.
-const ALL_SKEWS_MS: u64 = 40_000_000;
+/// How far a clock is off that nobody has set: two years, milliseconds.
+const YEARS_MS: i64 = 2 * 365 * 24 * 3_600_000;
+
+/// The time goes on so much longer than a clock was ahead.
+const PAST_SKEWS_MS: u64 = 4_000_000;
 
 /// Rounds of compaction in a row: a checkpoint, everybody's word on it, that all have agreed, and the dropping.
 const COMPACTIONS: usize = 4;
@@ -56,6 +70,10 @@ pub fn play(world: &mut World) -> Result<(), String> {
 }
 
 fn begin(world: &mut World) -> Result<(), String> {
+    if world.more.u8(0..4) == 0 {
+        // The least that there is: it takes few large entries to fill it.
+        world.window_bytes = 0;
+    }
     let machines = world.rng.usize(3..=MACHINES);
     for i in 0..machines {
         // Some people have two devices.
@@ -126,7 +144,7 @@ fn step(world: &mut World) {
         }
         58..62 if up => world.crash(machine),
         62..68 if !up && !world.machines[machine].lost => world.start(machine),
-        68..70 if up => world.machines[machine].backup = world.machines[machine].disk.backup(),
+        68..70 if up => world.back_up(machine),
         70..72 if up => {
             world.restore(machine);
             // Whoever has their things back goes on at once.
@@ -134,7 +152,13 @@ fn step(world: &mut World) {
         }
         72..75 => {
             let skew = SKEWS[world.rng.usize(0..SKEWS.len())];
+            let skew = match world.more.u8(0..16) {
+                0 => YEARS_MS,
+                1 => -YEARS_MS,
+                _ => skew,
+            };
             world.machines[machine].skew_ms = skew;
+            world.furthest_ahead_ms = world.furthest_ahead_ms.max(u64::try_from(skew).unwrap_or(0));
             world.note(format!("the clock of m{machine} is off by {skew} ms"));
         }
         75..80 if up => {
@@ -169,7 +193,7 @@ fn step(world: &mut World) {
             world.machines[machine].lost = true;
             world.note(format!("m{machine} is lost for good"));
         }
-        99 if up && !world.options.real_store => {
+        99 if up => {
             world.set_back(machine);
             write(world, machine);
         }
@@ -217,7 +241,7 @@ fn write(world: &mut World, machine: usize) {
     let Some(space) = world.one_of_its_spaces(machine) else { return };
     let bursts = if world.rng.u8(0..20) == 0 { 30 } else { 1 };
     for _ in 0..bursts {
-        let id = format!("record {}", world.rng.u8(0..12));
+        let id = format!("record {}", world.rng.u8(0..RECORDS));
         let (choice, value) = (world.rng.u8(0..10), world.rng.u32(0..1000));
         let result = world.act_in(machine, space, move |rows, engine, secrets, wall| {
             let entry = engine.append_records(rows, secrets, space, wall, |rows, engine, log| {
@@ -243,11 +267,11 @@ fn body(
 ) -> Result<Vec<u8>, EngineError> {
     use covey_engine::RowsMut;
     let key = engine.space(space)?.key;
-    let collection = rows.ensure_collection(key, "plants")?;
+    let collection = rows.ensure_collection(key, COLLECTION)?;
     let record = covey_engine::load_record(rows, collection, id, &engine.devices)?;
     let (text, element) = (value.to_string(), format!("\"e{}\"", value % 4));
     let field = format!("f{}", value % 3);
-    let collection = "plants";
+    let collection = COLLECTION;
     let id = RecordId::parse(id)?;
     let mut body = BodyWriter::new();
     let op = match choice {
@@ -376,11 +400,16 @@ fn end(world: &mut World) -> Result<(), String> {
     world.run_until_quiet(SETTLE_MS);
     world.settled_ms = world.now - began;
     world.verdict()?;
+    if !world.is_quiet() {
+        return Err(format!(
+            "everything works again, and {SETTLE_MS} ms later there is still something to do"
+        ));
+    }
     // Clocks that were ahead are overtaken by the time.
     for machine in 0..world.machines.len() {
         world.machines[machine].skew_ms = 0;
     }
-    world.run_until(world.now + ALL_SKEWS_MS);
+    world.run_until(world.now + world.furthest_ahead_ms + PAST_SKEWS_MS);
     for _ in 0..3 {
         world.release_held();
         world.run_until_quiet(SETTLE_MS);

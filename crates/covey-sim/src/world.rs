@@ -23,6 +23,9 @@ use crate::{
 /// When the story begins: a day in 2023, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
+/// Bytes that each side of a session may have under way, as nodes have it.
+pub(crate) const WINDOW_BYTES: u32 = 8 << 20;
+
 /// Between the end of a session and the next try.
 const RECONNECT_MS: u64 = 250;
 
@@ -82,6 +85,8 @@ enum Event {
 #[derive(Debug)]
 pub struct World {
     pub(crate) rng: fastrand::Rng,
+    /// For what came into stories later: they stay the stories that they were otherwise.
+    pub(crate) more: fastrand::Rng,
     pub(crate) options: Options,
     /// Virtual milliseconds since the story began.
     pub(crate) now: u64,
@@ -105,6 +110,14 @@ pub struct World {
     log: VecDeque<String>,
     failure: Option<String>,
     pub(crate) settled_ms: u64,
+    /// Whether nobody was left whom it could be asked of.
+    pub(crate) vacuous: bool,
+    /// Bytes that each side of a session may have under way.
+    pub(crate) window_bytes: u32,
+    /// Bytes that were under way in a session, at most.
+    pub(crate) most_under_way: u64,
+    /// How far ahead of the true time a clock was, at most.
+    pub(crate) furthest_ahead_ms: u64,
     /// Events after which it's taken for a loop.
     pub(crate) most_events: u64,
     /// Bytes of frames that each machine has sent.
@@ -120,6 +133,7 @@ impl World {
     pub fn new(seed: u64, options: Options) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
+            more: fastrand::Rng::with_seed(!seed),
             options,
             now: 0,
             machines: Vec::new(),
@@ -136,6 +150,10 @@ impl World {
             log: VecDeque::new(),
             failure: None,
             settled_ms: 0,
+            vacuous: false,
+            window_bytes: WINDOW_BYTES,
+            most_under_way: 0,
+            furthest_ahead_ms: 0,
             most_events: MAX_EVENTS,
             sent: BTreeMap::new(),
         }
@@ -299,10 +317,9 @@ impl World {
 
     /// Goes back to its backup, if it has one: as `covey restore` does, with another log.
     pub(crate) fn restore(&mut self, machine: usize) {
-        let Some(backup) = self.machines[machine].backup.clone() else { return };
-        self.crash(machine);
-        self.note(format!("{} goes back to its backup", self.machines[machine].name));
-        self.machines[machine].disk.restore(&backup);
+        if !self.go_back(machine, "goes back to its backup") {
+            return;
+        }
         self.start(machine);
         if self.options.planted != Some(Planted::ReusesPlaces) {
             let begun = self.transact(machine, |rows, engine, _, _| {
@@ -315,12 +332,33 @@ impl World {
         self.went_back(machine);
     }
 
+    /// Puts a machine's backup in the place of what it has; whether it has one. Whoever was told since then that something is kept
+    /// was told so by a disk that is no more.
+    pub(crate) fn go_back(&mut self, machine: usize, what: &str) -> bool {
+        if self.machines[machine].backup.is_none() {
+            return false;
+        }
+        self.crash(machine);
+        let it = &mut self.machines[machine];
+        if let Some((backup, acked)) = &it.backup {
+            it.disk.restore(backup);
+            it.acked.clone_from(acked);
+        }
+        self.note(format!("m{machine} {what}"));
+        true
+    }
+
+    /// Copies what is durable on a machine, with what others were told is kept.
+    pub(crate) fn back_up(&mut self, machine: usize) {
+        let it = &mut self.machines[machine];
+        it.backup = Some((it.disk.backup(), it.acked.clone()));
+    }
+
     /// A machine has an older copy of its things: what was written since then counts only as far as it got to others.
     pub(crate) fn went_back(&mut self, machine: usize) {
         let is_in = self.machines[machine].spaces().iter().any(|space| self.space == Some(*space));
         self.machines[machine].went_back = true;
         self.machines[machine].came_in &= is_in;
-        self.machines[machine].acked.clear();
         let Some(space) = self.space else { return };
         let knows = |engine: &Engine, device| {
             engine.space(space).is_ok_and(|state| state.membership.was_device(device))
@@ -346,7 +384,7 @@ impl World {
         for (here, there) in [(a, b), (b, a)] {
             let nonce = random_bytes();
             let config = SessionConfig {
-                window_bytes: 8 << 20,
+                window_bytes: self.window_bytes,
                 nonce,
                 agent: "sim".into(),
                 clock_ms: self.wall_ms(here),

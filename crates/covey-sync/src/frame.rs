@@ -275,8 +275,11 @@ mod tests {
 
     use super::*;
 
+    /// A line for each kind of frame, as this version of the protocol has had it from its beginning.
+    const RECORDED: &str = include_str!("frame/recorded-v1.txt");
+
     #[test]
-    fn every_frame_reads_back() {
+    fn every_frame_reads_back_and_is_on_the_wire_what_it_always_was() {
         let log = LogId { device: DeviceId([1; 32]), incarnation: Incarnation(2) };
         let head = Head { seq: 3, hash: EntryHash([4; 32]) };
         let hello = Hello {
@@ -304,9 +307,14 @@ mod tests {
             Frame::Compare { space: 3, log, points: vec![head; MAX_POINTS] },
             Frame::Branch { space: 3, header: vec![6; 2300], signature: Signature([7; 64]) },
         ];
+        let mut on_the_wire = String::new();
         for frame in frames {
-            assert_eq!(Frame::decode(&frame.encode()).unwrap(), frame);
+            let bytes = frame.encode();
+            assert_eq!(Frame::decode(&bytes).unwrap(), frame);
+            on_the_wire.extend(bytes.iter().map(|byte| format!("{byte:02x}")));
+            on_the_wire.push('\n');
         }
+        assert_eq!(on_the_wire, RECORDED);
     }
 
     #[test]

@@ -94,12 +94,12 @@ impl Owed {
 
     /// Whether a step of a search is to be told.
     pub(crate) fn has_compared(&self) -> bool {
-        self.searches.values().any(is_answer)
+        self.searches.values().any(|answer| is_answer(answer.as_ref()))
     }
 
     /// The next step of a search.
     pub(crate) fn pop_compared(&mut self) -> Option<(SpaceId, LogId, Compared)> {
-        let (space, log) = *self.searches.iter().find(|(_, answer)| is_answer(answer))?.0;
+        let (space, log) = *self.searches.iter().find(|(_, answer)| is_answer(answer.as_ref()))?.0;
         let answer = self.searches.remove(&(space, log))??;
         Some((space, log, answer))
     }
@@ -158,6 +158,6 @@ impl Owed {
 }
 
 /// Whether it's something that is told as an answer.
-fn is_answer(step: &Option<Compared>) -> bool {
-    step.as_ref().is_some_and(|answer| !matches!(answer, Compared::Agreed(_)))
+fn is_answer(step: Option<&Compared>) -> bool {
+    step.is_some_and(|answer| !matches!(answer, Compared::Agreed(_)))
 }

@@ -35,7 +35,7 @@ pub(super) fn nothing_after(world: &World, space: SpaceId, member: usize) -> Res
         .collect();
     for (i, machine) in world.machines.iter().enumerate() {
         let device = machine.device();
-        if i == member || machine.lost || machine.liar {
+        if i == member || machine.lost {
             continue;
         }
         let Ok(keys) = machine.engine().space(space).map(|state| state.info.keys.clone()) else { continue };

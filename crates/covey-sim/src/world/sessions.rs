@@ -119,9 +119,8 @@ impl World {
             Output::Matched(space) => self.open_space(machine, peer, space),
             Output::Load { space, wants, ahead, max_bytes } => {
                 let Batch { acts, entries } = self.load(machine, space, wants, ahead, max_bytes);
-                if let Some(entries) = self.since_they_met(machine, peer, entries) {
-                    self.answer(machine, peer, Input::Loaded { space, acts, entries });
-                }
+                let entries = self.since_they_met(machine, peer, entries);
+                self.answer(machine, peer, Input::Loaded { space, acts, entries });
             }
             Output::Ingest { space, entries, bytes } => self.ingest(machine, peer, space, entries, bytes),
             Output::Forked { space, log } => {
@@ -229,18 +228,17 @@ impl World {
         }
     }
 
-    /// Where time is taken for a cursor, what is older than the last meeting isn't sent; nor is there an end to a load of
-    /// which nothing is left, for whoever believes in time believes to be done.
-    fn since_they_met(&self, machine: usize, peer: usize, mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
-        if self.options.planted != Some(Planted::TimeAsCursor) || entries.is_empty() {
-            return Some(entries);
+    /// Where time is taken for a cursor, what is older than the last meeting isn't sent.
+    fn since_they_met(&self, machine: usize, peer: usize, mut entries: Vec<Entry>) -> Vec<Entry> {
+        if self.options.planted != Some(Planted::TimeAsCursor) {
+            return entries;
         }
         let since = EPOCH_MS + self.machines[machine].met.get(&peer).copied().unwrap_or(0);
         let older = |entry: &Entry| entry.header.hlc.wall_ms() < since;
         let left_out: BTreeSet<LogId> =
             entries.iter().filter(|entry| older(entry)).map(|entry| entry.header.log).collect();
         entries.retain(|entry| !left_out.contains(&entry.header.log));
-        (!entries.is_empty()).then_some(entries)
+        entries
     }
 
     /// Runs a transaction on a machine, with its secrets and its clock.

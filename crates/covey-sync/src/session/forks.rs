@@ -140,10 +140,10 @@ impl Session {
             return None;
         }
         while let Some((space, log, answer)) = self.owed.pop_compared() {
-            if self.may_search(space) {
-                if let Some(frame) = self.step_of_search(space, log, answer) {
-                    return Some(frame);
-                }
+            if self.may_search(space)
+                && let Some(frame) = self.step_of_search(space, log, answer)
+            {
+                return Some(frame);
             }
         }
         while let Some(space) = self.owed.pop_forks() {
