@@ -9,10 +9,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    AddMember, Device, DeviceCert, KemSecret,
+    AddMember, Device, DeviceCert, KemSecret, SealedKey,
     authority::{Limit, Outcome, Target},
     graph::Graph,
-    ops::{AddDevice, Cut, RemoveDevice, RemoveMember, SetRole},
+    keyring::WrappedKey,
+    ops::{AddDevice, Cut, RemoveDevice, RemoveMember, Rotate, SetRole},
     state::{Effect, RoleMark},
 };
 
@@ -58,7 +59,7 @@ struct Plan {
 }
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
-    let plan = (0..DEVICES, 0..DEVICES, 0u8..8, 0u8..4, 0u8..12, any::<u16>(), any::<prop::sample::Index>())
+    let plan = (0..DEVICES, 0..DEVICES, 0u8..11, 0u8..4, 0u8..12, any::<u16>(), any::<prop::sample::Index>())
         .prop_map(|(author, subject, act, role, missed, mask, cut)| Plan {
             author,
             subject,
@@ -89,12 +90,15 @@ struct Story {
     space: SpaceId,
     written: Vec<Written>,
     heads: Vec<Head>,
+    /// Epochs that somebody would have begun, from the founding's on.
+    epochs: Vec<EpochId>,
 }
 
 impl Story {
     fn begin(roles: [u8; 4]) -> Self {
         let founder = &ACTORS[0];
-        let mut story = Self { space: SpaceId::FOUNDING, written: vec![], heads: vec![Head::EMPTY; DEVICES] };
+        let (heads, epochs) = (vec![Head::EMPTY; DEVICES], vec![EpochId([0; 16])]);
+        let mut story = Self { space: SpaceId::FOUNDING, written: vec![], heads, epochs };
         let found = MembershipOp::Found(Found {
             name: "garden".into(),
             history: HistoryPolicy::Full,
@@ -122,7 +126,8 @@ impl Story {
             space: self.space,
             log: log(author),
             head,
-            hlc: Hlc::new(head.seq + 1, 0),
+            // Clocks are off by hours, those of the first people the most: time decides nothing.
+            hlc: Hlc::new(head.seq + 1 + 3_600_000 * (DEVICES - author) as u64, 0),
             kind,
             epoch: EpochId([0; 16]),
             deps,
@@ -130,6 +135,24 @@ impl Story {
         let entry = Entry::sign(&ACTORS[author].device, draft, vec![0; 40]);
         self.heads[author] = entry.head();
         self.written.push((entry, ops));
+    }
+
+    /// One of the epochs that there are, whether its author can know of it or not.
+    fn epoch(&self, plan: &Plan) -> EpochId {
+        self.epochs[plan.cut.index(self.epochs.len())]
+    }
+
+    fn rotate(&mut self, plan: &Plan) -> MembershipOp {
+        let old = self.epoch(plan);
+        let epoch = EpochId([u8::try_from(self.epochs.len()).unwrap(); 16]);
+        self.epochs.push(epoch);
+        let leads_back = plan.mask >> 8 & 1 == 1;
+        let previous = leads_back.then(|| WrappedKey { epoch: old, bytes: vec![] });
+        MembershipOp::Rotate(Rotate {
+            epoch,
+            keys: seal(plan, epoch),
+            previous: previous.into_iter().collect(),
+        })
     }
 
     fn act(&mut self, plan: &Plan) {
@@ -157,6 +180,8 @@ impl Story {
             3 => MembershipOp::SetRole(SetRole { user: user(subject), role: Role::Owner, cuts }),
             4 | 5 => MembershipOp::RemoveMember(RemoveMember { user: user(subject), cuts }),
             6 => MembershipOp::RemoveDevice(RemoveDevice { device, cuts }),
+            7 | 8 => self.rotate(plan),
+            9 => MembershipOp::ShareKeys(seal(plan, self.epoch(plan))),
             // Leaving: a second person too, if that is said of one who may be removed.
             _ => MembershipOp::RemoveMember(RemoveMember { user: user(plan.author), cuts: vec![] }),
         };
@@ -170,6 +195,12 @@ impl Story {
         }
         self.write(plan.author, Kind::MEMBERSHIP, deps, ops);
     }
+}
+
+/// An epoch's key for some of the devices.
+fn seal(plan: &Plan, epoch: EpochId) -> Vec<SealedKey> {
+    let to = (0..DEVICES).filter(|i| plan.mask >> i & 1 == 1);
+    to.map(|i| SealedKey { device: ACTORS[i].device.id(), epoch, bytes: vec![] }).collect()
 }
 
 fn add(i: usize, role: u8, devices: Vec<Device>) -> MembershipOp {
@@ -462,6 +493,106 @@ impl Model {
     }
 }
 
+/// The rules of epochs, word for word, where no log is forked.
+struct ModelEpochs<'a> {
+    model: &'a Model,
+    now: &'a ModelView,
+    /// Which entry begins each.
+    begun: BTreeMap<EpochId, usize>,
+    /// Whom each epoch's key was sealed to, and by which entry.
+    given: Vec<(EpochId, DeviceId, usize)>,
+    /// Which epoch's key is sealed with that of which other one, and by which entry.
+    wraps: Vec<(EpochId, EpochId, usize)>,
+}
+
+impl<'a> ModelEpochs<'a> {
+    fn of(model: &'a Model, now: &'a ModelView, story: &Story) -> Self {
+        let mut epochs = Self { model, now, begun: BTreeMap::new(), given: vec![], wraps: vec![] };
+        for (entry, ops) in &story.written {
+            let Some(by) = model.find(&entry.hash) else { continue };
+            for op in ops {
+                if let MembershipOp::Found(_) = op {
+                    epochs.begun.insert(entry.header.epoch, by);
+                }
+                if let MembershipOp::Rotate(rotate) = op {
+                    epochs.begun.insert(rotate.epoch, by);
+                    epochs.wraps.extend(rotate.previous.iter().map(|old| (old.epoch, rotate.epoch, by)));
+                }
+                epochs.given.extend(op.sealed_keys().iter().map(|key| (key.epoch, key.device, by)));
+            }
+        }
+        epochs
+    }
+
+    fn stands(&self, entry: usize) -> bool {
+        !self.now.fallen.contains(&entry)
+    }
+
+    /// Whoever wrote an entry has a key only if they knew of what begins its epoch.
+    fn knew(&self, epoch: EpochId, by: usize) -> bool {
+        let begun = self.begun.get(&epoch);
+        begun.is_some_and(|begun| *begun == by || self.model.entries[by].past.contains(begun))
+    }
+
+    /// Whether a device that is out can come to the key of an epoch: by being given it, or that of one that fell and leads to it.
+    fn is_known_outside(&self, epoch: EpochId) -> bool {
+        let mut lead_here = BTreeSet::from([epoch]);
+        loop {
+            let fell = |(old, by_epoch, by): &&(EpochId, EpochId, usize)| {
+                lead_here.contains(old) && !self.stands(self.begun[by_epoch]) && self.knew(*old, *by)
+            };
+            let more: BTreeSet<EpochId> =
+                self.wraps.iter().filter(fell).map(|(_, by_epoch, _)| *by_epoch).collect();
+            if more.is_subset(&lead_here) {
+                break;
+            }
+            lead_here.extend(more);
+        }
+        let is_in = |device: DeviceId| self.now.state.role_of_device(device).is_some();
+        self.given
+            .iter()
+            .any(|(epoch, device, by)| lead_here.contains(epoch) && !is_in(*device) && self.knew(*epoch, *by))
+    }
+
+    /// The epochs that none follows: first those that nobody outside knows, then by hash.
+    fn newest(&self) -> Vec<EpochId> {
+        let standing: Vec<_> = self.begun.iter().filter(|(_, by)| self.stands(**by)).collect();
+        let follows =
+            |by: usize| standing.iter().any(|(_, other)| self.model.entries[**other].past.contains(&by));
+        let mut newest: Vec<_> = standing
+            .iter()
+            .filter(|(_, by)| !follows(**by))
+            .map(|(epoch, by)| (self.is_known_outside(**epoch), self.model.entries[**by].hash, **epoch))
+            .collect();
+        newest.sort_unstable();
+        newest.into_iter().map(|(.., epoch)| epoch).collect()
+    }
+
+    /// Who is in and can't come to the key of which epoch.
+    fn lacking(&self) -> BTreeSet<(DeviceId, EpochId)> {
+        let mut lacking = BTreeSet::new();
+        for (device, ..) in self.now.state.devices() {
+            let has = |(epoch, to, by): &&(EpochId, DeviceId, usize)| {
+                *to == device && self.stands(*by) && self.knew(*epoch, *by)
+            };
+            let mut has: BTreeSet<EpochId> =
+                self.given.iter().filter(has).map(|(epoch, ..)| *epoch).collect();
+            loop {
+                let leads =
+                    |(_, from, by): &&(EpochId, EpochId, usize)| has.contains(from) && self.stands(*by);
+                let more: BTreeSet<EpochId> = self.wraps.iter().filter(leads).map(|(old, ..)| *old).collect();
+                if more.is_subset(&has) {
+                    break;
+                }
+                has.extend(more);
+            }
+            lacking
+                .extend(self.begun.keys().filter(|epoch| !has.contains(epoch)).map(|epoch| (device, *epoch)));
+        }
+        lacking
+    }
+}
+
 /// What may be written by whom, on what is known here.
 fn probes(space: &mut Membership, story: &Story) -> Vec<(DeviceId, Verdict)> {
     let known: Vec<EntryHash> =
@@ -539,6 +670,14 @@ proptest! {
             }
         }
         prop_assert_eq!(of_membership(&other), of_membership(&space));
+        prop_assert_eq!(other.newest_epochs(), space.newest_epochs());
+        if fork.is_none() {
+            let epochs = ModelEpochs::of(&model, &expected, &story);
+            prop_assert_eq!(space.newest_epochs(), epochs.newest());
+            let is_known = epochs.newest().first().is_some_and(|epoch| epochs.is_known_outside(*epoch));
+            prop_assert_eq!(space.needs_rotation(), is_known);
+            prop_assert_eq!(space.without_key().into_iter().collect::<BTreeSet<_>>(), epochs.lacking());
+        }
         prop_assert_eq!(other.frontier(), space.frontier());
         prop_assert_eq!(other.suspects(), space.suspects());
         for (entry, _) in &story.written {
