@@ -58,8 +58,13 @@ struct Plan {
     cut: prop::sample::Index,
 }
 
-fn plans() -> impl Strategy<Value = Vec<Plan>> {
-    let plan = (0..DEVICES, 0..DEVICES, 0u8..11, 0u8..4, 0u8..12, any::<u16>(), any::<prop::sample::Index>())
+/// Acts of [`Plan::act`].
+const REMOVE: u8 = 5;
+const ROTATE: u8 = 8;
+const SHARE: u8 = 9;
+
+fn plans(acts: impl Strategy<Value = u8>) -> impl Strategy<Value = Vec<Plan>> {
+    let plan = (0..DEVICES, 0..DEVICES, acts, 0u8..4, 0u8..12, any::<u16>(), any::<prop::sample::Index>())
         .prop_map(|(author, subject, act, role, missed, mask, cut)| Plan {
             author,
             subject,
@@ -178,10 +183,10 @@ impl Story {
             }
             2 => MembershipOp::SetRole(SetRole { user: user(subject), role, cuts }),
             3 => MembershipOp::SetRole(SetRole { user: user(subject), role: Role::Owner, cuts }),
-            4 | 5 => MembershipOp::RemoveMember(RemoveMember { user: user(subject), cuts }),
+            4 | REMOVE => MembershipOp::RemoveMember(RemoveMember { user: user(subject), cuts }),
             6 => MembershipOp::RemoveDevice(RemoveDevice { device, cuts }),
-            7 | 8 => self.rotate(plan),
-            9 => MembershipOp::ShareKeys(seal(plan, self.epoch(plan))),
+            7 | ROTATE => self.rotate(plan),
+            SHARE => MembershipOp::ShareKeys(seal(plan, self.epoch(plan))),
             // Leaving: a second person too, if that is said of one who may be removed.
             _ => MembershipOp::RemoveMember(RemoveMember { user: user(plan.author), cuts: vec![] }),
         };
@@ -568,6 +573,15 @@ impl<'a> ModelEpochs<'a> {
         newest.into_iter().map(|(.., epoch)| epoch).collect()
     }
 
+    fn compare(&self, space: &Membership) -> Result<(), TestCaseError> {
+        let newest = self.newest();
+        let is_known = newest.first().is_some_and(|epoch| self.is_known_outside(*epoch));
+        prop_assert_eq!(space.newest_epochs(), newest);
+        prop_assert_eq!(space.needs_rotation(), is_known);
+        prop_assert_eq!(space.without_key().into_iter().collect::<BTreeSet<_>>(), self.lacking());
+        Ok(())
+    }
+
     /// Who is in and can't come to the key of which epoch.
     fn lacking(&self) -> BTreeSet<(DeviceId, EpochId)> {
         let mut lacking = BTreeSet::new();
@@ -631,7 +645,7 @@ proptest! {
     #[test]
     fn every_order_comes_to_what_the_rules_say(
         roles in prop::array::uniform4(1u8..4),
-        plans in plans(),
+        plans in plans(0u8..11),
         fork in prop::option::weighted(0.3, (0..DEVICES, 2u64..8)),
         shuffle in prop::collection::vec(any::<prop::sample::Index>(), 32),
     ) {
@@ -672,11 +686,7 @@ proptest! {
         prop_assert_eq!(of_membership(&other), of_membership(&space));
         prop_assert_eq!(other.newest_epochs(), space.newest_epochs());
         if fork.is_none() {
-            let epochs = ModelEpochs::of(&model, &expected, &story);
-            prop_assert_eq!(space.newest_epochs(), epochs.newest());
-            let is_known = epochs.newest().first().is_some_and(|epoch| epochs.is_known_outside(*epoch));
-            prop_assert_eq!(space.needs_rotation(), is_known);
-            prop_assert_eq!(space.without_key().into_iter().collect::<BTreeSet<_>>(), epochs.lacking());
+            ModelEpochs::of(&model, &expected, &story).compare(&space)?;
         }
         prop_assert_eq!(other.frontier(), space.frontier());
         prop_assert_eq!(other.suspects(), space.suspects());
@@ -690,5 +700,23 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// Several who change the key, share it and put each other out, at the same moment: which key all write with, whether it
+    /// has to be changed, and who has to be given which, is what the rules say.
+    #[test]
+    fn keys_are_changed_and_shared_as_the_rules_say(
+        roles in prop::array::uniform4(2u8..4),
+        plans in plans(prop::sample::select(vec![REMOVE, REMOVE, REMOVE, ROTATE, ROTATE, ROTATE, SHARE])),
+    ) {
+        let mut story = Story::begin(roles);
+        plans.iter().for_each(|plan| story.act(plan));
+        let (mut model, mut space) = (Model::default(), Membership::new(story.space));
+        for written in &story.written {
+            let _ = model.apply(&written.0, &written.1, false);
+            let _ = space.apply(&written.0, &written.1);
+        }
+        let now = model.resolve(&(0..model.entries.len()).collect());
+        ModelEpochs::of(&model, &now, &story).compare(&space)?;
     }
 }
