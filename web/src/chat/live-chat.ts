@@ -1,5 +1,5 @@
 /** Chat's share of the node's events: new messages, changed channels, who is typing and who is there. */
-import type { Message, NodeEvent, Presence } from "@covey/client";
+import type { Message, NodeEvent, Presence, Status } from "@covey/client";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
@@ -90,9 +90,11 @@ async function countReplies(space: string, root: string): Promise<void> {
 /** A device says up to where it has everything: messages of one's own may have got further than is shown. */
 function lookAgain(space: string, me: string | null): void {
   const isOpen = (message: Message) => message.author === me && message.state !== "read";
-  for (const { queryKey, state } of queries.getQueryCache().findAll({ queryKey: keys.messagesOf(space) })) {
+  // A private channel or a direct conversation is a space within the one under which the page keeps its messages.
+  const around = queries.getQueryData<Status>(keys.status)?.spaces.find((one) => one.id === space)?.parent?.id ?? space;
+  for (const { queryKey, state } of queries.getQueryCache().findAll({ queryKey: keys.messagesOf(around) })) {
     const data = state.data as MessageData | undefined;
-    if (data?.pages.some((page) => page.items.some(isOpen))) catchUp(space, String(queryKey[2]));
+    if (data?.pages.some((page) => page.items.some(isOpen))) catchUp(around, String(queryKey[2]));
   }
 }
 
