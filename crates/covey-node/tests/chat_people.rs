@@ -8,9 +8,10 @@ use std::path::Path;
 
 use common::{PATIENCE, config, eventually, join, node};
 use covey_node::{
-    Chat, NetworkMode, Node, NodeConfig, NodeError, Role, Space, WallClock,
+    Chat, Event, NetworkMode, Node, NodeConfig, NodeError, Role, Space, WallClock,
     chat::{Channel, ChannelKind, Message, NewMessage, Wanted},
 };
+use tokio::sync::broadcast::error::RecvError;
 
 async fn say(chat: &Chat, channel: &str, words: &str) -> Message {
     chat.send(channel, NewMessage { text: words.into(), ..NewMessage::default() }).await.unwrap()
@@ -330,4 +331,75 @@ async fn what_an_admin_deleted_stays_deleted_when_it_is_written_again_after_a_fo
     eventually("and stays so at ada's", || is_gone(others.clone())).await;
     other.shutdown().await;
     bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_direct_message_nobody_deletes_what_the_other_one_wrote() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let garden = ada.create_space("garden").await.unwrap();
+    let of_bob = join(&garden, &bob, Role::Member).await;
+    let (mine, bobs) = (garden.chat(), of_bob.chat());
+    let (direct, _) = mine.direct(&[bob.identity().user]).await.unwrap();
+    let first = say(&mine, &direct.id, "from ada").await;
+    eventually("bob reads it", || async { bobs.message(&first.id).await.is_ok() }).await;
+    let his = say(&bobs, &direct.id, "from bob").await;
+    eventually("ada reads it", || async { mine.message(&his.id).await.is_ok() }).await;
+
+    // Both are owners of the space that it is, and that gives no right over the other.
+    let refused = mine.delete(&his.id).await;
+    assert!(matches!(refused, Err(NodeError::NotYours(_))), "{refused:?}");
+    let refused = bobs.delete(&first.id).await;
+    assert!(matches!(refused, Err(NodeError::NotYours(_))), "{refused:?}");
+
+    // Nor does a program that writes it all the same: it has no effect on either side.
+    let child = garden.children().pop().unwrap();
+    let edits = child.collection("own.chat.edits").unwrap();
+    let tag = first.id.split('.').next().unwrap();
+    edits.put(Some(&format!("{tag}.{}", his.id)), r#"{"deleted":true}"#).await.unwrap();
+    let end = say(&mine, &direct.id, "the end").await;
+    eventually("bob has the end", || async { bobs.message(&end.id).await.is_ok() }).await;
+    for chat in [&mine, &bobs] {
+        let seen = chat.message(&his.id).await.unwrap();
+        assert_eq!((seen.text.as_str(), seen.deleted), ("from bob", false));
+    }
+    bobs.delete(&his.id).await.unwrap();
+    eventually("one's own goes as before", || async { mine.message(&his.id).await.unwrap().deleted }).await;
+    ada.shutdown().await;
+    bob.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_in_a_private_channel_is_told_when_somebody_is_taken_in_or_named() {
+    let home = tempfile::tempdir().unwrap();
+    let ([ada, bob, cem], [here, of_bob, _]) = three(home.path()).await;
+    let (mine, bobs) = (here.chat(), of_bob.chat());
+    let (him, her) = (bob.identity().user, cem.identity().user);
+    mine.create_channel("plans", true, "").await.unwrap();
+    mine.invite("plans", him, false).await.unwrap();
+    eventually("bob is in it", || async { people(&bobs, "plans").await.0 == ["ada", "bob"] }).await;
+    let child = of_bob.children().pop().unwrap().id();
+    let mut events = bob.events();
+    // After each act an event for the channel, by which whoever shows it looks again.
+    let mut told = async || {
+        let heard = async {
+            loop {
+                match events.recv().await {
+                    Ok(Event::ChannelChanged { space, .. }) if space == child => break,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => panic!("the node is gone"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("it is told");
+    };
+    mine.set_admin("plans", him, true).await.unwrap();
+    told().await;
+    eventually("bob is an admin", || async { people(&bobs, "plans").await.1 == ["ada", "bob"] }).await;
+    mine.invite("plans", her, false).await.unwrap();
+    told().await;
+    eventually("cem is in it", || async { people(&bobs, "plans").await.0 == ["ada", "bob", "cem"] }).await;
+    for node in [ada, bob, cem] {
+        node.shutdown().await;
+    }
 }

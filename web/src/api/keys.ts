@@ -14,6 +14,7 @@ export const keys = {
   channels: (space: string) => ["channels", space] as const,
   messagesOf: (space: string) => ["messages", space] as const,
   messages: (space: string, channel: string) => ["messages", space, channel] as const,
+  messageOf: (space: string) => ["message", space] as const,
   message: (space: string, id: string) => ["message", space, id] as const,
   thread: (space: string, channel: string, root: string) => ["messages", space, channel, root] as const,
   presence: (space: string) => ["presence", space] as const,

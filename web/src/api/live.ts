@@ -59,6 +59,8 @@ function forget(event: NodeEvent): void {
     case "removed":
       stale(...keys.space(event.space));
       stale(...keys.devices);
+      // A private channel is a space: nothing is told of it to whoever was put out of it.
+      stale("channels");
       return stale(...keys.status);
     case "space_added":
     case "revoked":

@@ -1,4 +1,4 @@
-/** Whether this browser is still signed in. The node forgets all browsers when it starts again. */
+/** Whether this browser is still signed in. The node keeps it for 30 days, also when it starts again, unless all are signed out. */
 import { useSyncExternalStore } from "react";
 
 let out = false;

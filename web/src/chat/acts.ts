@@ -2,6 +2,8 @@
 import type { Message } from "@covey/client";
 import { useMemo, useState } from "react";
 import { api } from "../api/client.ts";
+import { sentence } from "../lib/format.ts";
+import { read, write } from "../lib/store.ts";
 import { toastError } from "../ui/toast.tsx";
 import type { MessageActs } from "./message.tsx";
 import { changeAtOnce } from "./queries.ts";
@@ -9,6 +11,8 @@ import { changeAtOnce } from "./queries.ts";
 export interface Editing {
   acts: MessageActs;
   editing: string | null;
+  /** Why the node didn't take the text that is being edited. */
+  refused: string | null;
   removing: Message | null;
   finishEdit: (message: Message, text: string | null) => void;
   stopRemoving: () => void;
@@ -22,8 +26,19 @@ export function toggled(reactions: Message["reactions"], emoji: string, user: st
   return { on, reactions: next.length > 0 ? { ...reactions, [emoji]: next } : rest };
 }
 
-export function useActs(space: string, me: string | null, reply: ((message: Message) => void) | undefined, readOnly: boolean): Editing {
+/** Under which name the text is kept that a message is to have. */
+export const editKey = (id: string): string => `edit.${id}`;
+
+/** What this user may do with messages here. */
+export interface May {
+  write: boolean;
+  /** Delete what others wrote. */
+  moderate: boolean;
+}
+
+export function useActs(space: string, me: string | null, reply: ((message: Message) => void) | undefined, { write: mayWrite, moderate }: May): Editing {
   const [editing, setEditing] = useState<string | null>(null);
+  const [refused, setRefused] = useState<string | null>(null);
   const [removing, setRemoving] = useState<Message | null>(null);
   const acts = useMemo((): MessageActs => {
     const react = (message: Message, emoji: string) => {
@@ -35,17 +50,29 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
         toastError(error);
       });
     };
-    const base = readOnly ? {} : { react, edit: (message: Message) => setEditing(message.id), remove: setRemoving };
+    const edit = (message: Message) => {
+      setRefused(null);
+      setEditing(message.id);
+    };
+    const base = mayWrite ? { react, edit, remove: setRemoving, moderate } : {};
     return reply ? { ...base, reply } : base;
-  }, [me, readOnly, reply, space]);
+  }, [mayWrite, me, moderate, reply, space]);
   const finishEdit = (message: Message, text: string | null) => {
     setEditing(null);
+    setRefused(null);
     if (text === null) return;
     const undo = changeAtOnce(space, message, { text, edited: true });
-    api.editMessage(space, message.id, text).catch((error: unknown) => {
+    const saved = () => {
+      // Unless something else was written there meanwhile.
+      if (read(editKey(message.id))?.trim() === text) write(editKey(message.id), null);
+    };
+    api.editMessage(space, message.id, text).then(saved, (error: unknown) => {
       undo();
+      // The text is kept until the node has it. It comes back with the reason, if nobody is writing at another one by now.
+      setEditing((now) => now ?? message.id);
+      setRefused(error instanceof Error ? sentence(error.message) : "It was refused.");
       toastError(error);
     });
   };
-  return { acts, editing, removing, finishEdit, stopRemoving: () => setRemoving(null) };
+  return { acts, editing, refused, removing, finishEdit, stopRemoving: () => setRemoving(null) };
 }

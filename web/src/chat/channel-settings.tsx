@@ -3,23 +3,14 @@ import type { Channel } from "@covey/client";
 import { Archive, ArchiveRestore } from "lucide-react";
 import { useState, type FormEvent } from "react";
 import { api } from "../api/client.ts";
-import { mayManage, useSpace } from "../api/queries.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm, Dialog } from "../ui/dialog.tsx";
 import { Field } from "../ui/field.tsx";
 import { Note } from "../ui/parts.tsx";
 import { toast, toastError } from "../ui/toast.tsx";
-import { keepChannel, useMe } from "./queries.ts";
+import { keepChannel } from "./queries.ts";
 
 type Change = { name?: string; topic?: string; archived?: boolean };
-
-/** Whether this user may rename, describe and archive the channel. A direct conversation is what it is. */
-export function useMayChange(space: string, channel: Channel): boolean {
-  const here = useSpace(space);
-  const me = useMe();
-  const isAdmin = channel.members.some((member) => member.user === me && member.role === "admin");
-  return channel.kind !== "direct" && !here?.removed && (mayManage(here) || isAdmin);
-}
 
 async function change(space: string, channel: Channel, to: Change): Promise<void> {
   keepChannel(space, await api.changeChannel(space, channel.id, to));

@@ -15,7 +15,7 @@ import { Button, IconButton } from "../ui/button.tsx";
 import { Empty, Note, Wait } from "../ui/parts.tsx";
 import { toastError } from "../ui/toast.tsx";
 import { Composer } from "./composer.tsx";
-import { useDraft } from "./drafts.ts";
+import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
@@ -141,7 +141,7 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
       {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={null} newSince={newSince.current} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
-          onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onTakeBack={(text) => setDraft(draft ? `${draft}\n${text}` : text)} lastOwnRef={editLast} />
+          onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       <TypingLine space={space} channel={channel.id} />
       <Foot space={space} channel={channel} title={title} draft={draft} onDraft={setDraft} onEditLast={() => editLast.current?.()} />

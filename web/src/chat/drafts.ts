@@ -1,30 +1,84 @@
-/** What is being written: in this browser at every letter, on the node a moment later, so that it's there in another browser too. */
+/**
+ * What is being written: in this browser at every letter, on the node a moment later, so that it's there in another browser too. What
+ * was sent, or is left, is told to the node at once: nobody should find in another browser, as a draft, what was sent from here.
+ */
+import type { Channel } from "@covey/client";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { api } from "../api/client.ts";
+import { api, queries } from "../api/client.ts";
+import { keys } from "../api/keys.ts";
 import { follow, read, write } from "../lib/store.ts";
 
-const PAUSE_MS = 1500;
+export const PAUSE_MS = 1500;
 
-/** `of` names the channel, or a thread in it; only a channel's own draft goes to the node. */
+interface Unsaved {
+  space: string;
+  channel: string;
+  text: string;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+const unsaved = new Map<string, Unsaved>();
+/** Drafts of one channel reach the node in the order in which they were written. */
+const saving = new Map<string, Promise<void>>();
+
+const keyOf = (space: string, channel: string, thread: string | null): string => `draft.${space}.${channel}${thread ? `.${thread}` : ""}`;
+
+/** `thread` is a thread in the channel, or null; only a channel's own draft goes to the node. */
+export function keepDraft(space: string, channel: string, thread: string | null, text: string): void {
+  const key = keyOf(space, channel, thread);
+  // That there is nothing has to be remembered until the node knows: its own draft would come back.
+  write(key, thread && text === "" ? null : text);
+  if (thread) return;
+  clearTimeout(unsaved.get(key)?.timer);
+  unsaved.set(key, { space, channel, text, timer: setTimeout(() => flushDraft(space, channel), PAUSE_MS) });
+  if (text === "") flushDraft(space, channel);
+}
+
+/** Tells the node of the draft now, if it's not told yet. */
+export function flushDraft(space: string, channel: string): void {
+  const key = keyOf(space, channel, null);
+  const one = unsaved.get(key);
+  if (!one) return;
+  clearTimeout(one.timer);
+  unsaved.delete(key);
+  const told = () => isKnown(one, key);
+  // A draft that doesn't reach the node is still here.
+  const save = () => api.saveDraft(space, channel, one.text).then(told, () => undefined);
+  saving.set(key, (saving.get(key) ?? Promise.resolve()).then(save));
+}
+
+function isKnown({ space, channel, text }: Unsaved, key: string): void {
+  queries.setQueryData<Channel[] | null>(keys.channels(space), (all) => all?.map((one) => (one.id === channel ? { ...one, draft: text } : one)));
+  if (text === "" && read(key) === "") write(key, null);
+}
+
+/** What is taken back goes behind what is written already. */
+export const appended = (draft: string, text: string): string => (draft.trim() ? `${draft}\n${text}` : text);
+
 export function useDraft(space: string, channel: string, thread: string | null, kept: string): [string, (text: string) => void] {
-  const key = `draft.${space}.${channel}${thread ? `.${thread}` : ""}`;
+  const key = keyOf(space, channel, thread);
   const [text, setText] = useState(() => read(key) ?? kept);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const own = useRef<string | null>(null);
   // Another tab wrote on. Its text is newer, since only one can have the keyboard.
   useEffect(() => follow(key, () => {
     const stored = read(key) ?? "";
     if (stored !== own.current) setText(stored);
   }), [key]);
-  useEffect(() => () => clearTimeout(timer.current), []);
+  // What was written in another browser may be told after the page is there. What is written here goes before it.
+  useEffect(() => {
+    if (own.current === null && read(key) === null) setText(kept);
+  }, [kept, key]);
+  useEffect(() => {
+    // It was sent, or given up, when no node could be told.
+    if (!thread && read(key) === "") keepDraft(space, channel, null, "");
+    return () => {
+      if (!thread) flushDraft(space, channel);
+    };
+  }, [channel, key, space, thread]);
   const change = useCallback((next: string) => {
     own.current = next;
     setText(next);
-    write(key, next);
-    if (thread) return;
-    clearTimeout(timer.current);
-    // A draft that doesn't reach the node is still here.
-    timer.current = setTimeout(() => void api.saveDraft(space, channel, next).catch(() => undefined), PAUSE_MS);
-  }, [channel, key, space, thread]);
+    keepDraft(space, channel, thread, next);
+  }, [channel, space, thread]);
   return [text, change];
 }

@@ -9,6 +9,7 @@ import { useActs } from "./acts.ts";
 import { MessageRow, OutgoingRow } from "./message.tsx";
 import { tryAgain, useOutbox, withdraw } from "./outbox.ts";
 import { changeAtOnce, useNames } from "./queries.ts";
+import { useRights } from "./rights.ts";
 import { rowsOf, type Row } from "./rows.ts";
 import { Timeline } from "./timeline.tsx";
 
@@ -39,7 +40,9 @@ export function MessageList(props: MessageListProps) {
   const readOnly = Boolean(whyReadOnly(useSpace(space))) || channel.archived;
   const outbox = useOutbox(space, channel.id);
   const people = useMemo(() => channel.members.map((member) => member.name), [channel.members]);
-  const { acts, editing, removing, finishEdit, stopRemoving } = useActs(space, me, props.onReply, readOnly);
+  const { moderate } = useRights(space, channel);
+  const may = useMemo(() => ({ write: !readOnly, moderate }), [moderate, readOnly]);
+  const { acts, editing, refused, removing, finishEdit, stopRemoving } = useActs(space, me, props.onReply, may);
   const outgoing = useMemo(() => (atPresent ? outbox.filter((one) => one.reply_to === thread) : []), [atPresent, outbox, thread]);
   const rows = useMemo(() => rowsOf({ messages, outgoing, me, newSince }), [messages, me, newSince, outgoing]);
   props.lastOwnRef.current = () => {
@@ -70,7 +73,7 @@ export function MessageList(props: MessageListProps) {
       case "outgoing":
         return <OutgoingRow outgoing={row.outgoing} head={row.head} me={me ?? ""} myName={node?.user ?? "You"} people={people} onRetry={() => tryAgain(space, channel.id, row.outgoing.client_id)} onTakeBack={() => takeBack(row.outgoing.client_id)} />;
       case "message":
-        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} onEdited={(text) => finishEdit(row.message, text)} />;
+        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} refused={editing === row.message.id ? refused : null} onEdited={(text) => finishEdit(row.message, text)} />;
     }
   };
   return (
@@ -78,7 +81,7 @@ export function MessageList(props: MessageListProps) {
       <Timeline label={thread ? "Thread" : "Messages"} rows={rows} atPresent={atPresent} hasOlder={props.hasOlder} onOlder={props.onOlder} onNewer={props.onNewer} onSeenAll={props.onSeenAll} startAt={props.startAt}>
         {show}
       </Timeline>
-      <Confirm open={removing !== null} onClose={stopRemoving} title="Delete this message?" act="Delete" onConfirm={remove}>
+      <Confirm open={removing !== null} onClose={stopRemoving} title={removing && removing.author !== me ? `Delete this message of ${removing.author_name}?` : "Delete this message?"} act="Delete" onConfirm={remove}>
         <p>It goes from everybody's list. That there was one stays visible.</p>
       </Confirm>
     </>

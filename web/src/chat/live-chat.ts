@@ -1,21 +1,21 @@
 /** Chat's share of the node's events: new messages, changed channels, who is typing and who is there. */
-import type { Message, NodeEvent, Presence } from "@covey/client";
+import type { Message, NodeEvent, Presence, Status } from "@covey/client";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect, useRef, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { onNodeEvent, stale, useLine } from "../api/live.ts";
 import { notify } from "../lib/notify.ts";
+import { catchUp } from "./catch-up.ts";
 import { flushAll } from "./outbox.ts";
+import { watchPresence, type PresenceWatch } from "./presence.ts";
 import { keepChannel, keepMessage, useChannels, useMe, type MessageData } from "./queries.ts";
 
 /** Somebody who hasn't typed for this long has stopped. */
 const TYPING_MS = 5000;
 /** Telling it more often than this says nothing new. */
 const TYPING_EVERY_MS = 3000;
-/** Nobody touched the page for this long. */
-const AWAY_MS = 5 * 60_000;
 
 const typing = new Map<string, number>();
 const typingListeners = new Set<() => void>();
@@ -58,8 +58,10 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
       stale(...keys.channels(event.space));
       return tellUser(event.space, event.message, me, go);
     case "channel":
-      if (typeof event.channel === "string") return stale(...keys.channels(event.space));
-      return keepChannel(event.space, event.channel);
+      keepChannel(event.space, event.channel);
+      // It's also what is told in place of very many messages, of one that was taken back, and of what was read.
+      catchUp(event.space, event.channel.id);
+      return stale(...keys.messageOf(event.space));
     case "typing":
       if (event.user === me) return;
       typing.set(`${event.channel} ${event.user}`, Date.now());
@@ -71,7 +73,7 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
         return [...rest, { user: event.user, state: event.state, since: null }];
       });
     case "delivered":
-      return lookAgain(event.space);
+      return lookAgain(event.space, me);
     default:
   }
 }
@@ -85,20 +87,15 @@ async function countReplies(space: string, root: string): Promise<void> {
   }
 }
 
-/** A device says up to where it has everything, often and for many messages at once. */
-const LOOK_AGAIN_MS = 400;
-let lookingAgain: ReturnType<typeof setTimeout> | undefined;
-
-/** Asks anew for the lists in which something may have got further than is shown. */
-function lookAgain(space: string): void {
-  clearTimeout(lookingAgain);
-  const isOpen = (message: Message) => message.state === "pending" || message.state === "sent";
-  lookingAgain = setTimeout(() => {
-    void queries.invalidateQueries({
-      queryKey: keys.messagesOf(space),
-      predicate: ({ state }) => (state.data as MessageData | undefined)?.pages.some((page) => page.items.some(isOpen)) ?? false,
-    });
-  }, LOOK_AGAIN_MS);
+/** A device says up to where it has everything: messages of one's own may have got further than is shown. */
+function lookAgain(space: string, me: string | null): void {
+  const isOpen = (message: Message) => message.author === me && message.state !== "read";
+  // A private channel or a direct conversation is a space within the one under which the page keeps its messages.
+  const around = queries.getQueryData<Status>(keys.status)?.spaces.find((one) => one.id === space)?.parent?.id ?? space;
+  for (const { queryKey, state } of queries.getQueryCache().findAll({ queryKey: keys.messagesOf(around) })) {
+    const data = state.data as MessageData | undefined;
+    if (data?.pages.some((page) => page.items.some(isOpen))) catchUp(around, String(queryKey[2]));
+  }
 }
 
 /** Only for what is meant for this user: a mention, or a message to them alone. */
@@ -121,29 +118,13 @@ export function useChatLive(space: string | null): void {
   useEffect(() => {
     if (open && hasChat) flushAll();
   }, [hasChat, open]);
-  useEffect(() => (open && hasChat ? keepPresence() : undefined), [hasChat, open]);
-}
-
-function keepPresence(): () => void {
-  let told: "online" | "away" | null = null;
-  let idle: ReturnType<typeof setTimeout>;
-  const tell = (state: "online" | "away") => {
-    if (told === state) return;
-    told = state;
-    api.setPresence(state).catch(() => (told = null));
-  };
-  const touch = () => {
-    clearTimeout(idle);
-    idle = setTimeout(() => tell("away"), AWAY_MS);
-    if (document.visibilityState === "visible") tell("online");
-  };
-  const kinds = ["pointerdown", "keydown", "visibilitychange"];
-  for (const kind of kinds) document.addEventListener(kind, touch, { passive: true });
-  touch();
-  return () => {
-    clearTimeout(idle);
-    for (const kind of kinds) document.removeEventListener(kind, touch);
-  };
+  const presence = useRef<PresenceWatch | null>(null);
+  useEffect(() => {
+    const watch = watchPresence(api.setPresence);
+    presence.current = watch;
+    return watch.stop;
+  }, []);
+  useEffect(() => presence.current?.setOpen(open && hasChat), [hasChat, open]);
 }
 
 /** Who is there, by user. Empty where the node doesn't tell. */

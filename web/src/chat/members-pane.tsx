@@ -1,6 +1,6 @@
 /** About a channel: what it is for, who is in it, and what can be done with it. */
 import type { Channel } from "@covey/client";
-import { LogOut, MessageCircle, Pencil, X } from "lucide-react";
+import { LogOut, Pencil, X } from "lucide-react";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { api, queries } from "../api/client.ts";
@@ -9,11 +9,11 @@ import { useMembers, useSpace, whyReadOnly } from "../api/queries.ts";
 import { count } from "../lib/format.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Confirm } from "../ui/dialog.tsx";
-import { Avatar } from "../ui/parts.tsx";
-import { toastError } from "../ui/toast.tsx";
-import { ArchiveButton, ChannelSettings, useMayChange } from "./channel-settings.tsx";
+import { toast, toastError } from "../ui/toast.tsx";
+import { ArchiveButton, ChannelSettings } from "./channel-settings.tsx";
+import { ChannelPerson } from "./channel-person.tsx";
 import { usePresence } from "./live-chat.ts";
-import { useMe } from "./queries.ts";
+import { useRights } from "./rights.ts";
 
 interface PaneProps {
   space: string;
@@ -23,19 +23,12 @@ interface PaneProps {
 
 export function MembersPane({ space, channel, onClose }: PaneProps) {
   const presence = usePresence(space);
-  const me = useMe();
-  const mayChange = useMayChange(space, channel);
+  const rights = useRights(space, channel);
   const readOnly = whyReadOnly(useSpace(space));
   const [open, setOpen] = useState(false);
   const [leaving, setLeaving] = useState(false);
   const [, go] = useLocation();
   const refresh = () => queries.invalidateQueries({ queryKey: keys.channels(space) });
-  const write = (user: string) => {
-    api.direct(space, [user]).then(async (direct) => {
-      await refresh();
-      go(`/s/${space}/c/${direct.id}`);
-    }, toastError);
-  };
   const leave = async () => {
     await api.leaveChannel(space, channel.id);
     await refresh();
@@ -49,28 +42,19 @@ export function MembersPane({ space, channel, onClose }: PaneProps) {
       <div className="scroll grow about">
         {channel.kind !== "direct" && (
           <section className="stack tight" aria-label="What it is about">
-            <div className="row apart"><h3>What it is about</h3>{mayChange && <IconButton label="Channel settings" onClick={() => setOpen(true)}><Pencil size={15} /></IconButton>}</div>
+            <div className="row apart"><h3>What it is about</h3>{rights.manage && <IconButton label="Channel settings" onClick={() => setOpen(true)}><Pencil size={15} /></IconButton>}</div>
             <p className={channel.topic ? "" : "soft"} dir="auto">{channel.topic || "Nobody has said yet."}</p>
             <p className="tiny soft">{channel.kind === "private" ? "Private: only those who are in it hold a copy." : "Open to everybody in the space."}</p>
           </section>
         )}
         <h3>{count(channel.members.length, "person", "people")}</h3>
         <ul className="stack" aria-label="People in here">
-          {channel.members.map((member) => {
-            const state = presence.get(member.user) ?? "offline";
-            return (
-              <li key={member.user} className="row">
-                <Avatar id={member.user} />
-                <div className="grow"><div className="one-line" dir="auto">{member.name}{member.user === me && <span className="soft"> (you)</span>}</div><div className="row tiny soft"><span className={`presence ${state}`} aria-hidden />{state}{member.role === "admin" && ", admin of the channel"}</div></div>
-                {member.user !== me && channel.kind !== "direct" && !readOnly && <IconButton label={`Write to ${member.name}`} onClick={() => write(member.user)}><MessageCircle size={16} /></IconButton>}
-              </li>
-            );
-          })}
+          {channel.members.map((member) => <ChannelPerson key={member.user} space={space} channel={channel} member={member} state={presence.get(member.user) ?? "offline"} rights={rights} />)}
         </ul>
-        {channel.kind === "private" && !readOnly && <AddMember space={space} channel={channel} onDone={refresh} />}
+        {rights.invite && !channel.archived && <AddMember space={space} channel={channel} onDone={refresh} />}
         {channel.kind !== "direct" && !readOnly && (
           <div className="stack" style={{ alignItems: "flex-start" }}>
-            {mayChange && <ArchiveButton space={space} channel={channel} />}
+            {rights.manage && <ArchiveButton space={space} channel={channel} />}
             {channel.joined && <Button onClick={askOrLeave}><LogOut size={15} aria-hidden />Leave the channel</Button>}
           </div>
         )}
@@ -87,14 +71,22 @@ function AddMember({ space, channel, onDone }: { space: string; channel: Channel
   const [user, setUser] = useState("");
   const others = (useMembers(space).data ?? []).filter((member) => !channel.members.some((one) => one.user === member.user_id));
   if (others.length === 0) return null;
-  const add = () => void api.addToChannel(space, channel.id, user).then(() => { setUser(""); return onDone(); }).catch(toastError);
+  const add = async () => {
+    const name = others.find((one) => one.user_id === user)?.name ?? "They";
+    await api.addToChannel(space, channel.id, user);
+    setUser("");
+    await onDone();
+    const now = queries.getQueryData<Channel[] | null>(keys.channels(space))?.find((one) => one.id === channel.id);
+    const isIn = channel.kind !== "public" || now?.members.some((one) => one.user === user);
+    toast(isIn ? `${name} is in ${channel.name} now.` : `${name} has left ${channel.name} before, and comes back by themself only.`);
+  };
   return (
     <div className="row wrap">
       <select className="input grow" aria-label="Somebody of the space" value={user} onChange={(event) => setUser(event.target.value)}>
-        <option value="">Add somebody</option>
+        <option value="">{channel.kind === "public" ? "Invite somebody" : "Add somebody"}</option>
         {others.map((member) => <option key={member.user_id} value={member.user_id}>{member.name}</option>)}
       </select>
-      <Button onClick={add} blocked={!user && "Choose somebody first."}>Add</Button>
+      <Button onClick={() => void add().catch(toastError)} blocked={!user && "Choose somebody first."}>{channel.kind === "public" ? "Invite" : "Add"}</Button>
     </div>
   );
 }

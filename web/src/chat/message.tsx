@@ -2,10 +2,11 @@
 import type { Message } from "@covey/client";
 import { Clock, CornerUpLeft, Pencil, SmilePlus, Trash2 } from "lucide-react";
 import { memo, type KeyboardEvent } from "react";
-import { count, inFull, names as joined, timeOfDay } from "../lib/format.ts";
+import { count, inFull, names as joined, sentence, timeOfDay } from "../lib/format.ts";
 import { useKept } from "../lib/kept.ts";
 import { Button, IconButton, Tip } from "../ui/button.tsx";
-import { Avatar } from "../ui/parts.tsx";
+import { Avatar, Note } from "../ui/parts.tsx";
+import { editKey } from "./acts.ts";
 import { EmojiButton } from "./emoji-button.tsx";
 import { Marks } from "./marks.tsx";
 import { Markup } from "./markup.tsx";
@@ -17,6 +18,8 @@ export interface MessageActs {
   edit?: (message: Message) => void;
   remove?: (message: Message) => void;
   react?: (message: Message, emoji: string) => void;
+  /** Whether `remove` is for what others wrote too. */
+  moderate?: boolean;
 }
 
 interface MessageProps {
@@ -28,11 +31,12 @@ interface MessageProps {
   nameOf: (user: string) => string;
   acts: MessageActs;
   editing: boolean;
+  refused: string | null;
   onEdited: (text: string | null) => void;
 }
 
 export const MessageRow = memo(function MessageRow(props: MessageProps) {
-  const { message, head, me, people, nameOf, acts, editing, onEdited, lastOwn } = props;
+  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn } = props;
   const own = message.author === me;
   const named = me !== null && message.mentions.includes(me);
   const label = `${message.author_name}, ${timeOfDay(message.at)}`;
@@ -46,7 +50,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
             <Tip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></Tip>
           </header>
         )}
-        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
+        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} refused={refused} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
         {!message.deleted && message.edited && !editing && <span className="tiny soft">edited</span>}
         <Reactions message={message} me={me} nameOf={nameOf} onReact={acts.react} />
         {message.thread && message.thread.replies > 0 && acts.reply && (
@@ -65,7 +69,7 @@ function Acts({ message, own, acts }: { message: Message; own: boolean; acts: Me
       {acts.react && <EmojiButton label="React" onPick={(emoji) => acts.react?.(message, emoji)}><SmilePlus size={16} /></EmojiButton>}
       {acts.reply && <IconButton label="Reply in a thread" onClick={() => acts.reply?.(message)}><CornerUpLeft size={16} /></IconButton>}
       {own && acts.edit && <IconButton label="Edit" onClick={() => acts.edit?.(message)}><Pencil size={16} /></IconButton>}
-      {own && acts.remove && <IconButton label="Delete" onClick={() => acts.remove?.(message)}><Trash2 size={16} /></IconButton>}
+      {(own || acts.moderate) && acts.remove && <IconButton label="Delete" onClick={() => acts.remove?.(message)}><Trash2 size={16} /></IconButton>}
     </div>
   );
 }
@@ -97,19 +101,27 @@ function Reactions({ message, me, nameOf, onReact }: ReactionsProps) {
   );
 }
 
-function Edit({ id, text, onDone }: { id: string; text: string; onDone: (text: string | null) => void }) {
+interface EditProps {
+  id: string;
+  text: string;
+  refused: string | null;
+  onDone: (text: string | null) => void;
+}
+
+function Edit({ id, text, refused, onDone }: EditProps) {
   // The list takes rows that are out of sight off the page; what was typed in one has to be there again.
-  const { text: draft, set: setDraft, drop } = useKept(`edit.${id}`, text);
-  const done = (next: string | null) => {
+  const { text: draft, set: setDraft, drop } = useKept(editKey(id), text);
+  const giveUp = () => {
     drop();
-    onDone(next);
+    onDone(null);
   };
-  const save = () => done(draft.trim() && draft !== text ? draft.trim() : null);
+  // What is to be saved stays kept until the node has it.
+  const save = () => (draft.trim() && draft !== text ? onDone(draft.trim()) : giveUp());
   const onKey = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Escape") {
       event.stopPropagation();
-      done(null);
+      giveUp();
     } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       save();
@@ -118,7 +130,8 @@ function Edit({ id, text, onDone }: { id: string; text: string; onDone: (text: s
   return (
     <div className="stack tight">
       <textarea className="input" dir="auto" aria-label="Edit the message" value={draft} autoFocus rows={Math.min(10, draft.split("\n").length)} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} />
-      <div className="row"><Button kind="main" onClick={save}>Save</Button><Button kind="quiet" onClick={() => done(null)}>Cancel</Button></div>
+      <div className="row"><Button kind="main" onClick={save}>Save</Button><Button kind="quiet" onClick={giveUp}>Cancel</Button></div>
+      {refused && <Note tone="bad">Not saved: {refused}</Note>}
     </div>
   );
 }
@@ -145,6 +158,12 @@ export function OutgoingRow({ outgoing, head, me, myName, people, onRetry, onTak
           <div className="note bad" role="alert">
             <div className="grow">Not sent: {outgoing.refused}</div>
             <Button onClick={onRetry}>Try again</Button><Button onClick={onTakeBack}>Take back</Button>
+          </div>
+        )}
+        {!outgoing.refused && outgoing.waiting && (
+          <div className="note look" role="status">
+            <div className="grow">Not sent yet: {sentence(outgoing.waiting)} It is tried again by itself.</div>
+            <Button onClick={onRetry}>Try now</Button>
           </div>
         )}
       </div>

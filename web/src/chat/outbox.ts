@@ -3,8 +3,10 @@
  * closed tab nor a node that is away loses it. Each has an id of its own by which the node knows it again: sending it twice,
  * from two tabs or after a break, makes one message.
  */
+import { waitBefore } from "@covey/client";
 import { useMemo } from "react";
-import { api, isPassing } from "../api/client.ts";
+import { api, isPassing, isSignedOut, isUnreachable } from "../api/client.ts";
+import { setSignedOut } from "../api/session.ts";
 import { read, useStored, write } from "../lib/store.ts";
 import { keepMessage } from "./queries.ts";
 
@@ -15,6 +17,8 @@ export interface Outgoing {
   at: string;
   /** Why the node refused it. It isn't tried again by itself. */
   refused?: string;
+  /** Why it isn't there yet, though the node answers: its disk is full, or too much is asked of it. It's tried again by itself. */
+  waiting?: string;
 }
 
 const keyOf = (space: string, channel: string): string => `outbox.${space}.${channel}`;
@@ -48,9 +52,27 @@ export function withdraw(space: string, channel: string, client_id: string): Out
   return list.find((one) => one.client_id === client_id);
 }
 
+/** Changes one that is still here. */
+function change(space: string, channel: string, client_id: string, to: (one: Outgoing) => Outgoing): void {
+  save(space, channel, load(space, channel).map((one) => (one.client_id === client_id ? to(one) : one)));
+}
+
 export function tryAgain(space: string, channel: string, client_id: string): void {
-  save(space, channel, load(space, channel).map(({ refused, ...one }) => (one.client_id === client_id || refused === undefined ? one : { ...one, refused })));
+  change(space, channel, client_id, ({ refused: _, ...one }) => one);
+  tries.delete(keyOf(space, channel));
   void flush(space, channel);
+}
+
+/** How often in a row sending failed, and when it's tried again: the line to the node may be open all the while. */
+const tries = new Map<string, number>();
+const timers = new Map<string, ReturnType<typeof setTimeout>>();
+
+function tryLater(space: string, channel: string): void {
+  const key = keyOf(space, channel);
+  const failed = tries.get(key) ?? 0;
+  tries.set(key, failed + 1);
+  clearTimeout(timers.get(key));
+  timers.set(key, setTimeout(() => void flush(space, channel), waitBefore(failed, Math.random())));
 }
 
 const exclusively = async (name: string, work: () => Promise<void>): Promise<void> => {
@@ -61,6 +83,7 @@ const exclusively = async (name: string, work: () => Promise<void>): Promise<voi
 /** Sends what waits, in its order, one tab at a time. */
 export const flush = (space: string, channel: string): Promise<void> =>
   exclusively(keyOf(space, channel), async () => {
+    clearTimeout(timers.get(keyOf(space, channel)));
     for (;;) {
       const next = load(space, channel).find((one) => one.refused === undefined);
       if (!next || !(await deliver(space, channel, next))) return;
@@ -75,11 +98,21 @@ async function deliver(space: string, channel: string, one: Outgoing): Promise<b
     // First into the list, then out of the outbox: it never blinks.
     keepMessage(space, message);
     withdraw(space, channel, client_id);
+    tries.delete(keyOf(space, channel));
     return true;
   } catch (error) {
-    if (isPassing(error)) return false;
-    const refused = error instanceof Error ? error.message : "It was refused.";
-    save(space, channel, load(space, channel).map((other) => (other.client_id === client_id ? { ...other, refused } : other)));
+    const why = error instanceof Error ? error.message : "It was refused.";
+    if (isSignedOut(error)) {
+      setSignedOut();
+      return false;
+    }
+    if (isPassing(error)) {
+      // Of a node that doesn't answer at all the page tells elsewhere.
+      if (!isUnreachable(error) && one.waiting !== why) change(space, channel, client_id, (now) => ({ ...now, waiting: why }));
+      tryLater(space, channel);
+      return false;
+    }
+    change(space, channel, client_id, ({ waiting: _, ...now }) => ({ ...now, refused: why }));
     return true;
   }
 }

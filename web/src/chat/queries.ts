@@ -32,21 +32,22 @@ export const useMe = (): string | null => useStatus().data?.node.user_id ?? null
 /** What a channel is called: a direct one by the others in it. */
 export function channelTitle(channel: Channel, me: string | null): string {
   if (channel.kind !== "direct") return channel.name;
-  const others = channel.members.filter((member) => member.user !== me);
-  return others.map((member) => member.name).join(", ") || "Notes to yourself";
+  const others = channel.members.filter((member) => member.user !== me).map((member) => member.name);
+  // In the order in which the node and everybody else's page names them.
+  return others.sort().join(", ") || "Notes to yourself";
 }
 
 export type MessageData = InfiniteData<MessagePage, Cursor>;
-export type Cursor = { before?: string; after?: string; around?: string };
+export type Cursor = { before?: string; after?: string; around?: string; limit?: number };
 
 /** Enough to fill a tall screen, so that the first scroll finds something. */
-const MESSAGES_AT_ONCE = 60;
+export const MESSAGES_AT_ONCE = 60;
 
 export const useMessages = (space: string, channel: string, around: string | null) =>
   useInfiniteQuery({
     queryKey: [...keys.messages(space, channel), around ? `around ${around}` : "newest"],
     initialPageParam: (around ? { around } : {}) as Cursor,
-    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { ...pageParam, limit: MESSAGES_AT_ONCE }, signal),
+    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
     getNextPageParam: (page) => (page.after ? { after: page.after } : null),
   });
@@ -55,7 +56,7 @@ export const useThread = (space: string, channel: string, root: string) =>
   useInfiniteQuery({
     queryKey: keys.thread(space, channel, root),
     initialPageParam: {} as Cursor,
-    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { ...pageParam, thread: root, limit: MESSAGES_AT_ONCE }, signal),
+    queryFn: ({ pageParam, signal }) => api.messages(space, channel, { thread: root, limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
     getNextPageParam: (page) => (page.after ? { after: page.after } : null),
   });
@@ -64,32 +65,49 @@ export const useThread = (space: string, channel: string, root: string) =>
 export const useMessage = (space: string, id: string, wanted: boolean) =>
   useQuery({ queryKey: keys.message(space, id), enabled: wanted, queryFn: ({ signal }) => api.message(space, id, signal) });
 
-/** Puts a message where it belongs: in its own place, or behind the newest where the list reaches to the present. */
-export function withMessage(data: MessageData, message: Message, mayAppend: boolean): MessageData {
-  let found = false;
-  const pages = data.pages.map((page) => {
-    if (!page.items.some((one) => one.id === message.id)) return page;
-    found = true;
-    return { ...page, items: page.items.map((one) => (one.id === message.id ? message : one)) };
-  });
-  const last = pages.at(-1);
-  if (!found && mayAppend && last && last.after === null) pages[pages.length - 1] = { ...last, items: [...last.items, message] };
-  return found || mayAppend ? { ...data, pages } : data;
+/**
+ * Puts a message where it belongs: in its own place, or where its time says. Who was away has their messages come late, between others.
+ * One that lies outside of what is loaded comes with the page that it is in.
+ */
+export function withMessage(data: MessageData, message: Message, mayAdd: boolean): MessageData {
+  if (data.pages.some((page) => page.items.some((one) => one.id === message.id))) {
+    const put = (one: Message) => (one.id === message.id ? message : one);
+    return { ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map(put) })) };
+  }
+  if (!mayAdd) return data;
+  const isBefore = (one: Message | undefined) => one !== undefined && one.position < message.position;
+  // Behind the last that is older; and where none is, before all, if this is where the history begins.
+  let at = data.pages.findLastIndex((page) => isBefore(page.items[0]));
+  if (at < 0 && (data.pages[0]?.before ?? null) === null) at = 0;
+  const page = data.pages[at];
+  if (!page) return data;
+  const place = page.items.findLastIndex(isBefore) + 1;
+  const isBehindAll = at === data.pages.length - 1 && place === page.items.length;
+  if (isBehindAll && page.after !== null) return data;
+  const pages = [...data.pages];
+  pages[at] = { ...page, items: [...page.items.slice(0, place), message, ...page.items.slice(place)] };
+  return { ...data, pages };
 }
 
 /** Into every list that shows it. A reply belongs into its thread only. */
 export function keepMessage(space: string, message: Message): void {
   queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
   for (const query of queries.getQueryCache().findAll({ queryKey: keys.messages(space, message.channel) })) {
-    if (query.state.fetchStatus !== "idle") meanwhile.set(query.queryHash, [...(meanwhile.get(query.queryHash) ?? []), message]);
+    const watched = meanwhile.get(query.queryHash);
+    if (query.state.fetchStatus !== "idle" || watched) meanwhile.set(query.queryHash, [...(watched ?? []), message]);
     keepIn(query.queryKey, message);
   }
 }
 
-function keepIn(key: QueryKey, message: Message): void {
+/** The message whose answers a list shows, or null for a list of the channel's own messages. */
+export function threadOf(key: QueryKey): string | null {
   const list = key[3];
-  const isThread = typeof list === "string" && list !== "newest" && !list.startsWith("around ");
-  const belongs = isThread ? message.reply_to === list || message.id === list : message.reply_to === null;
+  return typeof list === "string" && list !== "newest" && !list.startsWith("around ") ? list : null;
+}
+
+function keepIn(key: QueryKey, message: Message): void {
+  const thread = threadOf(key);
+  const belongs = thread ? message.reply_to === thread || message.id === thread : message.reply_to === null;
   queries.setQueryData<MessageData>(key, (data) => data && withMessage(data, message, belongs));
 }
 
@@ -99,14 +117,21 @@ function keepIn(key: QueryKey, message: Message): void {
  */
 const meanwhile = new Map<string, Message[]>();
 
+/** From now on, until it's taken, what comes is noted for a list of which a part is fetched elsewhere. */
+export const watchMeanwhile = (hash: string): void => void (meanwhile.has(hash) || meanwhile.set(hash, []));
+
+/** What came since, to be put into the list again; undefined if the list was fetched since. */
+export function takeMeanwhile(key: QueryKey, hash: string): (() => void) | undefined {
+  const messages = meanwhile.get(hash);
+  meanwhile.delete(hash);
+  return messages && (() => messages.forEach((message) => keepIn(key, message)));
+}
+
 queries.getQueryCache().subscribe((event) => {
   if (event.type !== "updated") return;
   const { action, query } = event;
   const isAnswer = (action.type === "success" && !action.manual) || action.type === "error";
-  const messages = isAnswer ? meanwhile.get(query.queryHash) : undefined;
-  if (!messages) return;
-  meanwhile.delete(query.queryHash);
-  for (const message of messages) keepIn(query.queryKey, message);
+  if (isAnswer) takeMeanwhile(query.queryKey, query.queryHash)?.();
 });
 
 export function keepChannel(space: string, change: Channel): void {

@@ -1,6 +1,6 @@
 /** Words in everything that was said. */
 import type { Found } from "@covey/client";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useSearch } from "wouter";
 import { api } from "../api/client.ts";
@@ -8,9 +8,23 @@ import { keys } from "../api/keys.ts";
 import { Page } from "../frame/page.tsx";
 import { useSettled } from "../data/records.tsx";
 import { inFull } from "../lib/format.ts";
+import { Button } from "../ui/button.tsx";
 import { Avatar, Note, Wait } from "../ui/parts.tsx";
 import { pieces } from "./highlight.ts";
 import { channelTitle, useChannels, useMe } from "./queries.ts";
+
+const FOUND_AT_ONCE = 50;
+
+const useFound = (space: string, words: string, channel: string) =>
+  useInfiniteQuery({
+    queryKey: [...keys.search(space, words), channel],
+    enabled: words !== "",
+    placeholderData: keepPreviousData,
+    initialPageParam: null as number | null,
+    queryFn: ({ pageParam: next, signal }) =>
+      api.search(space, { q: words, limit: FOUND_AT_ONCE, ...(channel && { channel }), ...(next !== null && { next }) }, signal),
+    getNextPageParam: (page) => (page.next === null ? null : Number(page.next)),
+  });
 
 export default function Search({ space }: { space: string }) {
   const params = new URLSearchParams(useSearch());
@@ -19,12 +33,8 @@ export default function Search({ space }: { space: string }) {
   const words = useSettled(typed.trim());
   const channels = useChannels(space).data ?? [];
   const me = useMe();
-  const found = useQuery({
-    queryKey: [...keys.search(space, words), channel],
-    enabled: words !== "",
-    placeholderData: keepPreviousData,
-    queryFn: ({ signal }) => api.search(space, channel ? { q: words, channel, limit: 50 } : { q: words, limit: 50 }, signal),
-  });
+  const found = useFound(space, words, channel);
+  const hits = found.data?.pages.flatMap((page) => page.items) ?? [];
   const titleOf = (id: string) => {
     const one = channels.find((other) => other.id === id);
     return one ? `${one.kind === "direct" ? "" : "#"}${channelTitle(one, me)}` : "a channel";
@@ -38,13 +48,19 @@ export default function Search({ space }: { space: string }) {
           {channels.map((one) => <option key={one.id} value={one.id}>{titleOf(one.id)}</option>)}
         </select>
       </div>
-      {found.isFetching && words !== "" && <Wait text="Searching" />}
+      {found.isFetching && !found.isFetchingNextPage && words !== "" && <Wait text="Searching" />}
       {found.isError && <Note tone="bad">{found.error.message}</Note>}
-      {words !== "" && found.data?.items.length === 0 && !found.isFetching && <Note tone="calm">Nobody said that here.</Note>}
-      {words !== "" && found.data && found.data.items.length > 0 && (
-        <ul className="card list" aria-label="Found messages">
-          {found.data.items.map((one) => <Hit key={one.message.id} space={space} found={one} where={titleOf(one.message.channel)} />)}
-        </ul>
+      {words !== "" && found.data && hits.length === 0 && !found.isFetching && <Note tone="calm">Nobody said that here.</Note>}
+      {words !== "" && hits.length > 0 && (
+        <>
+          <ul className="card list" aria-label="Found messages">
+            {hits.map((one) => <Hit key={one.message.id} space={space} found={one} where={titleOf(one.message.channel)} />)}
+          </ul>
+          <div className="row wrap">
+            <span className="soft small grow" role="status">{found.hasNextPage ? `The newest ${hits.length} are shown.` : `${hits.length === 1 ? "This is" : "These are"} all.`}</span>
+            {found.hasNextPage && <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>Show more</Button>}
+          </div>
+        </>
       )}
     </Page>
   );

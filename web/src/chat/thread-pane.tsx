@@ -7,7 +7,7 @@ import { count } from "../lib/format.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
 import { Composer } from "./composer.tsx";
-import { useDraft } from "./drafts.ts";
+import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping } from "./live-chat.ts";
 import { post } from "./outbox.ts";
@@ -41,7 +41,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
       {query.isError && <div className="grow" style={{ padding: 16 }}><Note tone="bad">{query.error.message}</Note></div>}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={root} newSince={null} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
-          onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={setDraft} lastOwnRef={editLast} />
+          onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       {channel.joined && (
         <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} blocked={readOnly || (channel.archived && "This channel is archived.")} />

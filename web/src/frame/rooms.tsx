@@ -70,15 +70,12 @@ function Others({ space }: { space: string }) {
   );
 }
 
-/** What the node calls the space of a direct conversation. */
-const DIRECT = "direct";
-
 /** Spaces within this one, but for those that are its private channels and direct conversations: these stand above. */
 function Within({ space }: { space: string }) {
   const all = useStatus().data?.spaces ?? [];
   const channels = useChannels(space).data ?? [];
-  const talks = new Set(channels.map((channel) => (channel.kind === "direct" ? DIRECT : channel.id)));
-  const within = all.filter((one) => one.parent?.id === space && !talks.has(one.id) && !talks.has(one.name));
+  const talks = new Set(channels.map((channel) => channel.id));
+  const within = all.filter((one) => one.parent?.id === space && one.channel !== "direct" && !talks.has(one.id));
   if (within.length === 0) return null;
   return (
     <>

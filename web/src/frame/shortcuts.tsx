@@ -2,6 +2,7 @@ import { Dialog } from "../ui/dialog.tsx";
 
 const KEYS: [string, string[]][] = [
   ["Go anywhere, do anything", ["Ctrl", "K"]],
+  ["The same, where nothing is being written", ["/"]],
   ["This list", ["?"]],
   ["People of the space", ["p"]],
   ["Data of the space", ["d"]],

@@ -36,7 +36,7 @@ export function SignedOut() {
           </div>
         }
       >
-        The node has been started again since, and forgets browsers then. In a terminal on this machine, <code>covey web</code> prints
+        A browser stays signed in for 30 days, or until all are signed out at the node. In a terminal on this machine, <code>covey web</code> prints
         a new link. Open it in this browser, then come back to this tab. What you were writing is kept here.
       </Empty>
     </main>

@@ -22,11 +22,11 @@ export interface Tab {
   complaints: string[];
 }
 
-export async function openTab(browser: Browser, options: { dark?: boolean; phone?: boolean } = {}): Promise<Tab> {
+export async function openTab(browser: Browser, options: { dark?: boolean; phone?: boolean; motion?: boolean } = {}): Promise<Tab> {
   const context = await browser.newContext({
     viewport: options.phone ? { width: 390, height: 844 } : { width: 1360, height: 860 },
     colorScheme: options.dark ? "dark" : "light",
-    reducedMotion: "reduce",
+    reducedMotion: options.motion ? "no-preference" : "reduce",
     hasTouch: options.phone ?? false,
     locale: "en-GB",
     timezoneId: "Europe/Berlin",
@@ -72,6 +72,24 @@ export async function settled(page: Page): Promise<void> {
     await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   });
 }
+
+/** What reaches out of the window to the right, where nobody can scroll to it. */
+export const tooWide = (page: Page): Promise<string[]> =>
+  page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    const isCut = (one: Element | null): boolean => {
+      if (!one || one === document.body) return false;
+      const { overflowX, textOverflow, clipPath } = getComputedStyle(one);
+      if (/auto|scroll/.test(overflowX) || textOverflow === "ellipsis" || clipPath !== "none") return true;
+      return isCut(one.parentElement);
+    };
+    const found = [...document.body.querySelectorAll("*")].filter((one) => {
+      const { left, right, width: own } = one.getBoundingClientRect();
+      return own > 0 && (right > width + 1 || left < -1) && one.checkVisibility() && !isCut(one.parentElement) && !isCut(one);
+    });
+    const scrolls = document.documentElement.scrollWidth > width ? [`the page is ${document.documentElement.scrollWidth} wide`] : [];
+    return [...scrolls, ...found.map((one) => `${one.tagName.toLowerCase()}.${one.className} ${(one.textContent ?? "").slice(0, 40)}`)];
+  });
 
 /** A picture for people to look at, where one is wanted. */
 export async function shot(page: Page, name: string): Promise<void> {

@@ -17,8 +17,10 @@ export interface Me {
 export class ChatDouble {
   readonly channels: Channel[] = [];
   readonly messages: Message[] = [];
-  /** Refuses what is sent, with this sentence. */
+  /** Refuses what is sent or edited, with this sentence. */
   refuse: string | null = null;
+  /** And this status. */
+  refuseWith = 403;
   readonly sentIds: string[] = [];
   private readonly listeners = new Set<(event: Event) => void>();
   private position = Date.now() * 1000;
@@ -79,6 +81,22 @@ export class ChatDouble {
     this.emit({ event: "message", space: this.space, channel: next.channel, message: next });
   }
 
+  /** Somebody else's device has it. The node tells only up to where a device has everything. */
+  deliver(message: Message, to: string[]): void {
+    Object.assign(message, { delivered_to: to, state: "delivered" });
+    this.emit({ event: "delivered", space: this.space, peer_id: "somebody", up_to: "0" });
+  }
+
+  /** Somebody has read it. The node tells that the channel has changed, and nothing of the messages. */
+  read(channel: Channel, message: Message, by: string[]): void {
+    Object.assign(message, { delivered_to: by, read_by: by, state: "read" });
+    this.emit({ event: "channel", space: this.space, channel });
+  }
+
+  private refused(): [number, unknown] {
+    return [this.refuseWith, { type: "/problems/refused", title: "", status: this.refuseWith, detail: this.refuse }];
+  }
+
   find(id: string): Message | undefined {
     return this.messages.find((one) => one.id === id);
   }
@@ -109,7 +127,7 @@ export class ChatDouble {
 
   private onChannel(method: string, channel: Channel, what: string | undefined, query: URLSearchParams, body: Body): [number, unknown] {
     if (what === "messages") return method === "POST" ? this.post(channel, body) : [200, this.page(channel, query)];
-    if (what === "read") Object.assign(channel, { unread: 0, mentions: 0, new_since: null });
+    if (what === "read") this.changeChannel(channel, { unread: 0, mentions: 0, new_since: null });
     if (what === "draft") channel.draft = String(body["text"]);
     if (what === "join" || what === "leave") channel.joined = what === "join";
     if (what) return [204, null];
@@ -123,7 +141,7 @@ export class ChatDouble {
   }
 
   private post(channel: Channel, body: Body): [number, unknown] {
-    if (this.refuse) return [403, { type: "/problems/not-allowed", title: "", status: 403, detail: this.refuse }];
+    if (this.refuse) return this.refused();
     const client = String(body["client_id"]);
     const known = this.messages.find((one) => one.id === client);
     if (known) return [201, known];
@@ -144,6 +162,7 @@ export class ChatDouble {
     }
     if (method === "GET") return [200, message];
     if (method === "DELETE") this.change(message, { deleted: true, text: "" });
+    else if (this.refuse) return this.refused();
     else this.change(message, { text: String(body["text"]), edited: true });
     return method === "DELETE" ? [204, null] : [200, this.find(id)];
   }
@@ -170,11 +189,13 @@ export class ChatDouble {
 
   private search(query: URLSearchParams): unknown {
     const words = (query.get("q") ?? "").toLowerCase();
-    const hits = this.messages.filter((one) => !one.deleted && one.text.toLowerCase().includes(words)).slice(-20).reverse();
-    const items = hits.map((message) => {
+    const hits = this.messages.filter((one) => !one.deleted && one.text.toLowerCase().includes(words)).reverse();
+    const from = Number(query.get("next") ?? 0);
+    const to = from + Number(query.get("limit") ?? 100);
+    const items = hits.slice(from, to).map((message) => {
       const at = message.text.toLowerCase().indexOf(words);
       return { message, highlights: [[at, at + words.length]] };
     });
-    return { items, next: null };
+    return { items, next: to < hits.length ? String(to) : null };
   }
 }

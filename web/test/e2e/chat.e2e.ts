@@ -116,9 +116,9 @@ test("what is sent shows at once, and tells how far it got", async () => {
   await message.getByText("only here yet").waitFor();
   const kept = chat.messages.at(-1);
   if (!kept) throw new Error("it was not sent");
-  chat.change(kept, { state: "delivered", delivered_to: [bob.user, cleo.user] });
+  chat.deliver(kept, [bob.user, cleo.user]);
   await message.getByText("delivered to 2").waitFor();
-  chat.change(kept, { state: "read", delivered_to: [bob.user], read_by: [bob.user] });
+  chat.read(harvest, kept, [bob.user]);
   await message.getByText("read by 1").waitFor();
   expect(await box().inputValue()).toBe("");
 });
@@ -150,6 +150,138 @@ test("a message that the node refuses says why, and can be taken back", async ()
   await log().getByText("does not allow writing").waitFor();
   await log().getByRole("button", { name: "Take back" }).click();
   await expect.poll(() => box().inputValue()).toBe("may I?");
+});
+
+test("what is taken back in a thread goes behind what is being written there", async () => {
+  const root = chat.say(harvest, bob, "Who has the key?");
+  await open(harvest, `?thread=${root.id}`);
+  const thread = page.getByRole("complementary", { name: "Thread" });
+  const reply = thread.getByRole("textbox", { name: "Reply" });
+  chat.refuse = "the channel is archived";
+  await reply.fill("in the red pot");
+  await reply.press("Enter");
+  await thread.getByText("the channel is archived").waitFor();
+  await reply.fill("half a thou");
+  await thread.getByRole("button", { name: "Take back" }).click();
+  await expect.poll(() => reply.inputValue()).toBe("half a thou\nin the red pot");
+});
+
+test("a message that a node can't take now says why, and goes out by itself when it can", async () => {
+  await open();
+  chat.refuse = "the disk is full: 3 MiB are left";
+  chat.refuseWith = 507;
+  await send("once there is room");
+  const waiting = log().getByRole("article").filter({ hasText: "once there is room" });
+  await waiting.getByText("Not sent yet: The disk is full: 3 MiB are left. It is tried again by itself.").waitFor();
+  await waiting.getByText("sending").waitFor();
+  await shot(page, "chat-waiting");
+  expect(await violations(page)).toEqual([]);
+  // The line to the node was open all the while, so nothing else would begin it anew.
+  chat.refuse = null;
+  await kept("once there is room").waitFor();
+  expect(await log().getByText("Not sent yet").count()).toBe(0);
+  expect(chat.messages.filter((one) => one.text === "once there is room")).toHaveLength(1);
+});
+
+test("an edit that the node refuses is there again with the reason, and lost by no reload", async () => {
+  chat.say(harvest, me, "The beans are in.");
+  await open();
+  chat.refuse = "the disk is full";
+  chat.refuseWith = 507;
+  await box().press("ArrowUp");
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("The beans and the peas are in.");
+  await edit.press("Enter");
+  await log().getByText("Not saved: The disk is full.").waitFor();
+  expect(await edit.inputValue()).toBe("The beans and the peas are in.");
+  await shot(page, "chat-edit-refused");
+  expect(await violations(page)).toEqual([]);
+  await page.reload();
+  await kept("The beans are in.").waitFor();
+  await box().press("ArrowUp");
+  await expect.poll(() => edit.inputValue()).toBe("The beans and the peas are in.");
+  chat.refuse = null;
+  await edit.press("Enter");
+  await log().getByText("The beans and the peas are in.").waitFor();
+  await expect.poll(() => chat.messages[0]?.text).toBe("The beans and the peas are in.");
+  // What the node has is kept here no longer.
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("covey.edit.")))).toEqual([]);
+});
+
+test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
+  await tab.context.grantPermissions(["notifications"]);
+  await tab.context.addInitScript(() => {
+    const shown: { title: string; body: string; tag: string; onclick?: () => void; close: () => void }[] = [];
+    const Fake = function (this: object, title: string, { body, tag }: { body: string; tag: string }) {
+      const one = { title, body, tag, close: () => undefined };
+      shown.push(one);
+      return one;
+    };
+    Object.assign(Fake, { permission: "granted", requestPermission: () => Promise.resolve("granted") });
+    let hidden = false;
+    Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+    Object.assign(window, { Notification: Fake, shown, look: (away: boolean) => (hidden = away) });
+  });
+  const shown = () => page.evaluate(() => (window as unknown as { shown: { title: string; body: string }[] }).shown.map((one) => `${one.title}: ${one.body}`));
+  const lookAway = (away: boolean) => page.evaluate((now) => (window as unknown as { look: (away: boolean) => void }).look(now), away);
+  await page.goto(`${proxy.url}/settings`);
+  await page.getByRole("group", { name: "Notifications" }).or(page.getByRole("radiogroup", { name: "Notifications" })).getByRole("radio", { name: "On" }).check();
+  await page.goto(`${proxy.url}/s/${space}/c/${chat.channels[0]?.id}`);
+  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
+  const arrived = (text: string) => page.getByRole("log").getByText(text).waitFor();
+  const general = chat.channels[0] as Channel;
+  chat.say(general, bob, "@Ada while you look");
+  await arrived("while you look");
+  await lookAway(true);
+  chat.say(general, bob, "to nobody in particular");
+  const named = chat.say(harvest, bob, "@Ada are you there?");
+  chat.change(named, { text: "@Ada are you there?!", edited: true });
+  const direct = chat.channels.find((one) => one.kind === "direct") as Channel;
+  chat.say(direct, bob, "psst");
+  chat.say(general, bob, "the last");
+  await arrived("the last");
+  expect(await shown()).toEqual(["Bob in #harvest: @Ada are you there?", "Bob: psst"]);
+  await lookAway(false);
+  await page.evaluate(() => (window as unknown as { shown: { onclick?: () => void }[] }).shown[0]?.onclick?.());
+  await page.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+});
+
+test("on a phone a finger reaches what can be done with a message", async () => {
+  chat.say(harvest, bob, "Who has the key?");
+  chat.say(harvest, me, "I do.");
+  const phone = await openTab(browser, { phone: true });
+  await phone.page.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+  const theirs = phone.page.getByRole("article").filter({ hasText: "Who has the key?" });
+  await theirs.waitFor();
+  const reply = theirs.getByRole("button", { name: "Reply in a thread" });
+  const shows = () => theirs.getByRole("toolbar").evaluate((one) => getComputedStyle(one).opacity === "1" && getComputedStyle(one).pointerEvents === "auto");
+  expect(await shows()).toBe(false);
+  await theirs.getByText("Who has the key?").tap();
+  await expect.poll(shows).toBe(true);
+  await shot(phone.page, "touch-acts-phone");
+  await theirs.getByRole("button", { name: "React" }).tap();
+  await phone.page.getByRole("searchbox", { name: "Find an emoji" }).fill("seedling");
+  await phone.page.getByRole("button", { name: "seedling" }).tap();
+  await theirs.getByRole("button", { name: /by you/ }).waitFor();
+  await theirs.getByText("Who has the key?").tap();
+  await reply.tap();
+  await phone.page.getByRole("complementary", { name: "Thread" }).getByText("Who has the key?").waitFor();
+  await phone.context.close();
+});
+
+test("the emoji window can be used by everybody, in light and dark", async () => {
+  const found: string[] = [];
+  for (const dark of [false, true]) {
+    const other = await openTab(browser, { dark });
+    await other.page.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+    await other.page.getByRole("button", { name: "Emoji" }).click();
+    await other.page.getByRole("searchbox", { name: "Find an emoji" }).fill("seed");
+    await other.page.getByRole("button", { name: "seedling" }).waitFor();
+    await shot(other.page, `emoji-${dark ? "dark" : "light"}`);
+    for (const one of await violations(other.page)) found.push(`${one.rule} at ${one.where.join(", ")} (${one.why})`);
+    await other.context.close();
+  }
+  expect(found).toEqual([]);
 });
 
 test("reactions, edits, replies and deletion work by mouse and by keys", async () => {
@@ -257,6 +389,24 @@ test("search leads to the message in its place", async () => {
   expect(await hit.locator("mark").textContent()).toBe("pumpkin");
   await hit.click();
   await log().getByText("the golden pumpkin").waitFor();
+});
+
+test("all that was found can be shown, a page after the other", async () => {
+  for (let n = 0; n < 120; n++) chat.say(harvest, bob, `bean number ${n}`, { minutes: 0.5 });
+  await page.goto(`${proxy.url}/s/${space}/search`);
+  await page.getByRole("searchbox", { name: "Words" }).fill("bean");
+  const hits = page.getByRole("list", { name: "Found messages" }).getByRole("link");
+  await page.getByText("The newest 50 are shown.").waitFor();
+  expect(await hits.count()).toBe(50);
+  await shot(page, "search-more");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByText("The newest 100 are shown.").waitFor();
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByText("These are all.").waitFor();
+  expect(await hits.count()).toBe(120);
+  expect(await page.getByRole("button", { name: "Show more" }).count()).toBe(0);
+  await page.getByRole("list", { name: "Found messages" }).getByText("number 0").waitFor();
 });
 
 test("the keys lead through the messages to what can be done with one", async () => {

@@ -21,7 +21,8 @@ export interface TestNode {
   /** Signs all browsers out, as `covey web --sign-out` does. */
   signOut: () => Promise<void>;
   stop: () => Promise<void>;
-  restart: () => Promise<TestNode>;
+  /** Ends it and starts it again, on another network if one is named. What is to happen while it's away can be given. */
+  restart: (network?: string, meanwhile?: () => Promise<void>) => Promise<TestNode>;
 }
 
 export async function startNode(name: string, device: string, options: { network?: string; home?: string; port?: number } = {}): Promise<TestNode> {
@@ -50,9 +51,10 @@ export async function startNode(name: string, device: string, options: { network
       await end();
       rmSync(home, { recursive: true, force: true });
     },
-    restart: async () => {
+    restart: async (network = options.network ?? "lan", meanwhile) => {
       await end();
-      return startNode(name, device, { ...options, home, port: Number(new URL(ready.api).port) });
+      await meanwhile?.();
+      return startNode(name, device, { network, home, port: Number(new URL(ready.api).port) });
     },
   };
 }

@@ -17,10 +17,13 @@ export interface Proxy {
   url: string;
   /** While true, nobody answers. */
   cut: (off: boolean) => void;
+  /** The node was started again, and has another token. */
+  use: (node: TestNode) => void;
   stop: () => Promise<void>;
 }
 
-export async function startProxy(node: TestNode, chat: ChatDouble | null): Promise<Proxy> {
+export async function startProxy(first: TestNode, chat: ChatDouble | null): Promise<Proxy> {
+  let node = first;
   let off = false;
   const sockets = new Set<WebSocket>();
   const server = createServer((from, to) => {
@@ -56,6 +59,9 @@ export async function startProxy(node: TestNode, chat: ChatDouble | null): Promi
     cut: (now) => {
       off = now;
       if (now) hangUp();
+    },
+    use: (next) => {
+      node = next;
     },
     stop: async () => {
       hangUp();

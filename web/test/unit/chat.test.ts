@@ -1,4 +1,5 @@
-import type { Message } from "@covey/client";
+import type { Channel, Message, Space } from "@covey/client";
+import { queries } from "../../src/api/client.ts";
 import { describe, expect, test } from "vitest";
 import { toggled } from "../../src/chat/acts.ts";
 import { pieces } from "../../src/chat/highlight.ts";
@@ -6,6 +7,7 @@ import { longMark, shortMark } from "../../src/chat/marks.tsx";
 import { insertAt, mentionAt } from "../../src/chat/mention.ts";
 import { parseOutbox } from "../../src/chat/outbox.ts";
 import { withMessage, type MessageData } from "../../src/chat/queries.ts";
+import { rightsIn } from "../../src/chat/rights.ts";
 import { rowsOf } from "../../src/chat/rows.ts";
 
 const message = (id: string, more: Partial<Message> = {}): Message => ({
@@ -96,4 +98,34 @@ describe("small things", () => {
     ]);
     expect(pieces("x".repeat(1000), [[500, 510]]).length).toBe(5);
   });
+});
+
+describe("what somebody may do in a channel", () => {
+  const channel = (kind: Channel["kind"], role: "admin" | "member" | null) => ({ kind, joined: role !== null, members: role ? [{ user: "ada", name: "Ada", role }] : [] }) as unknown as Channel;
+  const space = (role: Space["role"]) => ({ role, removed: null }) as unknown as Space;
+  const rights = (kind: Channel["kind"], inIt: "admin" | "member" | null, role: Space["role"]) =>
+    Object.entries(rightsIn(channel(kind, inIt), "ada", space(role))).filter(([, may]) => may).map(([name]) => name).join(" ");
+
+  test("an admin of the space leads its public channels, and one that was named keeps them without judging what others say", () => {
+    expect(rights("public", "admin", "admin")).toBe("manage moderate invite");
+    expect(rights("public", null, "owner")).toBe("manage moderate");
+    expect(rights("public", "admin", "member")).toBe("manage invite");
+    expect(rights("public", "member", "member")).toBe("invite");
+    expect(rights("public", null, "member")).toBe("");
+  });
+
+  test("in a private one only its own admins do", () => {
+    expect(rights("private", "admin", "member")).toBe("manage moderate putOut invite");
+    expect(rights("private", "member", "owner")).toBe("");
+  });
+
+  test("in a direct one nobody, and guests nowhere", () => {
+    expect(rights("direct", "admin", "owner")).toBe("");
+    expect(rights("public", "member", "guest")).toBe("");
+  });
+});
+
+test("the node on this machine is asked also when there is no network", () => {
+  expect(queries.getDefaultOptions().queries?.networkMode).toBe("always");
+  expect(queries.getDefaultOptions().mutations?.networkMode).toBe("always");
 });

@@ -14,7 +14,7 @@ use super::{
     Chat, Message, Position, Say, fresh_part,
     rooms::{Home, Room},
 };
-use crate::NodeError;
+use crate::{NodeError, Space};
 
 /// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -156,16 +156,15 @@ impl Chat {
         self.message(id).await
     }
 
-    /// Deletes a message of one's own, or any as an admin. It stays deleted.
+    /// Deletes a message of one's own, or any as an admin. It stays deleted. In a direct message all are equal, and
+    /// everybody deletes what they wrote themselves.
     ///
     /// # Errors
     /// [`NodeError::NotYours`] for somebody else's, unless one is an admin of the space or the private channel.
     pub async fn delete(&self, id: &str) -> Result<(), NodeError> {
         let (space, message) = self.place_of(id).await?;
-        let me = self.me();
-        let role = self.node().engine().space(space)?.membership.role_of_user(me);
-        if message.user != me && role < Some(Role::Admin) {
-            return Err(NodeError::NotYours("only who wrote a message, or an admin, deletes it".into()));
+        if message.user != self.me() {
+            self.require_deleter(space).await?;
         }
         if message.deleted {
             return Ok(());
@@ -176,6 +175,22 @@ impl Chat {
             say = say.with("text", "").with("mentions", &[""; 0]);
         }
         self.say(space, vec![say]).await.map(drop)
+    }
+
+    /// Refuses what of others' messages only an admin of their space may do.
+    async fn require_deleter(&self, space: SpaceId) -> Result<(), NodeError> {
+        let place = Space::new(self.node().clone(), space);
+        let kind = place.as_channel().await?.map(|(kind, _)| kind);
+        let role = self.node().engine().space(space)?.membership.role_of_user(self.me());
+        match kind {
+            Some(Kind::Direct) => {
+                Err(NodeError::NotYours("in a direct message only who wrote a message deletes it".into()))
+            }
+            _ if role < Some(Role::Admin) => {
+                Err(NodeError::NotYours("only who wrote a message, or an admin, deletes it".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What this device says of a message: in the message itself, if it's this device's.

@@ -231,3 +231,53 @@ impl Chat {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use super::*;
+    use crate::{NetworkMode, NodeConfig, Profile, WallClock};
+
+    #[tokio::test]
+    async fn who_does_nothing_for_five_minutes_is_away_and_back_with_the_next_thing_they_do() {
+        let home = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let mut config = NodeConfig::new(home.path());
+        config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
+        config.network = NetworkMode::Solo;
+        config.clock = WallClock::new({
+            let time = Arc::clone(&time);
+            move || time.load(Ordering::SeqCst)
+        });
+        let node = Node::open(config).await.unwrap();
+        let chat = node.create_space("garden").await.unwrap().chat();
+        // Its start counts as something that was done; the task that says so runs beside this one.
+        while node.0.presences.state().active_ms.is_none() {
+            tokio::task::yield_now().await;
+        }
+        let after = AWAY_AFTER.as_millis() as u64;
+        assert_eq!(after, 5 * 60 * 1000);
+        let pass = |ms| time.fetch_add(ms, Ordering::SeqCst);
+        let own = || chat.presence()[0].1;
+
+        assert_eq!(own(), Presence::Online);
+        pass(after - 1);
+        assert_eq!(own(), Presence::Online, "a moment before");
+        pass(1);
+        assert_eq!(own(), Presence::Away);
+        node.set_presence(false);
+        assert_eq!(own(), Presence::Online);
+        // Whoever says again that they are there begins anew.
+        pass(after - 1);
+        node.set_presence(false);
+        pass(after - 1);
+        assert_eq!(own(), Presence::Online);
+        node.set_presence(true);
+        assert_eq!(own(), Presence::Away, "who says so is away at once");
+        node.shutdown().await;
+    }
+}

@@ -15,8 +15,9 @@ use covey_engine::{Engine, load_record};
 use covey_records::{Record, Stamp, own};
 use covey_space::Role;
 use covey_store::{ChatMessage, ChatReaction, ChatRole, Moved, SpaceKey, StoreError, Tx};
-use covey_types::{DeviceId, SpaceId, UserId};
+use covey_types::{DeviceId, EntryHash, SpaceId, UserId};
 
+use super::rooms::Look;
 use crate::{Event, Node, NodeError};
 
 /// Up to which position of the feed all is done.
@@ -36,8 +37,8 @@ pub(crate) struct Memory(Arc<Mutex<State>>);
 struct State {
     /// Whether all that was there at the start is done.
     is_caught_up: bool,
-    /// For which generation of its membership each space was looked at.
-    generations: HashMap<SpaceId, u64>,
+    /// For which generation of its membership each space was looked at; of a child also up to which acts.
+    generations: HashMap<SpaceId, (u64, Vec<EntryHash>)>,
 }
 
 /// What has changed in chat.
@@ -116,16 +117,23 @@ impl Projector {
         let spaces: Vec<_> = engine
             .spaces
             .values()
-            .map(|space| (Place { id: space.id, key: space.key }, space.membership.generation()))
-            .filter(|(place, generation)| generations.get(&place.id) != Some(generation))
+            .map(|state| {
+                let membership = &state.membership;
+                let frontier = state.parent().map(|_| membership.frontier()).unwrap_or_default();
+                (Place { id: state.id, key: state.key }, (membership.generation(), frontier))
+            })
+            .filter(|(place, now)| generations.get(&place.id) != Some(now))
             .collect();
-        for (place, generation) in spaces {
-            self.judge_again(tx, engine, place, &mut news)?;
+        for (place, now) in spaces {
+            // An act that is simply added changes nothing of what was judged before.
+            if generations.get(&place.id).is_none_or(|(generation, _)| *generation != now.0) {
+                self.judge_again(tx, engine, place, &mut news)?;
+            }
             if engine.space(place.id)?.parent().is_some() {
-                // Who is in a child is who is in the channel.
+                // Who is in a child, and as what, is who is in the channel.
                 news.channel(place, ids::MAIN);
             }
-            generations.insert(place.id, generation);
+            generations.insert(place.id, now);
         }
         *state = State { is_caught_up: true, generations };
         Ok(news)
@@ -181,8 +189,12 @@ impl Projector {
                 note_roles(tx, engine, place, moved, &record, &["name", "topic", "archived", "admins"])?;
                 news.channel(place, rest);
             }
-            // A child has one channel.
-            ids::CHANNELS => news.channel(place, if rest == ids::MAIN { rest } else { &moved.id }),
+            // A child has one channel. Who may delete in it follows from which sort it is.
+            ids::CHANNELS if rest == ids::MAIN => {
+                self.judge_deletions(tx, engine, place, news)?;
+                news.channel(place, rest);
+            }
+            ids::CHANNELS => news.channel(place, &moved.id),
             ids::JOINS => news.channel(place, rest),
             ids::INVITES => news.channel(place, ids::invited(rest).map_or(rest, |(channel, _)| channel)),
             _ => {}
@@ -217,7 +229,8 @@ impl Projector {
             let Some(parsed) = Edit::parse(&record(tx, engine, place, ids::EDITS, &edit)?) else { continue };
             let by = engine.space(place.id)?.author(parsed.stamp.device);
             let was_admin = tx.chat_was_admin(place.key, (ids::EDITS, &edit), "deleted", parsed.stamp.hlc)?;
-            edits.push((parsed, right(by == Some(author), was_admin == Some(true))));
+            let may_delete = was_admin == Some(true) && !self.is_direct(tx, engine, place)?;
+            edits.push((parsed, right(by == Some(author), may_delete)));
         }
         let (edits, rights): (Vec<Edit>, Vec<_>) = edits.into_iter().unzip();
         let shown = written.shown(&edits, |edit| {
@@ -244,6 +257,28 @@ impl Projector {
             self.note_late(tx, channel, vec![(number, new.hlc, new.id.clone())])?;
         }
         news.message(tx, place, &new.id)
+    }
+
+    /// Whether a space is a direct message: in one all are its owners, and nobody has a right over what the others wrote.
+    fn is_direct(&self, tx: &Tx<'_>, engine: &Engine, place: Place) -> Result<bool, NodeError> {
+        let look = Look { rows: tx, engine, me: self.user };
+        Ok(look.is_direct(engine.space(place.id)?)?)
+    }
+
+    /// Makes afresh the messages that somebody has deleted elsewhere than in the message itself.
+    fn judge_deletions(
+        &self,
+        tx: &mut Tx<'_>,
+        engine: &mut Engine,
+        place: Place,
+        news: &mut News,
+    ) -> Result<(), NodeError> {
+        for role in tx.chat_roles(place.key)?.into_iter().filter(|role| role.collection == ids::EDITS) {
+            if let Some((_, message)) = own::split(&role.id) {
+                self.refresh(tx, engine, place, message, news)?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks up again what authors were, and makes afresh what depends on it.

@@ -163,15 +163,28 @@ impl Look<'_> {
         Ok(rooms)
     }
 
-    /// A child space as a channel; `None` if it's none.
-    pub(super) fn child(&self, parent: SpaceId, state: &SpaceState) -> Result<Option<Room>, StoreError> {
-        let key = state.key;
+    /// As which channel a child space was made; `None` if it's none.
+    fn made_as(&self, state: &SpaceState) -> Result<Option<NewChannel>, StoreError> {
         let is_main = |id: &str| own::split(id).is_some_and(|(_, rest)| rest == ids::MAIN);
-        let made = self.records(key, ids::CHANNELS, is_main)?.into_iter();
+        let made = self.records(state.key, ids::CHANNELS, is_main)?.into_iter();
         let made = made
             .filter_map(|(id, record)| NewChannel::parse(&id, &record))
             .filter(|new| new.kind != Kind::Public);
-        let Some(new) = made.min_by_key(|new| new.made) else { return Ok(None) };
+        Ok(made.min_by_key(|new| new.made))
+    }
+
+    /// Whether a space is a direct message.
+    pub(super) fn is_direct(&self, state: &SpaceState) -> Result<bool, StoreError> {
+        if state.parent().is_none() {
+            return Ok(false);
+        }
+        Ok(self.made_as(state)?.is_some_and(|new| new.kind == Kind::Direct))
+    }
+
+    /// A child space as a channel; `None` if it's none.
+    pub(super) fn child(&self, parent: SpaceId, state: &SpaceState) -> Result<Option<Room>, StoreError> {
+        let key = state.key;
+        let Some(new) = self.made_as(state)? else { return Ok(None) };
         let (mut changes, admins) = self.changes(key, Some(ids::MAIN))?;
         let who = |stamp: Stamp| {
             let user = state.author(stamp.device)?;

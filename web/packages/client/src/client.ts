@@ -94,6 +94,10 @@ const chat = (connection: Connection) => ({
     ask<void>(connection, path("spaces", space, "channels", channel, "leave"), { method: "POST" }),
   addToChannel: (space: string, channel: string, user: string) =>
     ask<void>(connection, path("spaces", space, "channels", channel, "members"), { method: "POST", json: { user } }),
+  setChannelRole: (space: string, channel: string, user: string, role: S.ChannelMember["role"]) =>
+    ask<S.Channel>(connection, path("spaces", space, "channels", channel, "members", user), { method: "PATCH", json: { role } }),
+  removeFromChannel: (space: string, channel: string, user: string) =>
+    ask<void>(connection, path("spaces", space, "channels", channel, "members", user), { method: "DELETE" }),
   messages: (
     space: string,
     channel: string,
