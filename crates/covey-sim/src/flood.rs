@@ -139,7 +139,7 @@ impl World {
             let written = self.act_in(machine, space, move |rows, engine, secrets, wall| {
                 let entry = engine.append_records(rows, secrets, space, wall, |_, _, _| {
                     let mut body = BodyWriter::new();
-                    let (id, value) = (format!("record {}", i % 12), format!("{i:0>bytes$}"));
+                    let (id, value) = (format!("record {}", i % 12), "7".repeat(bytes) + &i.to_string());
                     let value = format!("\"{value}\"");
                     let id = RecordId::parse(&id)?;
                     body.push(&Op::Put { collection: "plants", id, fields: vec![("flood", &value)] })?;
