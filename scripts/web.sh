@@ -22,7 +22,8 @@ if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
     touch node_modules/.package-lock.json
 fi
 
-sources=(src packages index.html vite.config.ts tsconfig.json package-lock.json)
+# Of the client its sources: its dist/ is for others.
+sources=(src packages/client/src index.html vite.config.ts tsconfig.json package-lock.json)
 if [ -f dist/index.html ] && [ -z "$(find "${sources[@]}" -newer dist/index.html -type f -print -quit)" ]; then
     exit 0
 fi

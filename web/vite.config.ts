@@ -7,6 +7,9 @@ import { defineConfig, type Plugin } from "vite";
 
 const DIST = join(import.meta.dirname, "dist");
 
+/** The app is made of the client's sources: what is published as its package is built for others. */
+export const SOURCES = { alias: { "@covey/client": join(import.meta.dirname, "packages/client/src/index.ts") } };
+
 /** The emoji picker's list, without what the picker doesn't show: a tenth of the data it's made from. */
 function emojiList(): Plugin {
   const rows = () =>
@@ -50,6 +53,7 @@ const proxy = node && {
 };
 
 export default defineConfig({
+  resolve: SOURCES,
   plugins: [react(), emojiList(), cleanAndPack()],
   build: {
     target: "es2023",

@@ -153,9 +153,10 @@ impl Access {
             ));
         };
         let Some(session) = self.sessions.find(cookie) else {
-            return Err(Problem::unauthorized(
-                "this browser is not signed in, or not any more; `covey web` prints a link",
-            ));
+            // Guessing at sessions is slowed as guessing at the token is. A page whose session has ended asks once.
+            return Err(
+                self.failed("this browser is not signed in, or not any more; `covey web` prints a link")
+            );
         };
         if !method.is_safe() && !headers.contains_key(header::ORIGIN) {
             return Err(Problem::foreign("a change made by a browser must name its Origin"));

@@ -5,8 +5,8 @@ pub(crate) mod chat;
 mod people;
 
 use covey_node::{
-    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, Joined, NetworkMode, PeerState,
-    PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
+    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, InvitationState, Joined, Nameplate,
+    NetworkMode, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
 };
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -14,12 +14,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     dto::{
         ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto,
-        NetworkDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto,
+        NetworkDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto, WithdrawnDto,
     },
     problem::Problem,
 };
 
-pub(crate) use acts::act;
+pub(crate) use acts::{act, pairing_act};
 pub(crate) use people::{history, history_back, linked, member, space_name, words};
 
 /// Milliseconds since 1970 as RFC 3339 in UTC; times past the year 9999 are cut to it.
@@ -128,6 +128,7 @@ fn sync(status: SyncStatus) -> SyncDto {
         missing_here: status.missing_here,
         missing_there: status.missing_there,
         reason: status.reason,
+        since: status.since_ms.map(rfc3339),
     }
 }
 
@@ -159,11 +160,28 @@ fn fork(fork: Fork) -> ForkDto {
 
 pub(crate) fn invitation(invitation: Invitation) -> InviteDto {
     InviteDto {
+        id: invitation.id.to_string(),
         expires_at: rfc3339(invitation.expires_at_ms),
         role: invitation.role.to_string(),
         code: invitation.code,
         link: invitation.link,
     }
+}
+
+/// How an invitation has ended; `None` if it hasn't.
+pub(crate) fn how_it_ended(state: InvitationState) -> Option<&'static str> {
+    match state {
+        InvitationState::Open => None,
+        InvitationState::UsedBy(_) => Some("used"),
+        InvitationState::Burnt => Some("burnt"),
+        InvitationState::Expired => Some("expired"),
+        InvitationState::Withdrawn => Some("withdrawn"),
+    }
+}
+
+/// An invitation that is over.
+pub(crate) fn withdrawn((id, state): (Nameplate, InvitationState)) -> WithdrawnDto {
+    WithdrawnDto { id: id.to_string(), state: how_it_ended(state).unwrap_or("withdrawn").to_owned() }
 }
 
 pub(crate) fn joined(joined: &Joined) -> JoinedDto {
@@ -222,6 +240,18 @@ pub(crate) fn event(event: Event) -> Option<EventKind> {
             EventKind::LogForked { space: space.to_string(), peer_id: device.to_string(), seq }
         }
         Event::OwnLogForked { space, seq } => EventKind::OwnLogForked { space: space.to_string(), seq },
+        Event::Invitation { space, invitation, state } => EventKind::Invite {
+            space: space.to_string(),
+            id: invitation.to_string(),
+            state: how_it_ended(state)?.to_owned(),
+            peer_id: match state {
+                InvitationState::UsedBy(device) => Some(device.to_string()),
+                _ => None,
+            },
+        },
+        Event::NewLog { space, device } => {
+            EventKind::NewLog { space: space.to_string(), peer_id: device.to_string() }
+        }
         Event::Revoked { by } => EventKind::Revoked { by: by.map(|by| by.to_string()) },
         Event::PeerMisbehaved { device, reason } => {
             EventKind::PeerMisbehaved { peer_id: device.to_string(), reason }

@@ -9,6 +9,7 @@
 //! | [`limits`] | every bound, with its reason |
 //! | [`problem`] | errors as RFC 9457 problem documents |
 //! | [`access`] | who may talk to the node: token, browser sessions, Host and Origin |
+//! | [`csv_rows`] | CSV into lines of JSON, for clients that import it |
 //! | `events` | the numbered, resumable stream of what happens |
 //! | `find` | people and devices by id, part of an id, or name |
 //! | `jobs` | long work that goes on by itself |
@@ -25,6 +26,7 @@
 
 pub mod access;
 mod convert;
+pub mod csv_rows;
 pub mod dto;
 mod events;
 mod extract;

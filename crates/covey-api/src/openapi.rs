@@ -208,6 +208,7 @@ fn meaning(things: &str) -> &'static str {
         "reactions" => "The emoji.",
         "members" => "The person: their id, a part of it, or their name.",
         "devices" => "The device: its id, a part of it, or its name.",
+        "invites" | "link" => "The invitation's id: the first half of its code, which is no secret.",
         "jobs" => "The job's id.",
         "browsers" => "The id by which the node lists the browser.",
         other => panic!("the OpenAPI document doesn't know what stands behind /{other}/ in a path"),

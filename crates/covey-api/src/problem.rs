@@ -85,7 +85,7 @@ impl Problem {
 
     /// Too many rejected credentials.
     pub fn too_many_failures(retry_after_s: u64) -> Self {
-        let detail = format!("too many rejected tokens; try again in {retry_after_s} s");
+        let detail = format!("too many rejected tokens or sessions; try again in {retry_after_s} s");
         let mut problem =
             Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", "Too many rejected tokens", detail);
         problem.retry_after_s = Some(retry_after_s);

@@ -20,6 +20,28 @@ async fn guesses_at_the_token_are_slowed_and_the_owner_is_not() {
 }
 
 #[tokio::test]
+async fn guesses_at_a_session_are_slowed_and_whoever_is_signed_in_is_not() {
+    let served = Served::new().await;
+    let link = served.server.web_link();
+    let opened = served.request("GET", link.strip_prefix(&served.server.url()).unwrap(), &[], "").await;
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let name = cookie.split('=').next().unwrap();
+    let status =
+        async |cookie: &str| served.request("GET", "/api/v1/status", &[("Cookie", cookie)], "").await;
+    for n in 0..covey_api::limits::MAX_FAILURES {
+        status(&format!("{name}=guess{n}")).await.problem(401, "unauthorized");
+    }
+    let slowed = status(&format!("{name}=guess")).await;
+    slowed.problem(429, "too-many-failures");
+    assert!(slowed.header("retry-after").is_some());
+    assert_eq!(status(&cookie).await.status, 200);
+    assert_eq!(served.ask("GET", "status", "").await.status, 200);
+    // Without any credentials nothing is guessed.
+    served.request("GET", "/api/v1/status", &[], "").await.problem(401, "unauthorized");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_browser_changes_something_only_from_our_own_page() {
     let served = Served::new().await;
     let link = served.server.web_link();

@@ -33,6 +33,8 @@ const STORY: &[Step<'_>] = &[
     ("get", "/api/v1/spaces/{space}", &["garden%2Fsecret"], "", "", 200),
     ("get", "/api/v1/spaces/{space}", &["nowhere"], "", "", 404),
     ("post", "/api/v1/spaces/{space}/invites", &["garden"], "", r#"{"role":"guest"}"#, 201),
+    ("delete", "/api/v1/spaces/{space}/invites/{id}", &["garden", "0000"], "", "", 404),
+    ("delete", "/api/v1/devices/link/{id}", &["0000"], "", "", 404),
     ("post", "/api/v1/join", &[], "", r#"{"code":"COVEY-AAAA-BBBB"}"#, 409),
     ("post", RECORDS, &["garden", "plants"], "", r#"{"doc":{"n":1}}"#, 201),
     ("post", RECORDS, &["garden", "plants"], "", r#"{"id":"fern","doc":{"n":2}}"#, 200),

@@ -77,6 +77,8 @@ pub struct Ingested {
     pub refused: Vec<(LogId, u64, String)>,
     /// Own logs that came back longer than they were here, or different, and where.
     pub came_back: BTreeMap<LogId, (LookBack, u64)>,
+    /// Logs that just began here, of devices that have written in another one before.
+    pub new_logs: BTreeSet<LogId>,
     /// Child spaces of which a notice has told this device, and whether it hadn't heard of them before.
     pub entered: BTreeMap<SpaceId, bool>,
     /// Records that were put back to what they are without entries that don't count any more.

@@ -78,6 +78,7 @@ impl Engine {
                 // Its sender hears of the proof; nothing of it is taken any more.
                 continue;
             }
+            let is_further = logs.is_further(rows, log)?;
             let cursor = logs.cursor(rows, log)?;
             if self.space(id)?.is_void_at(&log, entry.header.seq) {
                 if entry.header.seq > cursor.head.seq {
@@ -153,6 +154,9 @@ impl Engine {
             }
             cursor.head = entry.head();
             cursor.hlc = entry.header.hlc;
+            if is_further && log.device != secrets.device.id() {
+                outcome.new_logs.insert(log);
+            }
             let place = Place { space: id, log: cursor.key, entry: &entry };
             outcome.durable.insert(log, entry.head());
             self.take(rows, secrets, place, plain, wall_ms, &mut outcome)?;

@@ -124,6 +124,15 @@ impl LogCursors {
         Ok(begun < MAX_LOGS_PER_DEVICE)
     }
 
+    /// Whether a log has yet to begin here, and its device has written in another one.
+    pub(crate) fn is_further(&mut self, rows: &impl Rows, log: LogId) -> Result<bool, StoreError> {
+        if self.find(rows, log)?.is_some_and(|cursor| cursor.head.seq > 0) {
+            return Ok(false);
+        }
+        self.load_all(rows)?;
+        Ok(self.others_of(log).any(|cursor| cursor.head.seq > 0))
+    }
+
     /// The other logs of a log's device.
     fn others_of(&self, log: LogId) -> impl Iterator<Item = &LogCursor> {
         let of_device = |incarnation| LogId { device: log.device, incarnation };

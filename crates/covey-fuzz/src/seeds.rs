@@ -61,9 +61,8 @@ pub fn of(target: &str) -> Seeds {
         ]
         .map(|(name, text)| named(name, text.as_bytes().to_vec()))
         .into(),
-        "filter" | "json_value" | "invitation_link" | "ids_and_codes" | "import_lines" | "api_requests" => {
-            texts::of(target)
-        }
+        "filter" | "json_value" | "invitation_link" | "ids_and_codes" | "import_lines" | "csv_rows"
+        | "api_requests" => texts::of(target),
         "sync_frames" => recorded_streams(),
         "sync_session" => scripts(500),
         "membership_graph" => scripts(160),

@@ -67,6 +67,8 @@ targets! {
     #[cfg(feature = "edges")]
     edges::import_lines,
     #[cfg(feature = "edges")]
+    edges::csv_rows,
+    #[cfg(feature = "edges")]
     edges::api_requests,
 }
 

@@ -66,7 +66,7 @@ twins! {
     record_operations record_state record_merge checkpoint_part
     filter json_value invitation_link ids_and_codes
     sync_frames sync_session membership_graph pairing
-    checkpoint_agreement backup_seal mdns_answer import_lines api_requests
+    checkpoint_agreement backup_seal mdns_answer import_lines csv_rows api_requests
     chat_record chat_signal
 }
 

@@ -71,6 +71,7 @@ pub use collection::{Collection, Put, PutMany};
 pub use config::{DEFAULT_MIN_FREE_BYTES, NodeConfig, WallClock};
 pub use covey_engine::{EngineError, Profile, compact::Limits as CompactionLimits};
 pub use covey_net::{MdnsConfig, NetLimits, NetworkMode};
+pub use covey_pair::{Happening, InvitationState, Nameplate};
 pub use covey_records::{Filter, FilterError};
 pub use covey_space::{MembershipError, ParseRoleError, Role, ops::HistoryPolicy};
 pub use covey_store::backup::{BackupError as FileError, Contents, Progress, RestoreError, Stage};
@@ -80,7 +81,7 @@ pub use covey_types::{DeviceId, EntryHash, Hlc, LogId, SpaceId, UserId};
 pub use delivery::{Deliveries, Delivery, RecordSync};
 pub use error::NodeError;
 pub use node::{Joined, Node, OpenError, init};
-pub use pairing::{JoinError, Linked};
+pub use pairing::{JoinError, Linked, PairingAct};
 pub use space::{Change, Invitation, Space, Watch};
 pub use status::{
     Check, ClockStatus, Event, Fork, Identity, Member, PeerState, PeerStatus, Removal, SpaceStatus, Status,

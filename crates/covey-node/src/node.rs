@@ -196,7 +196,9 @@ impl Node {
         }));
         node.spawn(crate::peers::run(node.clone(), net_events));
         node.spawn(crate::sync::accept(node.clone())?);
+        pairing::begin(&node).await;
         node.spawn(pairing::accept(node.clone())?);
+        node.spawn(pairing::keep(node.clone()));
         node.spawn(release_held(node.clone()));
         if let Some(limits) = node.0.config.compaction {
             node.spawn(crate::compaction::run(node.clone(), limits));
@@ -394,6 +396,9 @@ impl Node {
 
     /// Stops sync and network, says goodbye, and closes the store. What was acknowledged is on disk.
     pub async fn shutdown(&self) {
+        if let Err(err) = pairing::note(self).await {
+            tracing::warn!(%err, "keeping what became of invitations");
+        }
         Peers::keep_seen(self).await;
         crate::delivery::Holdings::keep(self).await;
         crate::chat::presence::farewell(self).await;

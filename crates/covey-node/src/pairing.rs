@@ -7,6 +7,7 @@
 //! Both sides bound what a stranger can guess: [`Invitations`] counts an inviter's wrong guesses, and
 //! [`search`] what a joiner lets others check.
 
+mod account;
 mod admission;
 mod joining;
 mod linking;
@@ -27,11 +28,12 @@ use covey_types::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
 };
 
-pub use self::linking::Linked;
+pub use self::{account::PairingAct, linking::Linked};
 pub(crate) use self::{
+    account::{begin, keep, note},
     admission::accept,
     joining::join,
     linking::{invite_device, link},
@@ -51,6 +53,10 @@ const MAX_PAIRINGS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Pairing {
     invitations: Mutex<Invitations>,
+    /// Something happened to an invitation.
+    changed: Notify,
+    /// Held by whoever keeps what happened to them.
+    noting: tokio::sync::Mutex<()>,
     slots: Semaphore,
     /// The devices that are pairing now: one at a time each, so that a single stranger can't take all the slots.
     busy: Mutex<BTreeSet<DeviceId>>,
@@ -93,6 +99,8 @@ impl Default for Pairing {
     fn default() -> Self {
         Self {
             invitations: Mutex::default(),
+            changed: Notify::new(),
+            noting: tokio::sync::Mutex::default(),
             slots: Semaphore::new(MAX_PAIRINGS),
             busy: Mutex::default(),
             asked: Mutex::default(),
@@ -215,6 +223,13 @@ async fn open_invitation(
         )),
         other => NodeError::Invalid(other.to_string()),
     })?;
+    // Kept before anybody can use it: what this device has handed out is on disk.
+    if let Err(err) = account::note(node).await {
+        node.0.pairing.invitations().withdraw(code.nameplate(), now);
+        return Err(err);
+    }
+    // The keeper waits for whichever ends first.
+    node.0.pairing.changed.notify_one();
     let link = Link {
         purpose,
         code: code.clone(),
@@ -226,6 +241,7 @@ async fn open_invitation(
     .bounded();
     tracing::info!(%space, %role, ?purpose, "opened an invitation");
     Ok(Invitation {
+        id: code.nameplate(),
         code: code.to_string(),
         link: link.to_string(),
         expires_at_ms: terms.expires_at_ms,

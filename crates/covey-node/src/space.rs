@@ -6,6 +6,7 @@ use std::{
 };
 
 use covey_engine::{Deeds, Engine, EngineError, Secrets, SpaceState, acts::Acted};
+use covey_pair::Nameplate;
 use covey_records::ops::RecordId;
 use covey_space::{
     Role,
@@ -44,6 +45,8 @@ pub struct Space {
 /// A way into a space, open for one device and for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
+    /// The public half of its code, by which it's named in events, in the audit, and to take it back.
+    pub id: Nameplate,
     /// What one person reads to the other: `COVEY-XXXX-XXXX`.
     pub code: String,
     /// The same as a link, with where to find this node.

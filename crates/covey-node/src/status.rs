@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use covey_pair::{InvitationState, Nameplate};
 use covey_types::{DeviceId, Hlc, LogId, SpaceId, UserId};
 
 use covey_space::Role;
@@ -112,6 +113,9 @@ pub struct SyncStatus {
     pub missing_there: u64,
     /// A sentence for people, whenever the state isn't [`SyncState::InSync`].
     pub reason: Option<String>,
+    /// Since when it stands so, milliseconds since 1970; of one that isn't reachable when it was last connected. `None` if
+    /// that isn't known: it never was, or the space's parent has put it out.
+    pub since_ms: Option<u64>,
 }
 
 /// A log that counts up to some place only, since its device wrote two histories.
@@ -325,6 +329,23 @@ pub enum Event {
         space: SpaceId,
         /// A place where it differs.
         seq: u64,
+    },
+    /// An invitation of this device is over.
+    Invitation {
+        /// To which space: the personal one for a code that makes a device this user's.
+        space: SpaceId,
+        /// Which: the public half of its code.
+        invitation: Nameplate,
+        /// What became of it.
+        state: InvitationState,
+    },
+    /// A device of a space goes on in another log than before: its home was restored, set back or copied. Of this device itself
+    /// it's told where others had more of its log than is here, and [`Event::OwnLogForked`] where they had something else.
+    NewLog {
+        /// In which space.
+        space: SpaceId,
+        /// Which device; maybe this one.
+        device: DeviceId,
     },
     /// This device was revoked by another one of its user's.
     Revoked {

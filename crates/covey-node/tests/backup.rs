@@ -98,11 +98,22 @@ async fn a_restored_device_gets_back_what_it_wrote_after_the_backup_and_forks_no
     let garden = ada.space("garden").unwrap();
     put(&garden, "before it met anybody").await;
     ada.shutdown().await;
+    let mut heard = bob.events();
     let ada = Node::open(finds(&bob, &home).await).await.unwrap();
     let garden = ada.space("garden").unwrap();
     let all = ["first", "after the backup", "before it met anybody"];
     has(&garden, &all).await;
     has(&bobs, &all).await;
+    // Bob is told, once, that the device goes on in another log.
+    let heard: Vec<Event> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+    let new_logs: Vec<_> = heard
+        .iter()
+        .filter_map(|event| match event {
+            Event::NewLog { space, device } => Some((*space, *device)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(new_logs, [(bobs.id(), who.device)]);
     put(&garden, "later").await;
     has(&bobs, &["later"]).await;
     in_sync(&garden).await;

@@ -43,6 +43,24 @@ impl fmt::Display for Nameplate {
     }
 }
 
+impl FromStr for Nameplate {
+    type Err = CodeError;
+
+    /// As forgiving as a code's. Of a whole code its nameplate.
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        let characters: Vec<char> = text.chars().take(MAX_TEXT_BYTES).filter(|c| !is_separator(*c)).collect();
+        if characters.len() != HALF {
+            return text.parse::<Code>().map(|code| code.nameplate);
+        }
+        nameplate(&characters)
+    }
+}
+
+fn nameplate(characters: &[char]) -> Result<Nameplate, CodeError> {
+    let put = |number: u32, character: &char| Ok(number << 5 | u32::from(symbol(*character)?));
+    characters.iter().try_fold(0, put).map(Nameplate)
+}
+
 impl fmt::Debug for Nameplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Nameplate({self})")
@@ -133,15 +151,12 @@ impl FromStr for Code {
         if after_prefix.len() != 2 * HALF || text.len() > MAX_TEXT_BYTES {
             return Err(CodeError::Length { found: after_prefix.len() });
         }
-        let mut nameplate = 0;
-        for character in &after_prefix[..HALF] {
-            nameplate = nameplate << 5 | u32::from(symbol(*character)?);
-        }
+        let nameplate = nameplate(&after_prefix[..HALF])?;
         let mut secret = Zeroizing::new([0; HALF]);
         for (slot, character) in secret.iter_mut().zip(&after_prefix[HALF..]) {
             *slot = ALPHABET[usize::from(symbol(*character)?)];
         }
-        Ok(Self { nameplate: Nameplate(nameplate), secret: Secret::new(*secret) })
+        Ok(Self { nameplate, secret: Secret::new(*secret) })
     }
 }
 
@@ -204,6 +219,17 @@ mod tests {
         let like_the_prefix: Code = "C0VEY123".parse().unwrap();
         assert_eq!(like_the_prefix.to_string(), "COVEY-C0VE-Y123");
         assert_eq!("COVEYC0VEY123".parse(), Ok(like_the_prefix));
+    }
+
+    #[test]
+    fn a_nameplate_is_read_by_itself_and_out_of_a_code() {
+        let nameplate = "COVEY-7K2M-9QXZ".parse::<Code>().unwrap().nameplate();
+        for text in ["7K2M", " 7k-2m ", "COVEY-7K2M-9QXZ", "7k2m9qxz"] {
+            assert_eq!(text.parse(), Ok(nameplate), "{text}");
+        }
+        assert_eq!(nameplate.to_string(), "7K2M");
+        assert_eq!("7K2U".parse::<Nameplate>(), Err(CodeError::Character { character: 'U' }));
+        assert_eq!("7K2".parse::<Nameplate>(), Err(CodeError::Length { found: 3 }));
     }
 
     #[test]

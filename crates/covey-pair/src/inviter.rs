@@ -210,12 +210,12 @@ impl Inviter {
         };
         let confirm = keys.confirm_mac(&sealed);
         if confirm != blake3::Hash::from_bytes(mac) {
-            let burnt = invitations.wrong_guess(nameplate);
+            let burnt = invitations.wrong_guess(nameplate, self.joiner, now_ms);
             let send = Some(Self::refusal(Refusal::WrongCode));
             return Ok(Step { send, outcome: Some(InviterOutcome::WrongGuess { nameplate, burnt }) });
         }
         let request = std::mem::take(&mut *keys.open(Sealed::Request, sealed)?);
-        invitations.use_up(nameplate, self.joiner);
+        invitations.use_up(nameplate, self.joiner, now_ms);
         self.state = State::Asked { keys, confirm };
         Ok(Step::outcome(InviterOutcome::Request { nameplate, terms, request }))
     }

@@ -47,7 +47,7 @@ use covey_types::{SpaceId, wire::DecodeError};
 use serde::{Deserialize, Serialize};
 
 pub use code::{Code, CodeError, Nameplate};
-pub use invitations::{Invitation, InvitationState, Invitations, InviteError};
+pub use invitations::{Happening, Invitation, InvitationState, Invitations, InviteError, News};
 pub use inviter::{Inviter, InviterOutcome};
 pub use joiner::{Joiner, JoinerOutcome};
 pub use link::{Link, LinkError};

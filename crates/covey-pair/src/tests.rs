@@ -155,7 +155,7 @@ fn an_unknown_or_withdrawn_code_is_refused() {
     let (mut invitations, code) = invitation();
     let outcome = attempt(&mut Invitations::new(), &code, JOINER, NOW_MS);
     assert_eq!(outcome, InviterOutcome::Refused(Refusal::UnknownNameplate));
-    invitations.withdraw(code.nameplate());
+    assert!(invitations.withdraw(code.nameplate(), NOW_MS));
     assert_eq!(attempt(&mut invitations, &code, JOINER, NOW_MS), InviterOutcome::Refused(Refusal::Expired));
 }
 

@@ -48,7 +48,8 @@ pub use schema::SCHEMA_VERSION;
 pub use store::Store;
 pub use tables::{
     Change, ChatFound, ChatKey, ChatMark, ChatMessage, ChatPage, ChatReaction, ChatRole, ChatUnread,
-    CollectionKey, CollectionRow, ForkRow, HeldRow, LogKey, LogRow, Moved, NewEnd, NewEntry, PERSONAL_SPACE,
-    Page, PageSize, RecordRow, RecordState, SpaceKey, SpaceRow, StoredEntry,
+    CollectionKey, CollectionRow, ForkRow, HeldRow, LogKey, LogRow, Moved, NewEnd, NewEntry, PAIRING_KEPT,
+    PERSONAL_SPACE, Page, PageSize, PairingKind, PairingRow, RecordRow, RecordState, SpaceKey, SpaceRow,
+    StoredEntry,
 };
 pub use tx::{Reader, Tx};

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_forks.sql"),
     include_str!("../migrations/0003_chat.sql"),
     include_str!("../migrations/0004_seen.sql"),
+    include_str!("../migrations/0005_pairing.sql"),
 ];
 
 /// The schema version that this program writes.

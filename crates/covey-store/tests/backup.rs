@@ -228,6 +228,27 @@ fn a_restore_whose_preparation_fails_or_that_is_stopped_leaves_no_home() {
 }
 
 #[test]
+fn a_backup_tells_how_far_it_is_in_numbers_that_grow() {
+    let (dir, store, _) = filled(2000);
+    let mut told = Vec::new();
+    let mut watch = |progress: Progress| {
+        told.push(progress);
+        ControlFlow::Continue(())
+    };
+    store.backup_blocking(&dir.path().join("b"), WORDS, &mut watch).unwrap();
+    let begun = told.iter().position(|progress| progress.stage == Stage::Checking).unwrap();
+    let (copying, checking) = told.split_at(begun);
+    for stage in [copying, checking] {
+        let first = stage[0];
+        assert!(stage.iter().all(|told| (told.stage, told.total_bytes) == (first.stage, first.total_bytes)));
+        assert!(stage.is_sorted_by_key(|told| told.done_bytes), "{stage:?}");
+        let last = stage.last().unwrap();
+        assert!(stage.len() > 2 && first.done_bytes < last.done_bytes, "{stage:?}");
+        assert!(last.done_bytes <= last.total_bytes && 2 * last.done_bytes > last.total_bytes, "{stage:?}");
+    }
+}
+
+#[test]
 fn a_backup_that_is_stopped_or_can_not_be_written_leaves_no_file() {
     let (dir, store, _) = filled(2000);
     for stage in [Stage::Copying, Stage::Checking] {

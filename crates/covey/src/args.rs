@@ -93,7 +93,8 @@ pub(crate) enum Command {
     ///
     /// One line for each act, oldest first: letting people in, roles, removals, devices, keys. Times are those of
     /// the clocks of those who acted. An act that had no effect, because of what others did at the
-    /// same moment, is said to have fallen.
+    /// same moment, is said to have fallen. What became of this device's own invitations is told as well; that no entry
+    /// proves, and nobody else knows it.
     Audit(Audit),
     /// Let one device into a space: print a code, a link and (on a terminal) a QR code
     Invite(Invite),
@@ -289,6 +290,9 @@ pub(crate) struct Invite {
     /// How long the code and the link are valid, such as 90s, 15m or 2h
     #[arg(long, default_value = "15m", value_parser = crate::words::parse_duration)]
     pub(crate) expires: Duration,
+    /// Take an invitation back instead: the code, or its first half
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["role", "expires"])]
+    pub(crate) withdraw: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

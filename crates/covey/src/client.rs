@@ -114,9 +114,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<Response<Incoming>, Failure> {
-        let bytes = serde_json::to_vec(body).expect("these types can be written as JSON");
-        let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync();
-        self.send(method, path, Some("application/json"), body).await
+        self.send(method, path, Some("application/json"), json_body(body)).await
     }
 
     /// Tells something to which there is no answer but that it's done.
@@ -140,9 +138,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + use<B>, Failure> {
-        let bytes = serde_json::to_vec(body).expect("these types can be written as JSON");
-        let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync();
-        let answer = self.send(Method::POST, path, Some("application/json"), body).await?;
+        let answer = self.send_json(Method::POST, path, body).await?;
         Ok(answer.into_body().into_data_stream().map_err(broke_off))
     }
 
@@ -237,6 +233,34 @@ impl Client {
         });
         Ok(sender)
     }
+}
+
+/// A value as a body. It may hold a passphrase or a code, so that its bytes are wiped once they are sent: ours, not those of
+/// the sockets.
+fn json_body(value: &impl Serialize) -> Body {
+    let bytes = Bytes::from_owner(wiped_json(value));
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A value as JSON in one piece of memory: one that grows leaves copies behind, which nobody wipes.
+fn wiped_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    struct Length(usize);
+    impl io::Write for Length {
+        fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+            self.0 += part.len();
+            Ok(part.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    const WRITABLE: &str = "these types can be written as JSON";
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value).expect(WRITABLE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *bytes, value).expect(WRITABLE);
+    bytes
 }
 
 fn empty() -> Body {
@@ -352,6 +376,15 @@ pub(crate) fn path(parts: &[&str]) -> String {
     parts.join("/")
 }
 
+/// The first half of a code, which names its invitation, of however much of the code somebody typed: the second half is a
+/// secret, and has no place in an address.
+pub(crate) fn first_half(code: &str) -> String {
+    let is_part = |character: &char| character.is_alphanumeric();
+    let characters: String = code.chars().filter(is_part).collect::<String>().to_ascii_uppercase();
+    let rest = characters.strip_prefix("COVEY").filter(|rest| !rest.is_empty()).unwrap_or(&characters);
+    rest.chars().take(4).collect()
+}
+
 /// A path with query parameters; those without a value are left out.
 pub(crate) fn with_query(path: String, parameters: &[(&str, Option<String>)]) -> String {
     let given = parameters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
@@ -389,6 +422,24 @@ mod tests {
         assert_eq!(path(&["spaces", "a/b ?é"]), "spaces/a%2Fb%20%3F%C3%A9");
         let query = with_query("x".into(), &[("where", Some("a = 'b&c'".into())), ("limit", None)]);
         assert_eq!(query, "x?where=a%20%3D%20%27b%26c%27");
+    }
+
+    #[test]
+    fn a_body_with_a_secret_is_written_once_into_memory_that_is_wiped() {
+        let request = serde_json::json!({"file": "/b", "passphrase": "correct horse".repeat(20)});
+        let bytes: Zeroizing<Vec<u8>> = wiped_json(&request);
+        // Had it grown, pieces of it would be left where it was before.
+        assert_eq!((bytes.len(), bytes.capacity()), (request.to_string().len(), bytes.len()));
+        assert_eq!(bytes.as_slice(), request.to_string().as_bytes());
+    }
+
+    #[test]
+    fn of_a_code_only_the_first_half_goes_into_an_address() {
+        for code in ["COVEY-7K2M-9QXZ", "covey 7k2m 9qxz", "7K2M9QXZ", "7k2m"] {
+            assert_eq!(first_half(code), "7K2M", "{code}");
+        }
+        assert_eq!(first_half("covey"), "COVE");
+        assert_eq!(first_half(""), "");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Acts of membership, with their fields and in words.
+//! Acts of membership and of pairing, with their fields and in words.
 
-use covey_node::{Act, Deed, HistoryPolicy, Person};
+use covey_node::{Act, Deed, Happening, HistoryPolicy, Hlc, PairingAct, Person};
 
 use crate::dto::{ACT_KINDS, ActDto, PersonDto};
 
@@ -17,16 +17,76 @@ pub(crate) fn act(act: Act) -> ActDto {
         history: None,
         devices: None,
         epoch: None,
+        invite: None,
+        expires_at: None,
         proof: None,
         text,
         stands: act.stands,
-        log: act.log.to_string(),
-        seq: act.seq,
+        log: Some(act.log.to_string()),
+        seq: Some(act.seq),
         part: act.part as u64,
-        hash: act.hash.to_string(),
+        hash: Some(act.hash.to_string()),
     };
     add_fields(&mut dto, act.deed);
     dto
+}
+
+/// What happened to an invitation. There is no entry that proves it.
+pub(crate) fn pairing_act(act: PairingAct) -> ActDto {
+    let text = pairing_words(&act);
+    let is_invited = act.what == Happening::Opened;
+    ActDto {
+        at: super::rfc3339(act.at_ms),
+        hlc: Hlc::new(act.at_ms, 0).to_string(),
+        who: person(act.who),
+        what: ACT_KINDS[pairing_kind(act.what)].to_owned(),
+        whom: None,
+        role: act.role.filter(|_| is_invited).map(|role| role.to_string()),
+        name: None,
+        history: None,
+        devices: None,
+        epoch: None,
+        invite: Some(act.invitation.to_string()),
+        expires_at: is_invited.then(|| super::rfc3339(act.expires_at_ms)),
+        proof: None,
+        text,
+        stands: true,
+        log: None,
+        seq: None,
+        part: act.number,
+        hash: None,
+    }
+}
+
+fn pairing_kind(what: Happening) -> usize {
+    match what {
+        Happening::Opened => 16,
+        Happening::GuessedWrong(_) => 17,
+        Happening::UsedBy(_) => 18,
+        Happening::BurntBy(_) => 19,
+        Happening::Expired => 20,
+        Happening::Withdrawn => 21,
+    }
+}
+
+fn pairing_words(act: &PairingAct) -> String {
+    let id = act.invitation;
+    match (act.what, act.is_link) {
+        (Happening::Opened, true) => {
+            format!("made a code for a further device of their own (invitation {id})")
+        }
+        (Happening::Opened, false) => {
+            let role = act.role.map_or_else(|| "somebody".to_owned(), |role| role.to_string());
+            format!("made a code for one device, as {role} (invitation {id})")
+        }
+        (Happening::GuessedWrong(_), _) => format!("gave a wrong code for the invitation {id}"),
+        (Happening::UsedBy(_), _) => format!("gave the code of the invitation {id}"),
+        (Happening::BurntBy(_), _) => {
+            format!("gave a wrong code once too often: the invitation {id} is burnt")
+        }
+        (Happening::Expired, _) => format!("let the invitation {id} expire: nobody used it"),
+        (Happening::Withdrawn, _) => format!("withdrew the invitation {id}"),
+    }
 }
 
 fn add_fields(dto: &mut ActDto, deed: Deed) {

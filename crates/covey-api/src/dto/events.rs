@@ -158,6 +158,26 @@ pub enum EventKind {
         /// A place where it differs.
         seq: u64,
     },
+    /// An invitation of this node is over.
+    Invite {
+        /// To which space; of a code that makes a device this user's their personal one.
+        space: String,
+        /// Which, as it was given with the code.
+        id: String,
+        /// What became of it.
+        #[schema(value_type = words::InviteState)]
+        state: String,
+        /// The device that used it; `null` in all other states.
+        #[schema(required)]
+        peer_id: Option<String>,
+    },
+    /// A device goes on in another log than before: its home was restored, set back or copied. Nothing is lost by that.
+    NewLog {
+        /// In which space.
+        space: String,
+        /// Which device; maybe this one.
+        peer_id: String,
+    },
     /// This device was revoked by another one of its user's.
     Revoked {
         /// Which said so; `null` if the signed entry itself is here.

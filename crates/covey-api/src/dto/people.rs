@@ -271,7 +271,7 @@ pub struct PersonDto {
 }
 
 /// The names of the kinds of acts, as in [`ActDto::what`].
-pub const ACT_KINDS: [&str; 16] = [
+pub const ACT_KINDS: [&str; 22] = [
     "found",
     "add_member",
     "add_device",
@@ -288,9 +288,18 @@ pub const ACT_KINDS: [&str; 16] = [
     "fork",
     "new_log",
     "ahead",
+    "invite",
+    "wrong_code",
+    "use_code",
+    "burn_code",
+    "expire_code",
+    "withdraw_invite",
 ];
 
 /// One act in the membership of a space: a line of `GET spaces/{space}/audit`.
+///
+/// What became of invitations (`invite`, `wrong_code`, `use_code`, `burn_code`, `expire_code`, `withdraw_invite`) only the device
+/// knows that has made them: no entry proves it, so that `log`, `seq` and `hash` are `null`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Act)]
 pub struct ActDto {
@@ -327,6 +336,14 @@ pub struct ActDto {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub epoch: Option<String>,
+    /// The invitation, by the first half of its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub invite: Option<String>,
+    /// Until when the invitation was to last, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub expires_at: Option<String>,
     /// The hashes of the two entries that prove that a log has two histories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -335,12 +352,15 @@ pub struct ActDto {
     pub text: String,
     /// Whether it has effect; it has none if it fell because of what others did at the same moment.
     pub stands: bool,
-    /// The log in which its entry stands: `device/incarnation`.
-    pub log: String,
+    /// The log in which its entry stands: `device/incarnation`; `null` for what no entry proves.
+    #[schema(required)]
+    pub log: Option<String>,
     /// The entry's place there, from 1.
-    pub seq: u64,
-    /// The act's place in the entry, from 0.
+    #[schema(required)]
+    pub seq: Option<u64>,
+    /// The act's place in the entry, from 0; without an entry its number among what this node has kept.
     pub part: u64,
-    /// The hash of the entry, which its author has signed.
-    pub hash: String,
+    /// The hash of the entry, which its author has signed: the proof.
+    #[schema(required)]
+    pub hash: Option<String>,
 }

@@ -25,6 +25,10 @@ pub struct SyncDto {
     /// Why, in a sentence, whenever not in sync.
     #[schema(required)]
     pub reason: Option<String>,
+    /// Since when it stands so, RFC 3339; of one that isn't reachable when it was last connected; `null` if that isn't known.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
 }
 
 /// A space at one moment.
@@ -138,6 +142,10 @@ pub struct NewInvite {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Invite)]
 pub struct InviteDto {
+    /// Names it in events, in the audit, and to withdraw it: the first half of the code, which is no secret.
+    #[serde(default)]
+    #[schema(required)]
+    pub id: String,
     /// `COVEY-XXXX-XXXX`.
     pub code: String,
     /// The same with addresses, for other networks.
@@ -153,10 +161,22 @@ pub struct InviteDto {
 impl std::fmt::Debug for InviteDto {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InviteDto")
+            .field("id", &self.id)
             .field("expires_at", &self.expires_at)
             .field("role", &self.role)
             .finish_non_exhaustive()
     }
+}
+
+/// An invitation that was taken back: `DELETE spaces/{space}/invites/{id}` and `DELETE devices/link/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Withdrawn)]
+pub struct WithdrawnDto {
+    /// Which.
+    pub id: String,
+    /// "withdrawn"; or "burnt" or "expired" where it was over before.
+    #[schema(value_type = words::InviteState)]
+    pub state: String,
 }
 
 /// `POST join`.
@@ -197,11 +217,12 @@ mod tests {
     #[test]
     fn an_invitation_does_not_print_its_code() {
         let invite = InviteDto {
+            id: "AAAA".into(),
             code: "COVEY-AAAA-BBBB".into(),
             link: "covey://join/x".into(),
             expires_at: "t".into(),
             role: "member".into(),
         };
-        assert!(!format!("{invite:?}").contains("AAAA"));
+        assert!(!format!("{invite:?}").contains("BBBB"));
     }
 }

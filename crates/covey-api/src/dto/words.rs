@@ -51,6 +51,8 @@ words! {
     Role = ["guest", "member", "admin", "owner"];
     /// What somebody who is invited may do.
     InviteRole = ["guest", "member", "admin"];
+    /// How an invitation has ended.
+    InviteState = ["used", "burnt", "expired", "withdrawn"];
     /// What is being done for a backup.
     BackupStage = ["copying", "checking"];
     /// What somebody may do in a channel.

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
-use covey_node::{Act, UserId};
+use covey_node::{Act, PairingAct, Person, UserId};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
@@ -36,7 +36,7 @@ pub(super) struct AuditQuery {
     what: Option<String>,
 }
 
-/// Who did what to the membership of a space, as lines of JSON, oldest first.
+/// Who did what to the membership of a space, and what became of this node's invitations to it, as lines of JSON, oldest first.
 #[utoipa::path(
     get,
     path = "/spaces/{space}/audit",
@@ -50,15 +50,19 @@ pub(super) async fn audit(
     InPath(space): InPath<String>,
     InQuery(query): InQuery<AuditQuery>,
 ) -> Result<Response, Problem> {
-    let acts = state.node.space(&space)?.audit().await?;
+    let space = state.node.space(&space)?;
+    let mut acts: Vec<Told> = space.audit().await?.into_iter().map(|act| Told::Act(Box::new(act))).collect();
+    acts.extend(space.pairing().await?.into_iter().map(Told::Pairing));
+    // Stable: what is of one moment stays in its order, entries in front.
+    acts.sort_by_key(Told::at_ms);
     let since_ms = query.since.as_deref().map(since_ms).transpose()?;
     let who = query.who.as_deref().map(|wanted| author(&acts, wanted)).transpose()?;
     let what = query.what.as_deref().map(kind).transpose()?;
     let wanted = acts
         .into_iter()
-        .filter(|act| since_ms.is_none_or(|since| i128::from(act.hlc.wall_ms()) >= since))
-        .filter(|act| who.is_none_or(|who| act.who.user == Some(who)))
-        .map(convert::act)
+        .filter(|act| since_ms.is_none_or(|since| i128::from(act.at_ms()) >= since))
+        .filter(|act| who.is_none_or(|who| act.who().user == Some(who)))
+        .map(Told::dto)
         .filter(|act| what.is_none_or(|what| act.what == what));
     let mut lines = Vec::new();
     for act in wanted {
@@ -68,6 +72,42 @@ pub(super) async fn audit(
     let mut response = Response::new(Body::from(lines));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(response)
+}
+
+/// A line of the audit: what an entry says, or what happened to an invitation.
+enum Told {
+    Act(Box<Act>),
+    Pairing(PairingAct),
+}
+
+impl Told {
+    fn at_ms(&self) -> u64 {
+        match self {
+            Self::Act(act) => act.hlc.wall_ms(),
+            Self::Pairing(act) => act.at_ms,
+        }
+    }
+
+    fn who(&self) -> &Person {
+        match self {
+            Self::Act(act) => &act.who,
+            Self::Pairing(act) => &act.who,
+        }
+    }
+
+    fn whom(&self) -> Option<&Person> {
+        match self {
+            Self::Act(act) => act.whom.as_ref(),
+            Self::Pairing(_) => None,
+        }
+    }
+
+    fn dto(self) -> ActDto {
+        match self {
+            Self::Act(act) => convert::act(*act),
+            Self::Pairing(act) => convert::pairing_act(act),
+        }
+    }
 }
 
 fn since_ms(text: &str) -> Result<i128, Problem> {
@@ -84,8 +124,8 @@ fn kind(text: &str) -> Result<&'static str, Problem> {
 }
 
 /// Whoever has acted, or was acted upon, in the space, by id, part of it, or name: also those who are out.
-fn author(acts: &[Act], wanted: &str) -> Result<UserId, Problem> {
-    let people = acts.iter().flat_map(|act| std::iter::once(&act.who).chain(&act.whom));
+fn author(acts: &[Told], wanted: &str) -> Result<UserId, Problem> {
+    let people = acts.iter().flat_map(|act| std::iter::once(act.who()).chain(act.whom()));
     let all: BTreeMap<UserId, Option<&String>> =
         people.filter_map(|person| Some((person.user?, person.user_name.as_ref()))).collect();
     let named = |(user, name): (UserId, Option<&String>)| Named {

@@ -90,18 +90,17 @@ pub(super) async fn backup(
 async fn told(mut making: Making) -> Result<Response, Problem> {
     // What is wrong from the start is answered as a problem; after that the answer has begun.
     let first = making.next().await.map(line)?;
-    let start = (making, Some(first));
-    let lines = futures::stream::unfold(start, |(mut making, first)| async move {
-        let told = first?;
-        let next = match told {
-            BackupLine::Progress { .. } => {
-                Some(making.next().await.map_or_else(|problem| BackupLine::from(&problem), line))
-            }
-            BackupLine::Done { .. } | BackupLine::Failed { .. } => None,
+    let start = Some((making, Some(first)));
+    let lines = futures::stream::unfold(start, |state| async move {
+        let (mut making, first) = state?;
+        let told = match first {
+            Some(told) => told,
+            None => making.next().await.map_or_else(|problem| BackupLine::from(&problem), line),
         };
+        let rest = matches!(told, BackupLine::Progress { .. }).then_some((making, None));
         let mut text = serde_json::to_vec(&told).expect("these types can be written as JSON");
         text.push(b'\n');
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (making, next)))
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), rest))
     });
     let mut response = Response::new(Body::from_stream(lines));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
@@ -214,5 +213,45 @@ fn problem(error: BackupError) -> Problem {
             _ => Problem::internal(detail),
         },
         _ => Problem::internal(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_backup_that_takes_a_while_tells_how_far_it_is_and_then_that_it_is_made() {
+        let (told, progress) = watch::channel(None);
+        let (finish, finished) = oneshot::channel::<Contents>();
+        let made = tokio::spawn(async move { Ok(finished.await.expect("it's finished below")) });
+        let making = Making { made, progress, beat: interval(TOLD_EVERY) };
+        let at = |stage, done_bytes| Some(Progress { stage, done_bytes, total_bytes: 300 });
+        told.send_replace(at(Stage::Copying, 100));
+        let mut lines = super::told(making).await.expect("it begins").into_body().into_data_stream();
+        let mut line = async || -> BackupLine {
+            let line = lines.next().await.expect("a line").expect("no error");
+            assert!(line.ends_with(b"\n"));
+            serde_json::from_slice(&line).expect("a line is JSON")
+        };
+        let of = |stage: &str, done| BackupLine::Progress { stage: stage.into(), done, total: 300 };
+        assert_eq!(line().await, of("copying", 100));
+        for (stage, name, done) in [
+            (Stage::Copying, "copying", 200),
+            (Stage::Copying, "copying", 300),
+            (Stage::Checking, "checking", 150),
+        ] {
+            // What comes faster than it's told is told by the newest.
+            told.send_replace(at(stage, done - 1));
+            told.send_replace(at(stage, done));
+            assert_eq!(line().await, of(name, done));
+        }
+        let contents = Contents { bytes: 300, spaces: 1, entries: 2, records: 3 };
+        assert!(finish.send(contents).is_ok());
+        assert_eq!(line().await, BackupLine::Done { bytes: 300, spaces: 1, entries: 2, records: 3 });
+        assert!(lines.next().await.is_none(), "the answer ends with it");
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn user(space: &Space, wanted: &str) -> Result<UserId, Problem> {
     Ok(members::find(space, wanted)?.user)
 }
 
-/// The channels of a space that this user may see.
+/// The channels of a space that this user may see: all of them, in one piece.
+///
+/// Their number has no bound but that people make them; each takes less than a kilobyte here, beside its last message.
 #[utoipa::path(
     get,
     path = "/spaces/{space}/channels",

@@ -126,7 +126,9 @@ fn find(node: &Node, wanted: &str) -> Result<(DeviceId, KnownDeviceDto), Problem
     pick("device", wanted, known(node).into_iter().map(named).collect())
 }
 
-/// The devices of this user, and of those who share a space with them.
+/// The devices of this user, and of those who share a space with them: all of them, in one piece.
+///
+/// They are those of the members of this node's spaces, each once: see `listMembers` for what bounds them.
 #[utoipa::path(
     get,
     path = "/devices",

@@ -8,8 +8,8 @@ use covey_types::limits::DEFAULT_INVITE_MS;
 use super::ApiState;
 use crate::{
     convert,
-    dto::{InviteDto, JoinRequest, LinkedDto, NewLink, ProblemDto},
-    extract::InJson,
+    dto::{InviteDto, JoinRequest, LinkedDto, NewLink, ProblemDto, WithdrawnDto},
+    extract::{InJson, InPath},
     limits::{DEFAULT_JOIN, MAX_JOIN},
     problem::Problem,
 };
@@ -30,6 +30,25 @@ pub(super) async fn link(
     let expires = new.expires_s.map_or(Duration::from_millis(DEFAULT_INVITE_MS), Duration::from_secs);
     let invitation = state.node.link_device(expires).await?;
     Ok((StatusCode::CREATED, Json(convert::invitation(invitation))))
+}
+
+/// Takes a code for a further device back before its time.
+#[utoipa::path(
+    delete,
+    path = "/devices/link/{id}",
+    tag = "devices",
+    operation_id = "withdrawLink",
+    responses(
+        (status = 200, description = "It is over.", body = WithdrawnDto),
+        (status = 404, description = "This run of the node has made no such code.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 409, description = "It was used.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn withdraw(
+    State(state): State<ApiState>,
+    InPath(id): InPath<String>,
+) -> Result<Json<WithdrawnDto>, Problem> {
+    Ok(Json(convert::withdrawn(state.node.withdraw_link(&id).await?)))
 }
 
 /// Makes this device one of another user's, by a code or a link of theirs.

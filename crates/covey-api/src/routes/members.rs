@@ -28,7 +28,10 @@ pub(super) fn find(space: &Space, wanted: &str) -> Result<Member, Problem> {
     })
 }
 
-/// The members of a space, with their devices.
+/// The members of a space, with their devices: all of them, in one piece.
+///
+/// How many there are is up to whoever takes people in. Each has written, or may write, logs of their own in the space, of which it
+/// takes no more than 16384.
 #[utoipa::path(
     get,
     path = "/spaces/{space}/members",

@@ -27,7 +27,9 @@ pub(super) async fn status(State(state): State<ApiState>) -> Result<Json<StatusD
     Ok(Json(status))
 }
 
-/// The other devices that are known.
+/// The other devices that are known: all of them, in one piece.
+///
+/// They are the devices of members of this node's spaces, and at most 4096 others that are near.
 #[utoipa::path(
     get,
     path = "/peers",

@@ -283,6 +283,7 @@ mod tests {
             missing_here: 0,
             missing_there: 0,
             reason: Some("it refuses".into()),
+            since: None,
         };
         let space = SpaceDto {
             personal: false,

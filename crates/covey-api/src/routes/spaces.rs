@@ -13,7 +13,7 @@ use crate::{
     convert,
     dto::{
         ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, NewInvite, NewSpace,
-        ProblemDto, SpaceDto,
+        ProblemDto, SpaceDto, WithdrawnDto,
     },
     extract::{InJson, InPath, InQuery},
     limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
@@ -33,7 +33,9 @@ pub(super) struct ListQuery {
     all: bool,
 }
 
-/// The spaces that this node has.
+/// The spaces that this node has: all of them, in one piece.
+///
+/// Their number has no bound but that people make and join them. How each stands comes with it, a line for each device.
 #[utoipa::path(
     get,
     path = "/spaces",
@@ -131,6 +133,25 @@ pub(super) async fn invite(
     Ok((StatusCode::CREATED, Json(convert::invitation(invitation))))
 }
 
+/// Takes an invitation back before its time: its code is good for nothing any more.
+#[utoipa::path(
+    delete,
+    path = "/spaces/{space}/invites/{id}",
+    tag = "spaces",
+    operation_id = "withdrawInvite",
+    responses(
+        (status = 200, description = "It is over.", body = WithdrawnDto),
+        (status = 404, description = "This run of the node has made no such invitation.", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 409, description = "It was used.", body = ProblemDto, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn withdraw(
+    State(state): State<ApiState>,
+    InPath((space, id)): InPath<(String, String)>,
+) -> Result<Json<WithdrawnDto>, Problem> {
+    Ok(Json(convert::withdrawn(state.node.space(&space)?.withdraw(&id).await?)))
+}
+
 /// Joins a space by a code or a link, and waits for its first sync.
 #[utoipa::path(
     post,
@@ -154,7 +175,10 @@ pub(super) async fn join(
     Ok(Json(convert::joined(&joined)))
 }
 
-/// The collections of a space, with how many records each has.
+/// The collections of a space, with how many records each has: all of them, in one piece.
+///
+/// Their number has no bound but that members write into them; a line is a name of at most 128 bytes and a number. Records are what
+/// comes in pages.
 #[utoipa::path(
     get,
     path = "/spaces/{space}/collections",

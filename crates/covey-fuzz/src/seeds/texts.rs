@@ -27,6 +27,16 @@ const LINES: &[&str] = &[
     "{\"id\":\"x\",\"name\":\"y\",\"doc\":{}}",
 ];
 
+const TABLES: &[&str] = &[
+    "name,rows,done,zip\nbean,3,true,007\n\"pea, \"\"green\"\"\",,,x\n",
+    "\u{feff}a;b\r\n1,5;2\r\n",
+    "a,a,\nx,y,z\n",
+    "a\n\"two\nlines\"\n\"never closed",
+    "a,b\n1,2\n3\n",
+    "n\n-1.5e3\n1e999\n12345678901234567890\nNaN\nnull\n",
+    "\"\"\"\",\u{1f331}\n\\,\"\t\"\n\n\n1,2",
+];
+
 const REQUESTS: &[&str] = &[
     "{\"name\":\"garden\"}",
     "{\"role\":\"guest\",\"expires_s\":60}",
@@ -49,6 +59,11 @@ pub(super) fn of(target: &str) -> Seeds {
                 }
             };
             numbered(LINES).into_iter().map(with(0)).chain(numbered(LINES).into_iter().map(with(1))).collect()
+        }
+        // Behind the byte that says in which pieces it is read.
+        "csv_rows" => {
+            let of = |(name, bytes): (String, Vec<u8>)| (name, [vec![2], bytes].concat());
+            numbered(TABLES).into_iter().map(of).collect()
         }
         "api_requests" => numbered(REQUESTS),
         "invitation_link" => links(),

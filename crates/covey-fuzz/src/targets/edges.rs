@@ -1,8 +1,8 @@
 //! What reaches the store, the network and the API from outside.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
-use covey_api::dto;
+use covey_api::{csv_rows::CsvRows, dto};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::script::Script;
@@ -34,6 +34,46 @@ pub fn import_lines(bytes: &[u8]) {
         let value: serde_json::Value = serde_json::from_str(&doc).expect("a row that is taken is JSON");
         assert!(value.is_object());
     }
+}
+
+/// A source that gives no more than so many bytes at once.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+/// The lines that become of a CSV file, how many they are, and whether it was one to its end.
+fn lines_of_csv(source: impl Read) -> (Vec<u8>, usize, bool) {
+    let (mut lines, mut count) = (Vec::new(), 0);
+    let Ok(mut rows) = CsvRows::new(source) else { return (lines, count, false) };
+    loop {
+        match rows.push_next(&mut lines) {
+            Ok(true) => count += 1,
+            Ok(false) => return (lines, count, true),
+            Err(_) => return (lines, count, false),
+        }
+    }
+}
+
+/// A CSV file to be imported, in pieces as long as the first byte says: each row that is taken becomes one line with one JSON
+/// object, whatever stands in its cells, and the same comes out however it is read.
+pub fn csv_rows(bytes: &[u8]) {
+    let mut script = Script::new(bytes);
+    let piece = usize::from(script.byte()) + 1;
+    let read = lines_of_csv(Pieces(script.rest(), piece));
+    assert_eq!(read, lines_of_csv(script.rest()));
+    let (lines, count, _) = read;
+    let text = std::str::from_utf8(&lines).expect("lines of JSON are UTF-8");
+    assert!(text.is_empty() || text.ends_with('\n'));
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).expect("a row becomes JSON");
+        assert!(value.as_object().is_some_and(|fields| fields.values().all(|cell| !cell.is_null())));
+    }
+    assert_eq!(text.lines().count(), count, "each row becomes a line");
 }
 
 fn reads_back<T: Serialize + DeserializeOwned>(bytes: &[u8]) {

@@ -44,7 +44,9 @@ async fn answer(node: &Node, joiner: DeviceId, stream: &mut NetStream) -> Result
         let message = receive(stream).await?;
         let step = {
             let mut invitations = node.0.pairing.invitations();
-            inviter.handle(&message, &mut invitations, node.now_ms())?
+            let step = inviter.handle(&message, &mut invitations, node.now_ms());
+            node.0.pairing.changed.notify_one();
+            step?
         };
         if let Some(message) = step.send {
             send(stream, &message).await?;

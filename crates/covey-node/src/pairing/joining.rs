@@ -241,7 +241,8 @@ pub(super) async fn first_sync(
 
 fn not_synced(node: &Node, space: SpaceId, inviter: DeviceId, waited: Duration) -> JoinError {
     let is_connected = node.0.sessions.has(inviter);
-    let reason = node.0.sessions.trouble(inviter).unwrap_or_else(|| {
+    let reason = node.0.sessions.trouble(inviter).map(|trouble| trouble.reason);
+    let reason = reason.unwrap_or_else(|| {
         let state = if is_connected { "still sends" } else { "can't be reached just now" };
         format!("the device that let this one in {state}")
     });

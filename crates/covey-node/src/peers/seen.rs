@@ -26,8 +26,13 @@ pub(super) async fn load(store: &Store) -> Result<BTreeMap<DeviceId, u64>, Store
 impl Peers {
     /// How long ago a device was connected, if it ever was.
     pub(crate) fn last_seen(&self, device: DeviceId, now_ms: u64) -> Option<Duration> {
-        let seen = *self.book().last_seen.get(&device)?;
+        let seen = self.last_seen_ms(device)?;
         Some(Duration::from_millis(now_ms.saturating_sub(seen)))
+    }
+
+    /// When a device was connected last, if it ever was, milliseconds since 1970.
+    pub(crate) fn last_seen_ms(&self, device: DeviceId) -> Option<u64> {
+        self.book().last_seen.get(&device).copied()
     }
 
     /// Notes that a device is connected now. Those of strangers are of no interest.

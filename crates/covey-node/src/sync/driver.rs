@@ -458,6 +458,7 @@ impl Driver {
         }
         let state = state_of(view);
         if before.map(state_of) != Some(state) {
+            lock(&self.shared.since).insert(space, self.node.now_ms());
             self.node.emit(Event::SyncChanged { space, peer: self.peer, state });
         }
     }

@@ -146,7 +146,7 @@ async fn store_all(
         let (space, bytes, outcome) = match stored {
             Ok(stored) => stored,
             Err(end) => {
-                *lock(&shared.trouble) = Some(end.to_string());
+                shared.is_in_trouble(end.to_string(), node.now_ms());
                 let _ = ends.send(end).await;
                 return;
             }
@@ -198,7 +198,7 @@ async fn has_room<T>(node: &Node, batches: &mpsc::UnboundedReceiver<T>, shared: 
         if !std::mem::replace(&mut told, true) {
             tracing::warn!("{lack}");
         }
-        *lock(&shared.trouble) = Some(lack);
+        shared.is_in_trouble(lack, node.now_ms());
         tokio::time::sleep(ROOM_INTERVAL).await;
     }
     if told {
@@ -273,6 +273,10 @@ pub(crate) fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
         tracing::info!(%space, records = outcome.rolled_back, "took back what somebody wrote past the end of their membership");
     }
     forks::tell(node, space, outcome);
+    for log in &outcome.new_logs {
+        tracing::warn!(%space, %log, "a device goes on in a new log: its home was restored, set back or copied");
+        node.emit(Event::NewLog { space, device: log.device });
+    }
     for (log, (found, seq)) in &outcome.came_back {
         own_log(node, space, *log, *found, *seq);
     }
@@ -352,6 +356,7 @@ fn own_log(node: &Node, space: SpaceId, log: LogId, found: LookBack, seq: u64) {
         LookBack::Fine => {}
         LookBack::Longer => {
             tracing::warn!(%space, %log, "others have more of this device's own log than it has: its home is an older copy; it goes on in a new log");
+            node.emit(Event::NewLog { space, device: log.device });
         }
         LookBack::Forked => {
             tracing::error!(%space, %log, seq, "this device's own log is forked: an older copy of its home was written to; it goes on in a new log");

@@ -118,10 +118,29 @@ pub(crate) struct Sessions {
     next: AtomicU64,
 }
 
+/// Why what a peer sends can't be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Trouble {
+    /// In words.
+    pub(crate) reason: String,
+    /// Milliseconds since 1970.
+    pub(crate) since_ms: u64,
+}
+
+impl Shared {
+    /// Notes that what the peer sends can't be kept: since now, unless that was so before.
+    fn is_in_trouble(&self, reason: String, now_ms: u64) {
+        let mut trouble = lock(&self.trouble);
+        let since_ms = trouble.as_ref().map_or(now_ms, |trouble| trouble.since_ms);
+        *trouble = Some(Trouble { reason, since_ms });
+    }
+}
+
 #[derive(Debug)]
 struct Handle {
     id: u64,
     since: Instant,
+    since_ms: u64,
     inbox: mpsc::Sender<Message>,
     shared: Arc<Shared>,
     cancel: tokio_util::sync::CancellationToken,
@@ -132,14 +151,16 @@ struct Handle {
 struct Shared {
     /// How each shared space stands.
     views: Mutex<BTreeMap<SpaceId, PeerView>>,
+    /// Since when each stands as it does, milliseconds since 1970.
+    since: Mutex<BTreeMap<SpaceId, u64>>,
     /// Spaces of which the session missed news: it has to look at their heads.
     missed: Mutex<BTreeSet<SpaceId>>,
     /// Something was missed just now.
     wake: tokio::sync::Notify,
     /// How far the peer's clock is ahead of ours, or behind where negative, milliseconds; known once it has greeted.
     clock_ahead_ms: Mutex<Option<i64>>,
-    /// Why the last write of entries of a space failed, in words.
-    trouble: Mutex<Option<String>>,
+    /// Why the last write of entries of a space failed, and since when they do.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -157,8 +178,16 @@ impl Sessions {
         lock(&lock(&self.live).get(&peer)?.shared.views).get(&space).copied()
     }
 
+    /// Since when a space stands with a peer as it does, milliseconds since 1970: before anything was found out, since the
+    /// session began. `None` without one.
+    pub(crate) fn since_ms(&self, peer: DeviceId, space: SpaceId) -> Option<u64> {
+        let live = lock(&self.live);
+        let handle = live.get(&peer)?;
+        Some(lock(&handle.shared.since).get(&space).copied().unwrap_or(handle.since_ms))
+    }
+
     /// What goes wrong on this side with what a peer sends, in words.
-    pub(crate) fn trouble(&self, peer: DeviceId) -> Option<String> {
+    pub(crate) fn trouble(&self, peer: DeviceId) -> Option<Trouble> {
         lock(&lock(&self.live).get(&peer)?.shared.trouble).clone()
     }
 
@@ -336,6 +365,7 @@ async fn run(node: Node, peer: DeviceId, stream: (NetStream, Vec<u8>)) {
     let handle = Handle {
         id,
         since: Instant::now(),
+        since_ms: node.now_ms(),
         inbox: sender.clone(),
         shared: Arc::clone(&shared),
         cancel: cancel.clone(),

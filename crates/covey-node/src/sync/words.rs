@@ -40,19 +40,22 @@ pub(crate) fn describe(
         Some(ago) => format!("{name} is not reachable; it was connected {} ago", ago_text(ago)),
         None => format!("{name} has not been reachable so far"),
     };
-    let (state, reason) = match view {
-        None if session => (SyncState::Syncing, Some(format!("finding out what {name} has"))),
-        None => (SyncState::Unreachable, Some(unreachable())),
-        Some(view) => (state_of(view), reason_for(view, &name)),
+    let so_far = node.0.sessions.since_ms(device, space.id);
+    let (state, reason, since_ms) = match view {
+        None if session => (SyncState::Syncing, Some(format!("finding out what {name} has")), so_far),
+        None => (SyncState::Unreachable, Some(unreachable()), node.0.peers.last_seen_ms(device)),
+        Some(view) => (state_of(view), reason_for(view, &name), so_far),
     };
     // Something goes wrong on this side: what is missing isn't moving.
-    let (state, reason) = match node.0.sessions.trouble(device) {
-        Some(trouble) if state == SyncState::Syncing => (SyncState::Behind, Some(trouble)),
-        trouble => (state, trouble.or(reason)),
+    let (state, reason, since_ms) = match node.0.sessions.trouble(device) {
+        Some(trouble) if state == SyncState::Syncing => {
+            (SyncState::Behind, Some(trouble.reason), Some(trouble.since_ms))
+        }
+        trouble => (state, trouble.map(|trouble| trouble.reason).or(reason), since_ms),
     };
-    let (state, reason) = match out_of_parent(engine, space, device, &name) {
-        Some(reason) => (SyncState::Refused, Some(reason)),
-        None => (state, reason),
+    let (state, reason, since_ms) = match out_of_parent(engine, space, device, &name) {
+        Some(reason) => (SyncState::Refused, Some(reason), None),
+        None => (state, reason, since_ms),
     };
     let view = view.unwrap_or_default();
     SyncStatus {
@@ -61,6 +64,7 @@ pub(crate) fn describe(
         missing_here: view.missing_here,
         missing_there: view.missing_there,
         reason,
+        since_ms,
     }
 }
 

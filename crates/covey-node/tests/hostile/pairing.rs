@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use covey_net::NetStream;
-use covey_node::{Event, JoinError, Node, NodeError, Role, Space};
+use covey_node::{Event, Happening, InvitationState, JoinError, Node, NodeError, Role, Space};
 use covey_pair::{Joiner, JoinerOutcome, Refusal};
 use covey_types::{keys::random_bytes, limits::MAX_PAIR_MESSAGE_BYTES, wire};
 use tokio::{
@@ -134,15 +134,31 @@ async fn a_pairing_that_breaks_off_is_no_guess_and_nobody_is_blamed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_guesses_count_however_many_devices_make_them() {
-    let it = Inviting::new().await;
+    let mut it = Inviting::new().await;
     let mut wrong = it.code.clone();
     let last = wrong.pop().unwrap();
     wrong.push(if last == '7' { '8' } else { '7' });
+    let mut guessers = Vec::new();
     for _ in 0..3 {
         let peer = Peer::near(&it.ada).await;
         let outcome = pair(&peer, &wrong, request(&peer.secret)).await;
         assert_eq!(outcome, JoinerOutcome::Refused(Refusal::WrongCode));
+        guessers.push(peer.id());
     }
+    // Whoever made the code is told, and each guess is kept with whose it was.
+    let burnt = async {
+        loop {
+            if let Event::Invitation { state, .. } = it.events.recv().await.unwrap() {
+                return state;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, burnt).await.unwrap(), InvitationState::Burnt);
+    let kept: Vec<_> = it.garden.pairing().await.unwrap().into_iter().map(|act| act.what).collect();
+    let mut told = vec![Happening::Opened];
+    told.extend(guessers.iter().map(|guesser| Happening::GuessedWrong(*guesser)));
+    told.push(Happening::BurntBy(guessers[2]));
+    assert_eq!(kept, told);
     let peer = Peer::near(&it.ada).await;
     let outcome = pair(&peer, &it.code, request(&peer.secret)).await;
     assert_eq!(outcome, JoinerOutcome::Refused(Refusal::Burnt));

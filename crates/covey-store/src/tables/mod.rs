@@ -11,6 +11,7 @@
 //! | `records` | collections, records, the change feed |
 //! | `chat` | what chat's records come to, and drafts |
 //! | `chat_marks` | read marks, and what is unread |
+//! | `pairing` | what became of invitations |
 //! | `query` | lists of records, filtered |
 
 mod chat;
@@ -19,6 +20,7 @@ mod compaction;
 mod forks;
 mod logs;
 mod membership;
+mod pairing;
 mod places;
 mod query;
 mod records;
@@ -31,6 +33,7 @@ pub use chat_marks::{ChatMark, ChatUnread};
 pub use forks::{ForkRow, NewEnd};
 pub use logs::{LogRow, NewEntry, StoredEntry};
 pub use membership::HeldRow;
+pub use pairing::{PAIRING_KEPT, PairingKind, PairingRow};
 pub use query::{Page, PageSize};
 pub use records::{Change, CollectionRow, RecordRow, RecordState};
 pub use spaces::{PERSONAL_SPACE, SpaceRow};

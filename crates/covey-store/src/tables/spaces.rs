@@ -89,6 +89,7 @@ impl Tx<'_> {
             "DELETE FROM collections WHERE space = ?1",
             "DELETE FROM membership WHERE space = ?1",
             "DELETE FROM forks WHERE space = ?1",
+            "DELETE FROM pairing WHERE space = ?1",
             "DELETE FROM logs WHERE space = ?1",
         ];
         let doing = "remove a space";

@@ -124,6 +124,9 @@ pub(crate) enum Device {
         /// How long the code and the link are valid, such as 90s, 15m or 2h
         #[arg(long, default_value = "15m", value_parser = crate::words::parse_duration)]
         expires: Duration,
+        /// Take a code back instead: the code, or its first half
+        #[arg(long, value_name = "CODE", conflicts_with = "expires")]
+        withdraw: Option<String>,
     },
     /// Make this device one of yours, by a code or link of `covey device link`
     ///

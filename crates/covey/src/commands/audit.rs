@@ -34,19 +34,21 @@ pub(super) async fn run(client: &Client, audit: &Audit, out: &Out) -> Result<(),
 }
 
 fn row(act: &ActDto) -> Vec<String> {
-    let PersonDto { user_id, user, device, .. } = &act.who;
+    let PersonDto { user_id, user, device, peer_id } = &act.who;
+    // Of a stranger who guessed at a code nothing but the id is known.
+    let device = device.clone().or_else(|| peer_id.as_deref().map(short));
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let effect = if act.stands { "stands" } else { "fell" };
     vec![
         act.at.clone(),
         or_dash(user),
-        or_dash(device),
+        or_dash(&device),
         user_id.as_deref().map_or_else(|| "-".to_owned(), short),
         act.text.clone(),
         effect.to_owned(),
-        log(&act.log),
-        act.seq.to_string(),
-        act.hash.clone(),
+        act.log.as_deref().map_or_else(|| "-".to_owned(), log),
+        act.seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string()),
+        or_dash(&act.hash),
     ]
 }
 

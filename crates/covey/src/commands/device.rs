@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) async fn run(client: &Client, command: &Device, args: &Args, out: &Out) -> Result<(), Failure> {
     match command {
-        Device::Link { expires } => linking::link(client, *expires, out).await,
+        Device::Link { expires, withdraw } => linking::link(client, *expires, withdraw.as_deref(), out).await,
         Device::Join { code, timeout } => linking::join(client, code, *timeout, args, out).await,
         Device::List => list(client, out).await,
         Device::Rename { device, name } => rename(client, device, name, out).await,

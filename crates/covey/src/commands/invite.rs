@@ -1,17 +1,20 @@
 //! `covey invite`: a way into a space, as a code, a link and a QR code.
 
-use covey_api::dto::{InviteDto, NewInvite};
+use covey_api::dto::{InviteDto, NewInvite, WithdrawnDto};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
 use crate::{
     args::Invite,
-    client::{Client, path},
+    client::{Client, first_half, path},
     diag::Failure,
     output::{Out, Tone},
     words::validity,
 };
 
 pub(super) async fn invite(client: &Client, invite: &Invite, out: &Out) -> Result<(), Failure> {
+    if let Some(code) = &invite.withdraw {
+        return withdraw(client, &path(&["spaces", &invite.space, "invites", &first_half(code)]), out).await;
+    }
     let wanted =
         NewInvite { role: Some(invite.role.as_str().to_owned()), expires_s: Some(invite.expires.as_secs()) };
     let made: InviteDto = client.post(&path(&["spaces", &invite.space, "invites"]), &wanted).await?;
@@ -30,6 +33,20 @@ pub(super) async fn invite(client: &Client, invite: &Invite, out: &Out) -> Resul
         made.code
     ));
     Ok(())
+}
+
+/// Takes an invitation back.
+pub(super) async fn withdraw(client: &Client, place: &str, out: &Out) -> Result<(), Failure> {
+    let over: WithdrawnDto = client.remove(place).await?;
+    if out.is_json() {
+        return out.document(&over);
+    }
+    out.line(&match over.state.as_str() {
+        "withdrawn" => {
+            format!("The invitation {} is withdrawn: its code is good for nothing any more.", over.id)
+        }
+        state => format!("The invitation {} was over already: it is {state}.", over.id),
+    })
 }
 
 /// Shows a code, what there is to know about it, and on a terminal its link as a QR code.

@@ -6,7 +6,7 @@ use covey_api::dto::{InviteDto, JoinRequest, LinkedDto, NewLink};
 
 use crate::{
     args::Args,
-    client::Client,
+    client::{Client, first_half, path},
     commands::invite::show_code,
     diag::Failure,
     output::{Out, Tone, visible},
@@ -14,7 +14,15 @@ use crate::{
     words::{count, validity},
 };
 
-pub(super) async fn link(client: &Client, expires: Duration, out: &Out) -> Result<(), Failure> {
+pub(super) async fn link(
+    client: &Client,
+    expires: Duration,
+    withdraw: Option<&str>,
+    out: &Out,
+) -> Result<(), Failure> {
+    if let Some(code) = withdraw {
+        return super::invite::withdraw(client, &path(&["devices", "link", &first_half(code)]), out).await;
+    }
     let made: InviteDto =
         client.post("devices/link", &NewLink { expires_s: Some(expires.as_secs()) }).await?;
     if out.is_json() {

@@ -128,7 +128,7 @@ fn show_sync(space: &SpaceDto, peers: &[PeerDto], out: &Out) -> Result<(), Failu
     space.forks.iter().try_for_each(|fork| out.line(&format!("  {}", fork_sentence(fork))))
 }
 
-fn fork_sentence(fork: &ForkDto) -> String {
+pub(super) fn fork_sentence(fork: &ForkDto) -> String {
     let name = visible(fork.name.as_deref().unwrap_or("A device"));
     let (short, seq) = (super::status::short(&fork.peer_id), fork.seq);
     format!(

@@ -103,6 +103,10 @@ pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> 
             let line = format!("  {}: {entries} on no other device yet", visible(&label(space, spaces)));
             out.line(&out.paint(Tone::Look, &line))?;
         }
+        for fork in &space.forks {
+            let line = format!("  {}: {}", visible(&label(space, spaces)), super::space::fork_sentence(fork));
+            out.line(&out.paint(Tone::Look, &line))?;
+        }
         for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
             let line = format!("  {}: {}", visible(&label(space, spaces)), sync_sentence(sync, peers));
             out.line(&out.paint(Tone::Look, &line))?;
@@ -185,7 +189,14 @@ pub(super) fn sync_sentence(sync: &SyncDto, peers: &[PeerDto]) -> String {
     let name = peer.and_then(|peer| peer.name.clone()).unwrap_or_else(|| short(&sync.peer_id));
     // The node's own sentence names the device and says more than the state and the numbers.
     if let Some(reason) = &sync.reason {
-        return visible(reason).into_owned();
+        let reason = visible(reason);
+        // Of one that isn't reachable it says since when; what is under way is so for a moment.
+        return match &sync.since {
+            Some(since) if matches!(sync.state.as_str(), "behind" | "refused") => {
+                format!("{reason} (so since {})", ago(since))
+            }
+            _ => reason.into_owned(),
+        };
     }
     let mut text = format!("{} is {}", visible(&name), sync.state.replace('_', " "));
     if sync.missing_there > 0 {
@@ -244,6 +255,12 @@ mod tests {
     fn what_is_missing_is_told_once() {
         let reason = "in touch with phone: 3 entries to come, 1 to go";
         assert_eq!(sync_sentence(&sync(Some(reason)), &[]), reason);
+        let mut since = sync(Some(reason));
+        let then = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(125);
+        since.since = Some(then.to_string());
+        assert_eq!(sync_sentence(&since, &[]), reason);
+        "behind".clone_into(&mut since.state);
+        assert_eq!(sync_sentence(&since, &[]), format!("{reason} (so since 2 minutes ago)"));
         let own = "..efghijkl is syncing, lacks 1 entry, has 3 entries that this node lacks";
         assert_eq!(sync_sentence(&sync(None), &[]), own);
     }

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     path::Path,
     pin::pin,
     thread,
@@ -15,7 +15,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use covey_api::dto::{ImportDto, RecordDto};
+use covey_api::{
+    csv_rows::CsvRows,
+    dto::{ImportDto, RecordDto},
+};
 use futures::{Stream, StreamExt, stream};
 use indicatif::ProgressBar;
 use serde::de::DeserializeOwned;
@@ -128,67 +131,23 @@ fn send_lines(mut source: impl Read, chunks: &mpsc::Sender<Bytes>, bar: &Progres
 }
 
 fn send_csv(source: impl Read, chunks: &mpsc::Sender<Bytes>, bar: &ProgressBar) -> io::Result<()> {
-    // A spreadsheet's byte order mark would else become part of the first field's name.
-    let mut source = BufReader::with_capacity(CHUNK_BYTES, source);
-    if source.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        source.consume(3);
-    }
-    let mut rows = csv::ReaderBuilder::new().from_reader(source);
-    let fields = rows.headers().map_err(io::Error::other)?.clone();
+    let mut rows = CsvRows::new(source)?;
     let mut out = Vec::with_capacity(CHUNK_BYTES + 4096);
-    let mut row = csv::StringRecord::new();
     let mut at = 0;
     loop {
-        let more = rows.read_record(&mut row);
-        if let Ok(true) = more {
-            push_row(&mut out, &fields, &row);
-        }
+        let more = rows.push_next(&mut out);
         if out.len() >= CHUNK_BYTES || !matches!(more, Ok(true)) {
             // What stands before a bad row is sent, so that its count is told.
             if is_over(chunks.blocking_send(std::mem::take(&mut out).into())) {
                 return Ok(());
             }
-            let now = rows.position().byte();
+            let now = rows.position();
             bar.inc(now.saturating_sub(at));
             at = now;
         }
-        if !more.map_err(io::Error::other)? {
+        if !more? {
             return Ok(());
         }
-    }
-}
-
-/// A row as a JSON object on a line.
-fn push_row(out: &mut Vec<u8>, fields: &csv::StringRecord, row: &csv::StringRecord) {
-    let mut first = true;
-    out.push(b'{');
-    for (name, cell) in fields.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
-        if !std::mem::take(&mut first) {
-            out.push(b',');
-        }
-        push_text(out, name);
-        out.push(b':');
-        if is_json_scalar(cell) {
-            out.extend_from_slice(cell.as_bytes());
-        } else {
-            push_text(out, cell);
-        }
-    }
-    out.extend_from_slice(b"}\n");
-}
-
-fn push_text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a text can be written to memory as JSON");
-}
-
-/// Whether a cell is a number or a boolean as JSON writes them: `007` and `1,5` are not.
-fn is_json_scalar(cell: &str) -> bool {
-    match cell.as_bytes() {
-        b"true" | b"false" => true,
-        [b'-' | b'0'..=b'9', ..] => {
-            !cell.ends_with(char::is_whitespace) && serde_json::from_str::<serde_json::Number>(cell).is_ok()
-        }
-        _ => false,
     }
 }
 
@@ -335,16 +294,6 @@ mod tests {
             lines,
             "{\"name\":\"bean\",\"rows\":3,\"done\":true,\"zip\":\"007\"}\n{\"name\":\"pea, \\\"green\\\"\",\"zip\":\"x\"}\n"
         );
-    }
-
-    #[test]
-    fn only_json_numbers_are_numbers() {
-        for cell in ["0", "-1", "1.5", "1e5", "12345678901234567890"] {
-            assert!(is_json_scalar(cell), "{cell}");
-        }
-        for cell in ["", "007", "1,5", "1 ", " 1", "+1", "-", "NaN", "0x1", "2026-01-01", "1.", "null"] {
-            assert!(!is_json_scalar(cell), "{cell}");
-        }
     }
 
     #[tokio::test]

@@ -48,6 +48,8 @@ fn who_copied_a_home_is_told_so_everywhere_and_loses_nothing() {
     let seq = fork["seq"].to_string();
     let said = bob.ok(&["space", "show", "garden"]);
     assert!(said.contains("laptop (") && said.contains(&format!("from entry {seq} on")), "{said}");
+    let status = bob.ok(&["status"]);
+    assert!(status.contains("wrote two histories") && status.contains("see `covey doctor`"), "{status}");
     let doctor = bob.json_whatever(&["doctor"]);
     let told = check(&doctor, "fork").unwrap_or_else(|| panic!("{doctor}"));
     let (detail, remedy) = (told["detail"].as_str().unwrap(), told["remedy"].as_str().unwrap());

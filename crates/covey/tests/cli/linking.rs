@@ -66,6 +66,7 @@ fn a_device_is_linked_has_everything_is_told_apart_and_is_revoked() {
     assert_eq!(done["name"], "pocket");
     let said = laptop.fails(4, &["device", "revoke", "laptop", "--yes"]);
     assert!(said.contains("last device"), "{said}");
+    audit_tells_of_the_phone(&laptop, done["peer_id"].as_str().unwrap());
     laptop.ok(&["record", "put", "garden", "plants", "--id", "secret", "{}"]);
 
     let _back = phone.up_with(&QUIC);
@@ -75,6 +76,37 @@ fn a_device_is_linked_has_everything_is_told_apart_and_is_revoked() {
     let said = phone.fails(4, &["record", "put", "garden", "plants", "{}"]);
     assert!(said.contains("revoked") && said.contains("--home"), "{said}");
     phone.fails(4, &["space", "create", "den"]);
+}
+
+/// That the phone was linked, taken into the garden, and revoked; that the key changed then; each with its proof.
+fn audit_tells_of_the_phone(laptop: &Home, phone: &str) {
+    let acts = |space: &str| -> Vec<Value> {
+        let text = laptop.ok(&["audit", space, "--json"]);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let is_on_phone = |act: &&Value| act["whom"]["peer_id"] == phone;
+    for space in ["personal", "garden"] {
+        let all = acts(space);
+        let find = |what: &str| all.iter().filter(is_on_phone).find(|act| act["what"] == what);
+        let [added, removed] = ["add_device", "remove_device"].map(|what| find(what).unwrap());
+        let key = all.iter().find(|act| act["what"] == "rotate_key").unwrap();
+        assert_eq!(key["hash"], removed["hash"], "the new key comes with the removal");
+        for act in [added, removed, key] {
+            assert_eq!(act["who"]["device"], "laptop", "{act}");
+            assert!(
+                act["hash"].is_string() && act["seq"].as_u64() > Some(0) && act["at"].is_string(),
+                "{act}"
+            );
+        }
+        let text = laptop.ok(&["audit", space]);
+        for words in ["took in their own device pocket", "removed their own device pocket", "changed the key"]
+        {
+            assert!(text.contains(words), "{space}: {words}: {text}");
+        }
+    }
+    let used: Vec<_> = acts("personal").into_iter().filter(|act| act["hash"].is_null()).collect();
+    let what: Vec<_> = used.iter().map(|act| act["what"].as_str().unwrap()).collect();
+    assert_eq!((what, &used[1]["who"]["peer_id"]), (vec!["invite", "use_code"], &json!(phone)));
 }
 
 #[test]

@@ -52,11 +52,16 @@ fn acts(home: &Home, more: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The acts that entries prove: all but what happened to this node's own invitations.
+fn proved(home: &Home) -> Vec<Value> {
+    acts(home, &[]).into_iter().filter(|act| !act["hash"].is_null()).collect()
+}
+
 /// Waits until a home tells of these acts and no others.
 fn until_acts(home: &Home, wanted: &[Value]) {
     let started = Instant::now();
     loop {
-        let told = acts(home, &[]);
+        let told = proved(home);
         if told == wanted {
             return;
         }
@@ -237,7 +242,7 @@ fn the_audit_shows_the_same_acts_on_all_devices_with_their_proof() {
     until_settled(&ada);
     ada.ok(&["member", "remove", "garden", "Bob", "--yes"]);
 
-    let all = acts(&ada, &[]);
+    let all = proved(&ada);
     let what: Vec<_> = all.iter().map(|act| act["what"].as_str().unwrap()).collect();
     let expected = [
         "found",
@@ -279,10 +284,13 @@ fn the_audit_shows_the_same_acts_on_all_devices_with_their_proof() {
     until_acts(&bob, &all);
 
     let by_bob = acts(&ada, &["--who", "Bob"]);
-    assert!(by_bob.len() == 1 && by_bob[0]["what"] == "rename_device", "{by_bob:?}");
+    let what: Vec<_> = by_bob.iter().map(|act| act["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["use_code", "rename_device"], "{by_bob:?}");
     assert_eq!(acts(&ada, &["--what", "rotate_key"]).len(), 2);
     let since = removal["at"].as_str().unwrap();
     assert_eq!(acts(&ada, &["--since", since, "--who", "Ada"]).len(), 2);
+    assert_eq!(acts(&ada, &["--what", "invite"]).len(), 1);
+    assert_eq!(acts(&bob, &["--what", "invite"]), [] as [Value; 0], "only who invites knows of it");
     assert_eq!(acts(&ada, &["--since", "2999-01-01T00:00:00+01:00"]).len(), 0);
     ada.fails(2, &["audit", "garden", "--since", "yesterday"]);
     ada.fails(2, &["audit", "garden", "--what", "party"]);
@@ -296,6 +304,108 @@ fn the_audit_shows_the_same_acts_on_all_devices_with_their_proof() {
         "stands",
     ] {
         assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn the_audit_tells_what_became_of_invitations_and_that_nothing_proves_it() {
+    let (ada, eve) = (home("Ada", "laptop"), home("Eve", "tablet"));
+    let here = ada.up_with(&QUIC);
+    let at = here.ready["listen"][0].as_str().unwrap().to_owned();
+    let _there = eve.up_with(&[&QUIC[..], &["--bootstrap", &at]].concat());
+    ada.ok(&["space", "create", "garden"]);
+
+    let made = ada.json(&["invite", "garden", "--role", "guest"]);
+    let (id, code) = (made["id"].as_str().unwrap(), made["code"].as_str().unwrap());
+    assert_eq!(code[6..10], *id);
+    assert!(ada.ok(&["invite", "garden", "--withdraw", code]).contains("is withdrawn"));
+    let again = ada.json(&["invite", "garden", "--withdraw", &id.to_lowercase()]);
+    assert_eq!(again, json!({"id": id, "state": "withdrawn"}));
+    ada.fails(1, &["invite", "garden", "--withdraw", "0000"]);
+    ada.fails(2, &["invite", "garden", "--withdraw", code, "--role", "guest"]);
+    let link = ada.json(&["device", "link"]);
+    let linked = ada.json(&["device", "link", "--withdraw", link["code"].as_str().unwrap()]);
+    assert_eq!((&linked["id"], &linked["state"]), (&link["id"], &json!("withdrawn")));
+
+    // Somebody guesses, until the code is burnt.
+    let made = ada.json(&["invite", "garden"]);
+    let code = made["code"].as_str().unwrap();
+    let wrong = format!("{}{}", &code[..14], if code.ends_with('7') { '8' } else { '7' });
+    for _ in 0..3 {
+        eve.fails(1, &["join", &wrong, "--timeout", "20s"]);
+    }
+    eve.fails(1, &["join", code, "--timeout", "20s"]);
+    ada.json(&["invite", "garden", "--expires", "1s"]);
+    let started = Instant::now();
+    while acts(&ada, &["--what", "expire_code"]).is_empty() {
+        assert!(started.elapsed() < PATIENCE, "it never expires");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+
+    let all = acts(&ada, &[]);
+    let what: Vec<_> = all.iter().map(|act| act["what"].as_str().unwrap()).collect();
+    let guesses = ["wrong_code"; 3];
+    let expected = [
+        &["found", "invite", "withdraw_invite", "invite"][..],
+        &guesses,
+        &["burn_code", "invite", "expire_code"],
+    ];
+    assert_eq!(what, expected.concat());
+    for act in &all[1..] {
+        let proof = [&act["log"], &act["seq"], &act["hash"]];
+        assert_eq!(proof, [&Value::Null; 3], "{act}");
+        assert!(act["at"].is_string() && act["part"].is_u64() && act["invite"].is_string(), "{act}");
+    }
+    assert_eq!((&all[1]["role"], &all[1]["who"]["user"]), (&json!("guest"), &json!("Ada")));
+    let guesser = eve.json(&["status"])["node"]["peer_id"].clone();
+    assert_eq!((&all[4]["who"]["peer_id"], &all[4]["invite"]), (&guesser, &made["id"]));
+    assert_eq!(acts(&ada, &["--what", "wrong_code"]).len(), 3);
+    assert_eq!(acts(&ada, &["--who", "Ada"]).len(), 6);
+    let text = ada.ok(&["audit", "garden"]);
+    let end = &guesser.as_str().unwrap()[44..];
+    for words in
+        ["withdrew the invitation", "gave a wrong code for the invitation", "is burnt", "nobody used it", end]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let links = ada.ok(&["audit", "personal", "--what", "withdraw_invite", "--json"]);
+    assert_eq!(links.lines().count(), 1, "{links}");
+}
+
+#[test]
+fn who_was_taken_in_while_the_key_changed_is_given_it_and_the_audit_tells_by_whom() {
+    let (ada, bob, eve) = (home("Ada", "laptop"), home("Bob", "phone"), home("Eve", "tablet"));
+    let (here, there) = garden(&ada, &bob, "admin");
+    until_role(&bob, "Bob", Some("admin"));
+    here.stop();
+    there.stop();
+    let alone = ada.up();
+    ada.ok(&["space", "rotate-key", "garden"]);
+    alone.stop();
+    // Bob doesn't know of the new key, and lets Eve in with the old one.
+    let there = bob.up_with(&QUIC);
+    let at = there.ready["listen"][0].as_str().unwrap().to_owned();
+    let _eves = eve.up_with(&QUIC);
+    let_in(&bob, &eve, "garden", "member");
+
+    let _here = ada.up_with(&[&QUIC[..], &["--bootstrap", &at]].concat());
+    let started = Instant::now();
+    let shared = loop {
+        let shared = acts(&eve, &["--what", "share_key"]);
+        if !shared.is_empty() {
+            break shared;
+        }
+        assert!(started.elapsed() < PATIENCE, "{:?}", acts(&eve, &[]));
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(["Ada", "Bob"].contains(&shared[0]["who"]["user"].as_str().unwrap()), "{shared:?}");
+    assert!(shared[0]["hash"].is_string() && shared[0]["seq"].as_u64() > Some(0), "{shared:?}");
+    assert!(eve.ok(&["audit", "garden"]).contains("passed the key on to 1 device"));
+    ada.ok(&["record", "put", "garden", "plants", "--id", "under-the-new-key", "{}"]);
+    let started = Instant::now();
+    while !eve.run(&["record", "get", "garden", "plants", "under-the-new-key"]).status.success() {
+        assert!(started.elapsed() < PATIENCE, "Eve can't read it");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

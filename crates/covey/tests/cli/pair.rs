@@ -53,6 +53,35 @@ fn who_joins_by_a_link_has_the_records_and_sees_changes_live() {
 }
 
 #[test]
+fn whoever_is_not_in_sync_is_told_why_and_since_when() {
+    let (ada, bob) = (Home::new(), Home::new());
+    let _here = ada.up_with(&QUIC);
+    let there = bob.up_with(&QUIC);
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+    let before = jiff::Timestamp::now();
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+    let sync = |status: &Value| status["spaces"][0]["sync"][0].clone();
+    let since = |status: &Value| sync(status)["since"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let status = until(&ada, &["status"], |status| sync(status)["state"] == "in_sync");
+    let began = since(&status);
+    assert!(before.as_millisecond() <= began.as_millisecond() && began <= jiff::Timestamp::now(), "{status}");
+    // It stays so: the time is that of the change, not of the question.
+    assert_eq!(since(&ada.json(&["status"])), began);
+
+    assert!(there.stop().success());
+    let is_gone =
+        |status: &Value| sync(status)["state"] == "unreachable" && status["peers"][0]["state"] != "connected";
+    let status = until(&ada, &["status"], is_gone);
+    assert!(began <= since(&status), "{status}");
+    assert!(sync(&status)["reason"].as_str().unwrap().contains("it was connected"), "{status}");
+    let asked = jiff::Timestamp::now();
+    ada.ok(&["record", "put", "garden", "plants", "{}"]);
+    assert!(since(&ada.json(&["status"])) <= asked, "it moves on while nobody is there");
+    assert!(ada.ok(&["status"]).contains("is not reachable; it was connected"));
+}
+
+#[test]
 fn a_join_that_finds_nobody_says_what_it_does_and_what_to_check() {
     let home = Home::new();
     let _node = home.up_with(&QUIC);

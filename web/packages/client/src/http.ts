@@ -37,6 +37,8 @@ export interface Call {
   query?: Query;
   json?: unknown;
   body?: BodyInit;
+  /** What the body is, where it isn't `json`. */
+  type?: string;
   accept?: string;
   /** `respond-async` (RFC 7240) for a job in place of waiting. */
   prefer?: string;
@@ -58,6 +60,7 @@ export const withQuery = (url: string, query: Query = {}): string => {
 export async function send(connection: Connection, url: string, call: Call = {}): Promise<Response> {
   const headers = new Headers();
   if (call.json !== undefined) headers.set("content-type", "application/json");
+  if (call.type) headers.set("content-type", call.type);
   if (call.accept) headers.set("accept", call.accept);
   if (call.prefer) headers.set("prefer", call.prefer);
   if (connection.token) headers.set("authorization", `Bearer ${connection.token}`);

@@ -4,3 +4,4 @@ export * from "./types.ts";
 export * from "./http.ts";
 export * from "./client.ts";
 export * from "./events.ts";
+export { openSocket, socketUrl } from "./socket.ts";

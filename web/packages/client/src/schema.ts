@@ -66,7 +66,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The devices of this user, and of those who share a space with them. */
+        /**
+         * The devices of this user, and of those who share a space with them: all of them, in one piece.
+         * @description They are those of the members of this node's spaces, each once: see `listMembers` for what bounds them.
+         */
         get: operations["listDevices"];
         put?: never;
         post?: never;
@@ -105,6 +108,23 @@ export interface paths {
         /** Makes a code by which a further device becomes one of this user's. */
         post: operations["linkDevice"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/link/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a code for a further device back before its time. */
+        delete: operations["withdrawLink"];
         options?: never;
         head?: never;
         patch?: never;
@@ -242,7 +262,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The other devices that are known. */
+        /**
+         * The other devices that are known: all of them, in one piece.
+         * @description They are the devices of members of this node's spaces, and at most 4096 others that are near.
+         */
         get: operations["listPeers"];
         put?: never;
         post?: never;
@@ -294,7 +317,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The spaces that this node has. */
+        /**
+         * The spaces that this node has: all of them, in one piece.
+         * @description Their number has no bound but that people make and join them. How each stands comes with it, a line for each device.
+         */
         get: operations["listSpaces"];
         put?: never;
         /** Makes a space, or a child of one. */
@@ -329,7 +355,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what to the membership of a space, as lines of JSON, oldest first. */
+        /** Who did what to the membership of a space, and what became of this node's invitations to it, as lines of JSON, oldest first. */
         get: operations["auditSpace"];
         put?: never;
         post?: never;
@@ -363,7 +389,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The channels of a space that this user may see. */
+        /**
+         * The channels of a space that this user may see: all of them, in one piece.
+         * @description Their number has no bound but that people make them; each takes less than a kilobyte here, beside its last message.
+         */
         get: operations["listChannels"];
         put?: never;
         /** Makes a channel. */
@@ -537,7 +566,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The collections of a space, with how many records each has. */
+        /**
+         * The collections of a space, with how many records each has: all of them, in one piece.
+         * @description Their number has no bound but that members write into them; a line is a name of at most 128 bytes and a number. Records are what
+         *     comes in pages.
+         */
         get: operations["listCollections"];
         put?: never;
         post?: never;
@@ -731,6 +764,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/spaces/{space}/invites/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an invitation back before its time: its code is good for nothing any more. */
+        delete: operations["withdrawInvite"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/spaces/{space}/leave": {
         parameters: {
             query?: never;
@@ -755,7 +805,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The members of a space, with their devices. */
+        /**
+         * The members of a space, with their devices: all of them, in one piece.
+         * @description How many there are is up to whoever takes people in. Each has written, or may write, logs of their own in the space, of which it
+         *     takes no more than 16384.
+         */
         get: operations["listMembers"];
         put?: never;
         /** Takes somebody of the parent into a child space. */
@@ -948,7 +1002,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description One act in the membership of a space: a line of `GET spaces/{space}/audit`. */
+        /**
+         * @description One act in the membership of a space: a line of `GET spaces/{space}/audit`.
+         *
+         *     What became of invitations (`invite`, `wrong_code`, `use_code`, `burn_code`, `expire_code`, `withdraw_invite`) only the device
+         *     knows that has made them: no entry proves it, so that `log`, `seq` and `hash` are `null`.
+         */
         Act: {
             /**
              * Format: date-time
@@ -959,19 +1018,26 @@ export interface components {
             devices?: string[];
             /** @description The epoch that begins: the id of the new key. */
             epoch?: string;
-            /** @description The hash of the entry, which its author has signed. */
-            hash: string;
+            /**
+             * Format: date-time
+             * @description Until when the invitation was to last, RFC 3339.
+             */
+            expires_at?: string;
+            /** @description The hash of the entry, which its author has signed: the proof. */
+            hash: string | null;
             /** @description The rule for history that is set. */
             history?: components["schemas"]["History"];
             /** @description The same on the hybrid clock: `milliseconds.counter`. */
             hlc: string;
-            /** @description The log in which its entry stands: `device/incarnation`. */
-            log: string;
+            /** @description The invitation, by the first half of its code. */
+            invite?: string;
+            /** @description The log in which its entry stands: `device/incarnation`; `null` for what no entry proves. */
+            log: string | null;
             /** @description The name that is given. */
             name?: string;
             /**
              * Format: uint64
-             * @description The act's place in the entry, from 0.
+             * @description The act's place in the entry, from 0; without an entry its number among what this node has kept.
              */
             part: number;
             /** @description The hashes of the two entries that prove that a log has two histories. */
@@ -982,7 +1048,7 @@ export interface components {
              * Format: uint64
              * @description The entry's place there, from 1.
              */
-            seq: number;
+            seq: number | null;
             /** @description Whether it has effect; it has none if it fell because of what others did at the same moment. */
             stands: boolean;
             /** @description What and to whom, in words. */
@@ -997,7 +1063,7 @@ export interface components {
          * @description The kinds of acts in the membership of a space.
          * @enum {string}
          */
-        ActKind: "found" | "add_member" | "add_device" | "set_role" | "remove_member" | "remove_device" | "rotate_key" | "share_key" | "rename_user" | "rename_device" | "set_space" | "unknown" | "notice" | "fork" | "new_log" | "ahead";
+        ActKind: "found" | "add_member" | "add_device" | "set_role" | "remove_member" | "remove_device" | "rotate_key" | "share_key" | "rename_user" | "rename_device" | "set_space" | "unknown" | "notice" | "fork" | "new_log" | "ahead" | "invite" | "wrong_code" | "use_code" | "burn_code" | "expire_code" | "withdraw_invite";
         /** @description A line of the answer to `POST backup`. The last one is `done` or `failed`; without either, the backup was not made. */
         BackupLine: {
             /**
@@ -1478,6 +1544,24 @@ export interface components {
             /** @description In which space. */
             space: string;
         } | {
+            /** @enum {string} */
+            event: "invite";
+            /** @description Which, as it was given with the code. */
+            id: string;
+            /** @description The device that used it; `null` in all other states. */
+            peer_id: string | null;
+            /** @description To which space; of a code that makes a device this user's their personal one. */
+            space: string;
+            /** @description What became of it. */
+            state: components["schemas"]["InviteState"];
+        } | {
+            /** @enum {string} */
+            event: "new_log";
+            /** @description Which device; maybe this one. */
+            peer_id: string;
+            /** @description In which space. */
+            space: string;
+        } | {
             /** @description Which said so; `null` if the signed entry itself is here. */
             by: string | null;
             /** @enum {string} */
@@ -1573,6 +1657,8 @@ export interface components {
              * @description When it stops working, RFC 3339.
              */
             expires_at: string;
+            /** @description Names it in events, in the audit, and to withdraw it: the first half of the code, which is no secret. */
+            id: string;
             /** @description The same with addresses, for other networks. */
             link: string;
             /** @description What the invited person may do. */
@@ -1583,6 +1669,11 @@ export interface components {
          * @enum {string}
          */
         InviteRole: "guest" | "member" | "admin";
+        /**
+         * @description How an invitation has ended.
+         * @enum {string}
+         */
+        InviteState: "used" | "burnt" | "expired" | "withdrawn";
         /** @description Long work that goes on without anybody waiting for it: `GET jobs/{job}`. */
         Job: {
             /**
@@ -2209,6 +2300,11 @@ export interface components {
             peer_id: string;
             /** @description Why, in a sentence, whenever not in sync. */
             reason: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it stands so, RFC 3339; of one that isn't reachable when it was last connected; `null` if that isn't known.
+             */
+            since?: string | null;
             /** @description `in_sync`, `syncing`, `behind`, `unreachable` or `refused`. */
             state: components["schemas"]["SyncState"];
         };
@@ -2244,6 +2340,13 @@ export interface components {
         WebLink: {
             /** @description The link. Secret until it is used, so this type doesn't print. */
             link: string;
+        };
+        /** @description An invitation that was taken back: `DELETE spaces/{space}/invites/{id}` and `DELETE devices/link/{id}`. */
+        Withdrawn: {
+            /** @description Which. */
+            id: string;
+            /** @description "withdrawn"; or "burnt" or "expired" where it was over before. */
+            state: components["schemas"]["InviteState"];
         };
     };
     responses: {
@@ -2606,6 +2709,55 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    withdrawLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The invitation's id: the first half of its code, which is no secret. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is over. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Withdrawn"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description This run of the node has made no such code. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Closing"];
@@ -4352,6 +4504,57 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Closing"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    withdrawInvite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The space: its id, the beginning of it, or its name; `parent/child` for a child of another space. */
+                space: string;
+                /** @description The invitation's id: the first half of its code, which is no secret. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is over. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Withdrawn"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description This run of the node has made no such invitation. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Closing"];

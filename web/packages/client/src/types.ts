@@ -49,6 +49,25 @@ export type OwnPresence = Schemas["OwnPresence"];
 export type Found = Schemas["Found"];
 export type FoundPage = Schemas["FoundList"];
 export type NodeEvent = Schemas["Event"];
+export type InviteState = Schemas["InviteState"];
+export type NewSpace = Schemas["NewSpace"];
+export type NewMember = Schemas["NewMember"];
+export type History = Schemas["History"];
+export type SpaceHistory = Schemas["SpaceHistory"];
+export type Profile = Schemas["Profile"];
+export type WebLink = Schemas["WebLink"];
+export type BrowserList = Schemas["BrowserList"];
+export type SignedOut = Schemas["SignedOut"];
+export type RecordSyncList = Schemas["RecordSyncList"];
+export type Deliveries = Schemas["Deliveries"];
+export type Change = Schemas["Change"];
+export type ChangePage = Schemas["ChangePage"];
+export type SqlRequest = Schemas["SqlRequest"];
+export type Sql = Schemas["Sql"];
+export type ChannelRole = Schemas["ChannelRole"];
+
+/** The document that describes the API. */
+export type OpenApi = operations["getOpenApi"]["responses"][200]["content"]["application/json"];
 
 /** The query parameters of an operation. */
 export type QueryOf<Name extends keyof operations> = NonNullable<operations[Name]["parameters"]["query"]>;
