@@ -54,6 +54,8 @@ function forget(event: NodeEvent): void {
       stale("collections");
       stale("records");
       return stale(...keys.status);
+    case "invite":
+      return stale(...keys.space(event.space));
     case "members_changed":
     case "member_joined":
     case "removed":

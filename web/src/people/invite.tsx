@@ -1,7 +1,7 @@
 /** Letting somebody in: a code in big letters, the same as a picture, and who came by it. */
-import type { Invite, KnownDevice, Role } from "@covey/client";
+import type { Invite, InviteState, KnownDevice, Role } from "@covey/client";
 import { useMutation } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { api } from "../api/client.ts";
 import { onNodeEvent } from "../api/live.ts";
 import { useDevices, useSpace, useStatus } from "../api/queries.ts";
@@ -41,9 +41,39 @@ function useNewcomer(space: string): { name: string; peer_id: string } | null {
   return who;
 }
 
+/** Makes a code for a role; the one before is over with that, so that nobody comes in as what they were not meant to be. */
+function useCode(space: string) {
+  const last = useRef<Promise<Invite> | null>(null);
+  return useMutation({
+    mutationFn: (as: Invited) => {
+      const before = last.current;
+      const made = api.invite(space, as);
+      last.current = made;
+      // One that was used or has expired meanwhile is over anyway.
+      before?.then(({ id }) => api.withdrawInvite(space, id)).catch(() => {});
+      return made;
+    },
+  });
+}
+
+/** How an invitation ended, as soon as it has. */
+function useEnd(id: string): InviteState | null {
+  const [end, setEnd] = useState<{ id: string; state: InviteState } | null>(null);
+  useEffect(() => onNodeEvent((event) => {
+    if (event.event === "invite" && event.id === id) setEnd({ id, state: event.state });
+  }), [id]);
+  return end?.id === id ? end.state : null;
+}
+
+const OVER: Record<Exclude<InviteState, "used">, string> = {
+  expired: "This code has expired. Nobody can come in by it any more.",
+  burnt: "Three wrong guesses have burned this code. Nobody can come in by it any more.",
+  withdrawn: "This code was taken back. Nobody can come in by it any more.",
+};
+
 export function InvitePanel({ space, onDone }: { space: string; onDone: () => void }) {
   const [role, setRole] = useState<Invited>("member");
-  const invite = useMutation({ mutationFn: (as: Invited) => api.invite(space, as) });
+  const invite = useCode(space);
   const newcomer = useNewcomer(space);
   const { mutate } = invite;
   useEffect(() => mutate(role), [mutate, role]);
@@ -67,10 +97,12 @@ export function InvitePanel({ space, onDone }: { space: string; onDone: () => vo
 export function OpenCode({ invite, onAgain, waiting }: { invite: Invite; onAgain: () => void; waiting: string }) {
   const left = useSecondsUntil(invite.expires_at);
   const solo = useStatus().data?.network.mode === "solo";
-  if (left <= 0) {
+  const told = useEnd(invite.id);
+  const end = told === null && left <= 0 ? "expired" : told;
+  if (end !== null && end !== "used") {
     return (
       <div className="stack">
-        <Note tone="look">This code has expired. Nobody can come in by it any more.</Note>
+        <Note tone="look">{OVER[end]}</Note>
         <Button kind="main" onClick={onAgain}>Make a new code</Button>
       </div>
     );

@@ -70,7 +70,6 @@ test("two people meet by a code, and see the same four words", async () => {
   await other.getByLabel("Code or link").fill(code.toLowerCase().replaceAll("-", " "));
   await other.keyboard.press("Enter");
   await heading(other, "You are in.");
-  // The list of words is loaded when it's first needed.
   const wordsOn = (one: Page) => one.getByRole("list", { name: "Safety words" }).getByRole("listitem").allTextContents();
   await expect.poll(async () => (await wordsOn(other)).filter((word) => /^[a-z]{3,8}$/.test(word))).toHaveLength(4);
   const words = await wordsOn(other);
@@ -83,6 +82,33 @@ test("two people meet by a code, and see the same four words", async () => {
   await page.getByRole("link", { name: /in sync/ }).waitFor();
   await other.getByRole("button", { name: "Open the space" }).click();
   expect((await ada.client.status()).node.device).toBe("ada bench");
+});
+
+test("a code that is over says so, and of two that were made for different roles only the last one works", async () => {
+  const { page } = adaTab;
+  const [garden] = (await ada.client.status()).spaces;
+  const ended = async () => {
+    const acts = await ada.client.audit(garden!.id);
+    return acts.filter((act) => act.what === "withdraw_invite").length;
+  };
+  const letters = () => page.locator(".code-letters").textContent();
+  await page.getByRole("link", { name: "People" }).first().click();
+  await heading(page, "People");
+  await page.getByRole("button", { name: "Invite" }).first().click();
+  await page.locator(".code-letters").waitFor();
+  const [before, first] = [await ended(), await letters()];
+  await page.getByRole("radio", { name: "Guest" }).check({ force: true });
+  await expect.poll(letters).not.toBe(first);
+  await expect.poll(ended).toBe(before + 1);
+  // Somebody takes the code back elsewhere: the page hears of it, and offers another one.
+  const acts = await ada.client.audit(garden!.id);
+  const open = acts.filter((act) => act.what === "invite").at(-1)?.invite;
+  await ada.client.withdrawInvite(garden!.id, open!);
+  await page.getByText("This code was taken back.").waitFor();
+  await page.getByRole("button", { name: "Make a new code" }).click();
+  await page.locator(".code-letters").waitFor();
+  await shot(page, "invite-again");
+  await page.keyboard.press("Escape");
 });
 
 test("roles are given, and what happened is in the log", async () => {
