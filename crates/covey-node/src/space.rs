@@ -150,7 +150,6 @@ impl Space {
             records: collections
                 .iter()
                 .filter(|collection| !collection.name.starts_with(covey_chat::ids::PREFIX))
-                .filter(|collection| !self.is_personal() || !is_kept_back(&collection.name))
                 .map(|collection| collection.live)
                 .sum(),
             forks: crate::forks::of(space),

@@ -148,8 +148,8 @@ pub struct SpaceStatus {
     pub members: u64,
     /// Entries in all logs.
     pub entries: u64,
-    /// Records that aren't deleted, without what Covey itself keeps in records: chat, and of the personal space what the
-    /// user's devices tell each other.
+    /// Records that aren't deleted, without those that chat is kept in. Of the personal space these are what the user's devices
+    /// tell each other.
     pub records: u64,
     /// Logs of devices that wrote two histories.
     pub forks: Vec<Fork>,

@@ -151,7 +151,10 @@ fn status_tells_who_is_there_how_and_why_not_in_sync() {
     assert_eq!(peer["peer_id"], made["peer_id"]);
     assert!(peer["address"].as_str().unwrap().contains("/quic-v1"), "{peer}");
     let sync = &status["spaces"][0]["sync"];
-    let well = json!([{"peer_id": peer["peer_id"], "state": "in_sync", "missing_here": 0, "missing_there": 0, "reason": null}]);
+    let since = sync[0]["since"].as_str().unwrap().to_owned();
+    let well = json!([{
+        "peer_id": peer["peer_id"], "state": "in_sync", "missing_here": 0, "missing_there": 0, "reason": null, "since": since,
+    }]);
     assert_eq!(*sync, well);
     let text = ada.ok(&["status"]);
     for word in ["phone", "Bob", "connected", "direct quic", "in sync"] {
@@ -166,6 +169,7 @@ fn status_tells_who_is_there_how_and_why_not_in_sync() {
     let sync = &status["spaces"][0]["sync"][0];
     let why = "phone is not reachable";
     assert!(sync["reason"].as_str().unwrap().contains(why), "{sync}");
+    assert!(sync["since"].as_str().unwrap() > since.as_str(), "since it went: {sync}");
     let text = ada.ok(&["status"]);
     assert!(text.contains(why) && !text.contains("in sync"), "{text}");
 }
