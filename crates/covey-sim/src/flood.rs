@@ -34,9 +34,9 @@ const ENTRIES: u32 = 150;
 /// By how much a sender may run over a window beside one entry: one batch.
 const SLACK_BYTES: u64 = 256 << 10;
 
-/// Large ones, and their bytes: more than two windows of the smallest kind hold.
+/// Large ones, and their bytes, less than a record may have: together more than two windows of the smallest kind hold.
 const LARGE_ENTRIES: u32 = 12;
-const LARGE_BYTES: usize = 1 << 20;
+const LARGE_BYTES: usize = 900 << 10;
 
 impl World {
     /// A liar floods everybody it is connected to.
