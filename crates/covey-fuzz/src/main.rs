@@ -8,7 +8,7 @@ use covey_fuzz::{TARGETS, Target, corpus, mutate::mutate, target};
 const USAGE: &str = "\
 covey-fuzz list                          the targets
 covey-fuzz seeds                         makes the seeds in fuzz/corpus anew
-covey-fuzz fixtures                      makes the fixtures of all formats anew
+covey-fuzz fixtures                      makes the fixtures that are missing
 covey-fuzz run TARGET FILE...            feeds these files
 covey-fuzz loop TARGET|all COUNT [SEED]  feeds so many mutations of the corpus";
 
