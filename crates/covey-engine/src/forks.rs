@@ -355,7 +355,7 @@ impl Engine {
             learned |= !state.keys_to_learn().learn_from(id, device, &secrets.kem, &offered).is_empty();
         }
         if learned {
-            rows.set_space_info(state.key, &wire::encode(&state.info))?;
+            self.harvest_keys(rows, secrets, id)?;
         }
         Ok(learned)
     }

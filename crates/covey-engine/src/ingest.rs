@@ -1,6 +1,6 @@
 //! Entries of others: stored in their logs, then applied, or held until that can be done.
 
-use covey_log::{ChainError, Entry, Header, Kind};
+use covey_log::{ChainError, Entry, Evidence, Header, Kind};
 use covey_records::Stamp;
 use covey_space::{MembershipError, MembershipOp, Role, Verdict, ops};
 use covey_store::{HeldRow, LogKey, StoreError};
@@ -11,7 +11,7 @@ use crate::{
     apply::{self, ApplyError, Writer},
     compact::LogState,
     forks::Part,
-    load::decode_stored,
+    load::{decode_stored, load_evidence},
     logs::{LogCursors, append},
     prepare::open_body,
 };
@@ -469,7 +469,8 @@ impl Engine {
         self.harvest_keys(rows, secrets, place.space)
     }
 
-    /// Takes in the keys that are sealed with those that just came: they may stand in entries that came before.
+    /// Takes in the keys that are sealed with those that just came: they may stand in entries that came before, and in ones
+    /// without effect, under whose keys people may have written.
     pub(crate) fn harvest_keys(
         &mut self,
         rows: &mut impl RowsMut,
@@ -477,17 +478,20 @@ impl Engine {
         id: SpaceId,
     ) -> Result<(), EngineError> {
         let state = self.space_mut(id)?;
-        let entries = rows.membership(state.key)?;
+        let evidence = load_evidence(rows, state.key, id)?;
+        let bodies =
+            evidence.iter().flat_map(Evidence::voids).map(|entry| Ok(ops::offered_keys(&entry.body)));
+        let stored = rows.membership(state.key)?;
+        let stored = stored.iter().map(|(_, stored)| Ok(ops::offered_keys(&decode_stored(stored)?.body)));
+        let offered = stored.chain(bodies).collect::<Result<Vec<_>, StoreError>>()?;
         // Once: what is forgotten for it must not be found again for ever.
         state.keys_to_learn();
+        let device = secrets.device.id();
         // Each round finds at least one epoch.
         loop {
             let mut found = false;
-            for (_, stored) in &entries {
-                let entry = decode_stored(stored)?;
-                let offered = ops::offered_keys(&entry.body);
-                let device = secrets.device.id();
-                found |= !state.info.keys.learn_from(id, device, &secrets.kem, &offered).is_empty();
+            for acts in &offered {
+                found |= !state.info.keys.learn_from(id, device, &secrets.kem, acts).is_empty();
             }
             if !found {
                 return Ok(rows.set_space_info(state.key, &wire::encode(&state.info))?);

@@ -128,6 +128,30 @@ fn a_void_act_takes_its_place_when_what_it_names_comes_after_it() {
     assert_eq!(epoch(bob, space), built_upon.header.epoch, "Bob has built upon the epoch");
 }
 
+/// The newest key leads to that of a void act, this one to an older key in an act that counts, and that to the first.
+#[test]
+fn a_key_that_only_a_void_act_leads_to_leads_on_to_the_older_ones() {
+    let (people, space) = garden(&["ada", "bob"]);
+    let [ada, bob] = people.as_slice() else { panic!("two came") };
+    put(ada, space);
+    let bobs = bob.user();
+    ada.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, bobs, Role::Owner, NOW_MS));
+    bob.hear(ada, space);
+    let rotate = |by: &Replica| {
+        by.with(move |tx, engine, secrets| engine.rotate_key(tx, secrets, space, NOW_MS));
+    };
+    rotate(bob);
+    ada.hear(bob, space);
+    let evidence = two_histories(bob, ada, space);
+    rotate(ada);
+    learn(ada, space, &evidence);
+    let dan = Replica::new("dan");
+    ada.let_in(space, &dan, Role::Member);
+    learn(&dan, space, &evidence);
+    assert_eq!(waiting(&dan, space), Vec::<u64>::new());
+    assert!(has_record(&dan, space), "who joins reads all that was ever written");
+}
+
 /// Carol puts Bob out and goes on acting, while Ada makes Carol a guest, and herself: so Carol's act falls, and Bob is the
 /// only one left who may write.
 #[test]

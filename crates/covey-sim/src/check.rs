@@ -3,6 +3,7 @@
 mod children;
 mod removal;
 mod stolen;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,11 +34,21 @@ pub fn all(world: &mut World) -> Result<(), String> {
         world.vacuous = true;
         return Ok(());
     }
-    of_one(world, space, &members)?;
+    of_one(world, space, &members).inspect_err(|_| tell_all(world, space))?;
     for child in world.children.clone() {
-        children::all(world, child, &members).map_err(|err| format!("in {}: {err}", world.called(child)))?;
+        children::all(world, child, &members)
+            .inspect_err(|_| tell_all(world, child))
+            .map_err(|err| format!("in {}: {err}", world.called(child)))?;
     }
     Ok(())
+}
+
+/// Puts what everybody knows of a space's membership behind the story.
+fn tell_all(world: &mut World, space: SpaceId) {
+    for i in 0..world.machines.len() {
+        let lines = words::acts_in_words(world, i, space);
+        lines.into_iter().for_each(|line| world.note(line));
+    }
 }
 
 /// Checks what must be true of one space and those of its members who are honest.
