@@ -22,7 +22,7 @@ use covey_types::{DeviceId, SpaceId, UserId};
 
 use crate::{
     Chores, Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState, acts::Acted, backend::AnyRows,
-    load::load_acts,
+    load::load_all_acts,
 };
 
 /// Acts that one call carries out: one for each who was put out of the parent. What is left is done in the next turn.
@@ -360,7 +360,7 @@ fn certified(
 ) -> Result<BTreeMap<UserId, Vec<Device>>, EngineError> {
     let membership = &space.membership;
     let mut found: BTreeMap<DeviceId, Device> = BTreeMap::new();
-    for (_, acts) in load_acts(rows, space.key, &space.info.keys)? {
+    for (_, acts) in load_all_acts(rows, space.key, space.id, &space.info.keys)? {
         let devices = acts.into_iter().flat_map(|act| match act {
             MembershipOp::Found(found) => vec![found.device],
             MembershipOp::AddMember(add) => add.devices,
@@ -371,7 +371,8 @@ fn certified(
             let cert = &device.cert;
             let is_current = membership.has_device(cert.device)
                 && membership.user_of(cert.device) == Some(cert.user)
-                && membership.kem_of(cert.device) == Some(cert.kem);
+                && membership.kem_of(cert.device) == Some(cert.kem)
+                && cert.is_valid();
             if is_current && wanted(cert.device, cert.user) {
                 found.insert(cert.device, device);
             }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use covey_log::{Entry, Evidence, ForkLine, ForkProof, Kind, SignedHeader};
 use covey_space::ops;
 use covey_store::{ForkRow, LogKey, LogRow, NewEnd, StoreError};
-use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId, limits::MAX_LOGS_PER_DEVICE, wire};
+use covey_types::{EntryHash, Head, Hlc, LogId, SpaceId, limits::MAX_LOGS_PER_DEVICE};
 
 use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, Rows, RowsMut, Secrets, SpaceState,

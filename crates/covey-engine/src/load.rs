@@ -157,6 +157,21 @@ pub fn load_acts(
     Ok(acts)
 }
 
+/// All acts that can be read, whether they count or not: a void one counts too where another device has built upon it.
+///
+/// # Errors
+/// As [`load_acts`] and [`load_evidence`].
+pub fn load_all_acts(
+    reader: &(impl Rows + ?Sized),
+    key: SpaceKey,
+    id: SpaceId,
+    keys: &KeyRing,
+) -> Result<Vec<(Entry, Vec<MembershipOp>)>, StoreError> {
+    let mut acts = load_acts(reader, key, keys)?;
+    acts.extend(load_void_acts(reader, key, id, keys)?);
+    Ok(acts)
+}
+
 /// The entries with which devices went on in another log than their first: the oldest of each that is kept.
 ///
 /// # Errors

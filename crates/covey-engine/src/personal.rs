@@ -12,7 +12,7 @@ use covey_store::{PERSONAL_SPACE, StoreError};
 use covey_types::{DeviceId, EntryHash, SpaceId, wire};
 
 use crate::{
-    Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState, load_acts, space::HoldReason,
+    Engine, EngineError, Ingested, Rows, RowsMut, Secrets, SpaceState, load_all_acts, space::HoldReason,
 };
 
 /// What personal spaces are called. Nobody but their user sees it.
@@ -114,7 +114,7 @@ impl Engine {
     ) -> Result<BTreeMap<DeviceId, Device>, EngineError> {
         let space = self.space(personal)?;
         let mut known = BTreeMap::new();
-        for (_, acts) in load_acts(rows, space.key, &space.info.keys)? {
+        for (_, acts) in load_all_acts(rows, space.key, space.id, &space.info.keys)? {
             for act in acts {
                 let mut device = match act {
                     MembershipOp::Found(found) => found.device,
@@ -178,7 +178,7 @@ impl Engine {
 fn put_out_by_itself(rows: &impl Rows, space: &SpaceState) -> Result<BTreeSet<DeviceId>, EngineError> {
     let fallen: BTreeSet<EntryHash> = space.membership.fallen().into_iter().collect();
     let counts = |entry: &Entry| space.membership.knows_all(&[entry.hash]) && !fallen.contains(&entry.hash);
-    let entries = load_acts(rows, space.key, &space.info.keys)?.into_iter();
+    let entries = load_all_acts(rows, space.key, space.id, &space.info.keys)?.into_iter();
     let acts = entries.filter(|(entry, _)| counts(entry)).flat_map(|(_, acts)| acts);
     let named = |act| match act {
         MembershipOp::RemoveDevice(remove) => Some(remove.device),

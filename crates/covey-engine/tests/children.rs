@@ -394,3 +394,22 @@ fn a_device_that_nothing_let_into_the_parent_after_all_keeps_no_current_key_of_t
     assert_eq!(state(), (Standing::Unknown, false), "it's put out of nothing, and can't read on");
     assert!(bob.tend(child).is_empty(), "nothing is left to do");
 }
+
+#[test]
+fn a_device_that_came_in_by_a_void_act_on_which_it_built_comes_into_children_too() {
+    let (people, space) = garden(&["ada", "bob"]);
+    let [ada, bob] = &people[..] else { unreachable!() };
+    let other = ada.forge(space, vec![MembershipOp::ShareKeys(Vec::new())]);
+    let phone = phone_of(ada, space);
+    phone.with(move |tx, engine, secrets| engine.rotate_key(tx, secrets, space, NOW_MS));
+    bob.hear(ada, space);
+    bob.hear(&phone, space);
+    assert!(!bob.tell(space, other).forked.is_empty(), "bob sees both histories");
+    let (owner, device) = (ada.user(), phone.secrets.device.id());
+    let child = bob.with(move |tx, engine, secrets| {
+        Ok(engine.found_child(tx, secrets, space, ("shed", &[(owner, Role::Owner)]), NOW_MS)?.0)
+    });
+    let standing = bob.with(move |_, engine, _| Ok(engine.standing(child, device)));
+    assert_eq!(standing, Standing::Member, "it is in the parent, and so in the child");
+    assert!(bob.tend(child).is_empty(), "nothing is left to do");
+}

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use covey_engine::{load_acts, load_from_future, load_new_logs, load_void_acts};
+use covey_engine::{load_all_acts, load_from_future, load_new_logs};
 use covey_log::{Entry, ForkProof};
 use covey_space::{Device, Membership, MembershipOp, Role, ops::HistoryPolicy};
 use covey_types::{DeviceId, EntryHash, EpochId, Hlc, LogId, UserId};
@@ -142,8 +142,7 @@ impl Space {
         };
         let id = self.id();
         let read = move |reader: &covey_store::Reader<'_>| {
-            let mut entries = load_acts(reader, key, &keys)?;
-            entries.extend(load_void_acts(reader, key, id, &keys)?);
+            let entries = load_all_acts(reader, key, id, &keys)?;
             Ok((entries, load_new_logs(reader, key)?, load_from_future(reader, key)?))
         };
         let (entries, new_logs, from_future) = self.node.0.store.read(read).await?;

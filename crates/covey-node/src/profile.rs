@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use covey_engine::load_acts;
+use covey_engine::load_all_acts;
 use covey_space::MembershipOp;
 use covey_store::Reader;
 use covey_types::{SpaceId, UserId};
@@ -94,7 +94,8 @@ async fn names(node: &Node, personal: SpaceId, user: UserId) -> Result<BTreeSet<
         let state = engine.space(personal)?;
         (state.key, state.info.keys.clone())
     };
-    let acts = node.0.store.read(move |reader: &Reader<'_>| load_acts(reader, key, &keys)).await?;
+    let acts =
+        node.0.store.read(move |reader: &Reader<'_>| load_all_acts(reader, key, personal, &keys)).await?;
     let name = |op: MembershipOp| match op {
         MembershipOp::Found(found) => Some(found.user_name),
         MembershipOp::AddMember(add) if add.user == user => Some(add.user_name),

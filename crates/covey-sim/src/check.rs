@@ -5,7 +5,7 @@ mod removal;
 mod stolen;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use covey_engine::{
     Engine, HoldReason, Rows, compact::first_kept, load::decode_stored, load_for_peer, prepare,
@@ -289,7 +289,8 @@ fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Res
         .map_err(|err| failed("entering", err.to_string()))?;
     // An author may come after what they wrote by the order of time: what was not taken is given again.
     let mut left = entries;
-    for _ in 0..=left.len() {
+    let mut known = 0;
+    for _ in 0..=2 * left.len() {
         let mut next = VecDeque::from(left.clone());
         while !next.is_empty() {
             let prepared = prepare(&mut next, &keys).map_err(|err| failed("checking", err.to_string()))?;
@@ -310,14 +311,21 @@ fn as_if_written_by_one(world: &mut World, space: SpaceId, member: usize) -> Res
         let is_in = |entry: &Entry| {
             logs.iter().any(|row| row.id == entry.header.log && row.head.seq >= entry.header.seq)
         };
-        let before = left.len();
+        // Acts that were told ahead of their places are part of the graph, and let others be taken in.
+        let placed = rows.membership(key).map_err(|err| err.to_string())?.len();
+        let before = (left.len(), std::mem::replace(&mut known, placed));
         left.retain(|entry| !is_in(entry));
-        if left.is_empty() || left.len() == before {
+        if left.is_empty() || (left.len(), known) == before {
             break;
         }
     }
     if !left.is_empty() {
-        return Err(failed("storing", format!("{} entries don't fit", left.len())));
+        let logs: BTreeSet<String> = left.iter().map(|entry| entry.header.log.to_string()).collect();
+        let first = left.iter().map(|entry| entry.header.seq).min();
+        return Err(failed(
+            "storing",
+            format!("{} entries don't fit, from {first:?} of {logs:?}", left.len()),
+        ));
     }
     for reason in [HoldReason::Key, HoldReason::Future, HoldReason::Past] {
         engine

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_engine::load_acts;
+use covey_engine::{load_all_acts, load_void_acts};
 use covey_log::{Entry, Kind};
 use covey_space::{Membership, MembershipOp};
 use covey_types::{DeviceId, EntryHash, EpochId, SpaceId};
@@ -10,14 +10,15 @@ use covey_types::{DeviceId, EntryHash, EpochId, SpaceId};
 use super::entries_of;
 use crate::{machine::Machine, world::World};
 
-/// The membership entries of a space, with what they say.
+/// The membership entries of a space, with what they say; also those without effect, of which others may have known nothing
+/// but their effect when they acted.
 fn acts_of(machine: &Machine, space: SpaceId) -> Result<Vec<(Entry, Vec<MembershipOp>)>, String> {
     let (key, keys) = {
         let engine = machine.engine();
         let state = engine.space(space).map_err(|err| err.to_string())?;
         (state.key, state.info.keys.clone())
     };
-    machine.disk.read(move |rows| load_acts(rows, key, &keys)).map_err(|err| err.to_string())
+    machine.disk.read(move |rows| load_all_acts(rows, key, space, &keys)).map_err(|err| err.to_string())
 }
 
 /// Whoever was put out by somebody else has nothing that they can read and that was written by somebody who knew of it.
@@ -77,7 +78,10 @@ fn read_in_between(
     let acts = acts_of(machine, space)?;
     let engine = machine.engine();
     let state = engine.space(space).map_err(|err| err.to_string())?;
-    Ok(given_in_between(&state.membership, &acts, removals, machine.device()))
+    let (key, keys) = (state.key, state.info.keys.clone());
+    let voids = machine.disk.read(move |rows| load_void_acts(rows, key, space, &keys));
+    let voids = voids.map_err(|err| err.to_string())?.into_iter().map(|(entry, _)| entry.hash).collect();
+    Ok(given_in_between(&state.membership, (&acts, &voids), removals, machine.device()))
 }
 
 /// Epochs whose keys a device was given, after `removals` had put it out, by entries that let it in again or whose authors knew
@@ -85,15 +89,24 @@ fn read_in_between(
 /// moment. Nobody can take back what was handed over until that was heard, so what was written under these keys by whoever
 /// knew of the first removal alone may be read. The space's current epoch is never one of them: that is checked elsewhere.
 ///
+/// Whoever gives the key of an epoch that a removal, or a later entry, began knew of the removal too, and may not have named it: a
+/// thief can make void what stands in the log of the device that removed somebody, and until its author hears that others have built upon
+/// it, the removed one is a member again.
+///
 /// All that shows it are signed entries, and those who are in the space don't hear what somebody wrote whom they have put out:
 /// so it's the device's own graph, and its own `acts`, that are looked at.
 fn given_in_between(
     graph: &Membership,
-    acts: &[(Entry, Vec<MembershipOp>)],
+    (acts, voids): (&[(Entry, Vec<MembershipOp>)], &BTreeSet<EntryHash>),
     removals: &[EntryHash],
     device: DeviceId,
 ) -> BTreeSet<EpochId> {
     let knew = those_after(acts, removals);
+    let is_later = |epoch: EpochId| {
+        let begun = acts.iter().filter(|(_, acts)| acts.iter().any(|act| act.begins() == Some(epoch)));
+        let mut begun = begun.map(|(entry, _)| entry.hash).filter(|begun| voids.contains(begun));
+        begun.any(|begun| knew.contains(&begun) || removals.contains(&begun))
+    };
     let adds = |acts: &[MembershipOp]| {
         acts.iter().any(|act| match act {
             MembershipOp::AddMember(add) => add.devices.iter().any(|of| of.cert.device == device),
@@ -102,13 +115,13 @@ fn given_in_between(
         })
     };
     let took_for_member = |entry: &Entry| graph.took_for_member(&entry.header.deps, device) == Some(true);
-    let gave = |entry: &Entry, acts: &[MembershipOp]| {
-        knew.contains(&entry.hash) && (adds(acts) || took_for_member(entry))
-    };
-    let given = acts.iter().filter(|(entry, acts)| gave(entry, acts));
-    let sealed = given.flat_map(|(_, acts)| acts.iter().flat_map(MembershipOp::sealed_keys));
-    let sealed = sealed.filter(|sealed| sealed.device == device);
-    with_older(acts, sealed.map(|sealed| sealed.epoch).collect())
+    let others = acts.iter().filter(|(entry, _)| !removals.contains(&entry.hash));
+    let gave = others.filter(|(entry, acts)| adds(acts) || took_for_member(entry));
+    let sealed = gave.flat_map(|(entry, acts)| {
+        let all = acts.iter().flat_map(MembershipOp::sealed_keys).filter(|sealed| sealed.device == device);
+        all.map(|sealed| sealed.epoch).filter(|epoch| knew.contains(&entry.hash) || is_later(*epoch))
+    });
+    with_older(acts, sealed.collect())
 }
 
 /// The entries that have one of some others in their past.
