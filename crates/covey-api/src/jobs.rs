@@ -80,13 +80,18 @@ impl Running {
         self.jobs.change(&self.id, |job| job.done = done);
     }
 
-    /// Says what is being done, and how many bytes of it are.
-    pub(crate) fn tell_stage(&self, stage: &str, done: u64, total: u64) {
+    /// Says what is being done, and how much of it is.
+    pub(crate) fn tell_stage(&self, stage: &str, done: u64, total: Option<u64>) {
         self.jobs.change(&self.id, |job| {
             job.stage = Some(stage.to_owned());
             job.done = done;
-            job.total = Some(total);
+            job.total = total;
         });
+    }
+
+    /// Says to what it's done, where that is known only now.
+    pub(crate) fn tell_target(&self, target: String) {
+        self.jobs.change(&self.id, |job| job.target = target);
     }
 }
 

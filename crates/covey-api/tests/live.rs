@@ -198,3 +198,34 @@ async fn texts_of_all_scripts_come_through_and_a_long_one_is_refused_with_its_li
     ada.stop().await;
     bob.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joining_without_waiting_is_a_job_that_says_how_far_it_is_and_can_be_cancelled() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) =
+        (Served::new(config(home.path(), "ada")).await, Served::new(config(home.path(), "bob")).await);
+    let garden = ada.node.create_space("garden").await.unwrap();
+    let rows = (0..300).map(|n| (None, format!(r#"{{"n":{n}}}"#))).collect();
+    garden.collection("plants").unwrap().put_many(rows).await.unwrap();
+    let mut events = bob.events(As::Program).await;
+    let mut until_over = async |job: &Value| {
+        let is_it = |event: &Value| event["job"]["id"] == job["id"] && event["job"]["ended_at"].is_string();
+        events.until("the job's end", is_it).await["job"].clone()
+    };
+
+    // Nobody has given out this code, so it would look for as long as it may.
+    let lost = bob.job("join", &json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 300 })).await;
+    assert_eq!((&lost["kind"], &lost["state"]), (&json!("join"), &json!("running")));
+    bob.done("DELETE", &format!("jobs/{}", lost["id"].as_str().unwrap()), &Value::Null, 202).await;
+    assert_eq!(until_over(&lost).await["state"], "cancelled");
+
+    let link = garden.invite(Role::Member, Duration::from_secs(60)).await.unwrap().link;
+    let job = bob.job("join", &json!({ "code": link })).await;
+    assert_eq!(job["target"], "", "the code is a secret");
+    let done = until_over(&job).await;
+    assert_eq!((&done["state"], &done["error"]), (&json!("done"), &Value::Null), "{done}");
+    assert_eq!((&done["result"]["kind"], &done["result"]["records"]), (&json!("join"), &json!(300)));
+    assert_eq!((&done["done"], &done["target"]), (&json!(300), &json!(garden.id().to_string())));
+    ada.stop().await;
+    bob.stop().await;
+}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ImportDto, ProblemDto, words};
+use super::{ImportDto, JoinedDto, ProblemDto, words};
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -13,6 +13,8 @@ pub enum JobKind {
     Backup,
     /// An import into a collection.
     Import,
+    /// Joining a space, with its first sync.
+    Join,
 }
 
 /// How a job stands.
@@ -60,6 +62,8 @@ pub enum JobResult {
     Backup(BackupDto),
     /// What was imported, durably: of a job that was cancelled a part.
     Import(ImportDto),
+    /// The space is here.
+    Join(JoinedDto),
 }
 
 /// Long work that goes on without anybody waiting for it: `GET jobs/{job}`.
@@ -70,16 +74,18 @@ pub struct JobDto {
     pub id: String,
     /// What it does.
     pub kind: JobKind,
-    /// To what: the file of a backup, `SPACE/COLLECTION` of an import.
+    /// To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, as soon as it's known.
+    /// Never the code.
     pub target: String,
     /// How it stands.
     pub state: JobState,
-    /// What it is at, where it has more than one stage: of a backup `copying`, then `checking`.
-    #[schema(value_type = Option<words::BackupStage>, required)]
+    /// What it is at, where it has more than one stage: of a backup `copying`, then `checking`; of a join `pairing`, then
+    /// `syncing`.
+    #[schema(value_type = Option<words::JobStage>, required)]
     pub stage: Option<String>,
-    /// Bytes of the stage that are done.
+    /// Bytes of the stage that are done; of a join the records that have come.
     pub done: u64,
-    /// Bytes of it in all, if that is known.
+    /// How many it is in all, if that is known.
     #[schema(required)]
     pub total: Option<u64>,
     /// What came of it.

@@ -55,6 +55,8 @@ words! {
     InviteState = ["used", "burnt", "expired", "withdrawn"];
     /// What is being done for a backup.
     BackupStage = ["copying", "checking"];
+    /// What a job is at.
+    JobStage = ["copying", "checking", "pairing", "syncing"];
     /// What somebody may do in a channel.
     ChannelRole = ["admin", "member"];
     /// Who may see a channel.

@@ -143,7 +143,8 @@ impl Making {
             };
             match next {
                 Ok(News::Progress(progress)) => {
-                    running.tell_stage(stage(progress), progress.done_bytes, progress.total_bytes);
+                    let (done, total) = (progress.done_bytes, Some(progress.total_bytes));
+                    running.tell_stage(stage(progress), done, total);
                 }
                 Ok(News::Made(contents)) => return End::Done(result(contents)),
                 Err(problem) => return End::Failed(problem),

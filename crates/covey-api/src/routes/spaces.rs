@@ -1,22 +1,31 @@
 //! Spaces, their members, invitations, collections and changes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use axum::{Json, extract::State, http::StatusCode};
-use covey_node::{Role, Space};
-use covey_types::limits::DEFAULT_INVITE_MS;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use covey_node::{Node, Role, Space};
+use covey_types::{SpaceId, limits::DEFAULT_INVITE_MS};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::ApiState;
+use super::{
+    ApiState,
+    jobs::{accepted, prefers_async},
+};
 use crate::{
     convert,
     dto::{
-        ChangeDto, ChangePage, CollectionDto, InviteDto, JoinRequest, JoinedDto, NewInvite, NewSpace,
-        ProblemDto, SpaceDto, WithdrawnDto,
+        ChangeDto, ChangePage, CollectionDto, InviteDto, JobDto, JobKind, JobResult, JoinRequest, JoinedDto,
+        NewInvite, NewSpace, ProblemDto, SpaceDto, WithdrawnDto,
     },
     extract::{InJson, InPath, InQuery},
-    limits::{DEFAULT_JOIN, DEFAULT_PAGE, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
+    jobs::{End, NewJob, Running},
+    limits::{DEFAULT_JOIN, DEFAULT_PAGE, JOB_TOLD_EVERY, MAX_JOIN, MAX_PAGE, MAX_PAGE_BYTES},
     problem::Problem,
 };
 
@@ -153,14 +162,24 @@ pub(super) async fn withdraw(
 }
 
 /// Joins a space by a code or a link, and waits for its first sync.
+///
+/// A client that prefers not to wait gets a job, which says how many records have come, and can be cancelled: what has come by then
+/// stays, and the rest follows by itself once the device was let in.
 #[utoipa::path(
     post,
     path = "/join",
     tag = "spaces",
     operation_id = "joinSpace",
+    params(("Prefer" = Option<String>, Header, description = "`respond-async` (RFC 7240) for a job in place of the answer.")),
     request_body = JoinRequest,
     responses(
         (status = 200, description = "The space is here.", body = JoinedDto),
+        (
+            status = 202,
+            description = "It is joined as a job.",
+            body = JobDto,
+            headers(("Location" = String, description = "Where the job is."))
+        ),
         (status = 410, description = "The code has expired.", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "The other device did not let this one in.", body = ProblemDto, content_type = "application/problem+json"),
         (status = 504, description = "Nobody answered, or it took too long.", body = ProblemDto, content_type = "application/problem+json")
@@ -168,11 +187,51 @@ pub(super) async fn withdraw(
 )]
 pub(super) async fn join(
     State(state): State<ApiState>,
+    headers: HeaderMap,
     InJson(request): InJson<JoinRequest>,
-) -> Result<Json<JoinedDto>, Problem> {
+) -> Result<Response, Problem> {
     let timeout = request.timeout_s.map_or(DEFAULT_JOIN, Duration::from_secs).min(MAX_JOIN);
+    if prefers_async(&headers) {
+        let new = NewJob { kind: JobKind::Join, target: String::new(), total: None };
+        let work = |running| join_as_job(state.node.clone(), request, timeout, running);
+        return Ok(accepted(state.jobs.start(new, work)?));
+    }
     let joined = state.node.join(&request.code, timeout).await?;
-    Ok(Json(convert::joined(&joined)))
+    Ok(Json(convert::joined(&joined)).into_response())
+}
+
+/// Joins, and tells meanwhile of the space that is new here.
+async fn join_as_job(node: Node, request: JoinRequest, timeout: Duration, running: Running) -> End {
+    let here: BTreeSet<SpaceId> = node.spaces().iter().map(Space::id).collect();
+    let mut beat = tokio::time::interval(JOB_TOLD_EVERY);
+    let mut joining = std::pin::pin!(node.join(&request.code, timeout));
+    let mut found = None;
+    running.tell_stage("pairing", 0, None);
+    loop {
+        tokio::select! {
+            biased;
+            joined = &mut joining => {
+                return match joined {
+                    Ok(joined) => {
+                        running.tell_target(joined.space.id().to_string());
+                        running.tell_stage("syncing", joined.records, None);
+                        End::Done(JobResult::Join(convert::joined(&joined)))
+                    }
+                    Err(error) => End::Failed(error.into()),
+                };
+            }
+            () = running.cancelled() => return End::Cancelled(None),
+            _ = beat.tick() => {}
+        }
+        let news = || node.spaces().into_iter().find(|space| !here.contains(&space.id()));
+        let Some(space) = found.take().or_else(news) else { continue };
+        // It may be gone again, or busy: then there is nothing to tell this time.
+        if let Ok(collections) = space.collections().await {
+            running.tell_target(space.id().to_string());
+            running.tell_stage("syncing", collections.iter().map(|(_, records)| records).sum(), None);
+        }
+        found = Some(space);
+    }
 }
 
 /// The collections of a space, with how many records each has: all of them, in one piece.

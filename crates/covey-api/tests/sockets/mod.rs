@@ -93,12 +93,15 @@ impl Served {
     }
 
     pub(crate) async fn ask(&self, who: As<'_>, method: &str, path: &str, body: &Value) -> Answer {
+        self.send(&self.credential(who), method, path, body).await
+    }
+
+    async fn send(&self, headers: &str, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}Connection: close\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}Connection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
             self.server.addr(),
-            self.credential(who),
             body.len(),
         );
         let mut stream = TcpStream::connect(self.server.addr()).await.unwrap();
@@ -115,6 +118,14 @@ impl Served {
         let answer = self.ask(As::Program, method, &format!("/api/v1/{path}"), body).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
         if answer.body.is_empty() { Value::Null } else { answer.json() }
+    }
+
+    /// A request of a program that doesn't want to wait: the job.
+    pub(crate) async fn job(&self, path: &str, body: &Value) -> Value {
+        let headers = self.credential(As::Program) + "Prefer: respond-async\r\n";
+        let answer = self.send(&headers, "POST", &format!("/api/v1/{path}"), body).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        answer.json()
     }
 
     /// Opens the link that `covey web` prints; the cookie.

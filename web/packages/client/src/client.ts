@@ -59,6 +59,9 @@ const ofSpaces = (connection: Connection) => ({
     ask<S.Space>(connection, path("spaces"), { method: "POST", json: { name, ...more } }),
   join: (code: string, timeout_s: number, signal?: Signal) =>
     ask<S.Joined>(connection, path("join"), { method: "POST", json: { code, timeout_s }, signal }),
+  /** As `join`, without waiting for it: the job tells how many records have come. */
+  startJoin: (code: string, timeout_s: number) =>
+    ask<S.Job>(connection, path("join"), { method: "POST", json: { code, timeout_s }, prefer: "respond-async" }),
   leaveSpace: (space: string) => ask<S.Removed>(connection, path("spaces", space, "leave"), { method: "POST" }),
   rotateKey: (space: string) => ask<S.Rotated>(connection, path("spaces", space, "rotate-key"), { method: "POST" }),
 
