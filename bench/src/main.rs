@@ -19,6 +19,7 @@
 //! | `crowd` | a hundred people who all write at once, in the simulator |
 //! | `rivals` | the same records with other libraries |
 //! | `chat` | a large channel, a message from socket to socket, many sockets |
+//! | `web` | the page in a browser: bytes, until it's usable, a large channel |
 //! | `footprint` | `covey up`: memory, start, size |
 //! | `compaction` | the same records overwritten millions of times |
 //! | `raw`, `sqlcipher` | the limits: a bare stream, a bare database |
@@ -46,6 +47,7 @@ mod samples;
 mod singles;
 mod small;
 mod sqlcipher;
+mod web;
 mod wire;
 
 use std::{
@@ -110,7 +112,7 @@ impl Setting {
 
 type Benchmark = fn(&Setting) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 16] = [
+const BENCHMARKS: [(&str, Benchmark); 17] = [
     ("raw", raw::run),
     ("discovery", discovery::run),
     ("join", join::run),
@@ -119,6 +121,7 @@ const BENCHMARKS: [(&str, Benchmark); 16] = [
     ("wire", wire::run),
     ("footprint", footprint::run),
     ("chat", chat::run),
+    ("web", web::run),
     ("bulk", bulk::run),
     ("compaction", compaction::run),
     ("commit", commit::run),

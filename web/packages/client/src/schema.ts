@@ -230,7 +230,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Joins a space by a code or a link, and waits for its first sync. */
+        /**
+         * Joins a space by a code or a link, and waits for its first sync.
+         * @description A client that prefers not to wait gets a job, which says how many records have come, and can be cancelled: what has come by then
+         *     stays, and the rest follows by itself once the device was let in.
+         */
         post: operations["joinSpace"];
         delete?: never;
         options?: never;
@@ -1678,7 +1682,7 @@ export interface components {
         Job: {
             /**
              * Format: uint64
-             * @description Bytes of the stage that are done.
+             * @description Bytes of the stage that are done; of a join the records that have come.
              */
             done: number;
             /**
@@ -1692,7 +1696,7 @@ export interface components {
             /** @description What it does. */
             kind: components["schemas"]["JobKind"];
             result: components["schemas"]["JobResult"] | null;
-            stage: components["schemas"]["BackupStage"] | null;
+            stage: components["schemas"]["JobStage"] | null;
             /**
              * Format: date-time
              * @description When it began, RFC 3339.
@@ -1700,11 +1704,14 @@ export interface components {
             started_at: string;
             /** @description How it stands. */
             state: components["schemas"]["JobState"];
-            /** @description To what: the file of a backup, `SPACE/COLLECTION` of an import. */
+            /**
+             * @description To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, as soon as it's known.
+             *     Never the code.
+             */
             target: string;
             /**
              * Format: uint64
-             * @description Bytes of it in all, if that is known.
+             * @description How many it is in all, if that is known.
              */
             total: number | null;
         };
@@ -1712,7 +1719,7 @@ export interface components {
          * @description What a job does.
          * @enum {string}
          */
-        JobKind: "backup" | "import";
+        JobKind: "backup" | "import" | "join";
         /** @description The jobs that run, and those that ended a short while ago, newest first: `GET jobs`. */
         JobList: {
             /** @description The jobs. */
@@ -1725,7 +1732,15 @@ export interface components {
         }) | (components["schemas"]["Import"] & {
             /** @enum {string} */
             kind: "import";
+        }) | (components["schemas"]["Joined"] & {
+            /** @enum {string} */
+            kind: "join";
         });
+        /**
+         * @description What a job is at.
+         * @enum {string}
+         */
+        JobStage: "copying" | "checking" | "pairing" | "syncing";
         /**
          * @description How a job stands.
          * @enum {string}
@@ -3016,7 +3031,10 @@ export interface operations {
     joinSpace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `respond-async` (RFC 7240) for a job in place of the answer. */
+                Prefer?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3033,6 +3051,17 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Joined"];
+                };
+            };
+            /** @description It is joined as a job. */
+            202: {
+                headers: {
+                    /** @description Where the job is. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             400: components["responses"]["Invalid"];
