@@ -1,6 +1,9 @@
 /**
  * A server in front of a real node, for tests only: it serves the app as it was just built, answers the conversation's routes
  * from memory, and hands everything else to the node. What people get has none of this in it.
+ *
+ * To the node it's a browser: signed in by a link, with a cookie that outlives the node's restarts. A token is of one run alone, and what a
+ * page asks in the moment in which a node starts waits at its port: the new node would refuse it, and the page take itself for signed out.
  */
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
@@ -17,13 +20,11 @@ export interface Proxy {
   url: string;
   /** While true, nobody answers. */
   cut: (off: boolean) => void;
-  /** The node was started again, and has another token. */
-  use: (node: TestNode) => void;
   stop: () => Promise<void>;
 }
 
-export async function startProxy(first: TestNode, chat: ChatDouble | null): Promise<Proxy> {
-  let node = first;
+export async function startProxy(node: TestNode, chat: ChatDouble | null): Promise<Proxy> {
+  const known = { host: new URL(node.api).host, origin: node.api, cookie: await signIn(node) };
   let off = false;
   const sockets = new Set<WebSocket>();
   const server = createServer((from, to) => {
@@ -31,12 +32,12 @@ export async function startProxy(first: TestNode, chat: ChatDouble | null): Prom
     const path = new URL(from.url ?? "/", "http://x").pathname;
     if (!path.startsWith("/api/")) return serveFile(path, to);
     if (chat?.takes(from.method ?? "GET", path)) return void chat.answer(from, to);
-    pass(node, from, to);
+    pass(node.api, known, from, to);
   });
   const wss = new WebSocketServer({ server, verifyClient: () => !off });
   wss.on("connection", (client, asked) => {
     sockets.add(client);
-    const upstream = new WebSocket(`${node.api.replace("http", "ws")}${asked.url ?? ""}`, { headers: { authorization: `Bearer ${node.token}` } });
+    const upstream = new WebSocket(`${node.api.replace("http", "ws")}${asked.url ?? ""}`, { headers: known });
     upstream.on("message", (data) => client.send(data.toString()));
     upstream.on("close", () => client.close());
     upstream.on("error", () => client.close());
@@ -60,9 +61,6 @@ export async function startProxy(first: TestNode, chat: ChatDouble | null): Prom
       off = now;
       if (now) hangUp();
     },
-    use: (next) => {
-      node = next;
-    },
     stop: async () => {
       hangUp();
       wss.close();
@@ -78,10 +76,18 @@ function serveFile(path: string, to: ServerResponse): void {
   createReadStream(file).pipe(to);
 }
 
-function pass(node: TestNode, from: IncomingMessage, to: ServerResponse): void {
-  const headers = { ...from.headers, host: new URL(node.api).host, authorization: `Bearer ${node.token}` };
-  for (const name of ["origin", "referer", "cookie"]) delete (headers as Record<string, unknown>)[name];
-  const up = request(node.api + (from.url ?? ""), { method: from.method ?? "GET", headers }, (answer) => {
+/** What the node gives a browser that opens a link. */
+async function signIn(node: TestNode): Promise<string> {
+  const answer = await fetch(await node.newLink(), { redirect: "manual" });
+  const [cookie] = (answer.headers.getSetCookie()[0] ?? "").split(";");
+  if (!cookie) throw new Error(`the link signed nobody in: ${answer.status}`);
+  return cookie;
+}
+
+function pass(api: string, known: Record<string, string>, from: IncomingMessage, to: ServerResponse): void {
+  const headers = { ...from.headers, ...known };
+  delete headers.referer;
+  const up = request(api + (from.url ?? ""), { method: from.method ?? "GET", headers }, (answer) => {
     to.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(to);
   });
