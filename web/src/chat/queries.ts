@@ -89,7 +89,7 @@ export function withMessage(data: MessageData, message: Message, mayAdd: boolean
   return { ...data, pages };
 }
 
-/** Into every list that shows it. A reply belongs into its thread only. */
+/** Into every list that holds it. Answers come with the channel's messages too; its page shows them in their thread. */
 export function keepMessage(space: string, message: Message): void {
   queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
   for (const query of queries.getQueryCache().findAll({ queryKey: keys.messages(space, message.channel) })) {
@@ -107,7 +107,7 @@ export function threadOf(key: QueryKey): string | null {
 
 function keepIn(key: QueryKey, message: Message): void {
   const thread = threadOf(key);
-  const belongs = thread ? message.reply_to === thread || message.id === thread : message.reply_to === null;
+  const belongs = !thread || message.reply_to === thread || message.id === thread;
   queries.setQueryData<MessageData>(key, (data) => data && withMessage(data, message, belongs));
 }
 

@@ -10,8 +10,12 @@ import { Composer } from "./composer.tsx";
 import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping } from "./live-chat.ts";
+import type { News } from "./news.ts";
 import { post } from "./outbox.ts";
 import { useMessage, useThread } from "./queries.ts";
+
+/** The channel beside it says what is new. */
+const NO_NEWS: News = { from: null, answers: new Map() };
 
 interface ThreadPaneProps {
   space: string;
@@ -40,7 +44,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
       {query.isPending && <div className="timeline-place" style={{ padding: 20 }}><Wait text="Reading the thread" /></div>}
       {query.isError && <div className="grow" style={{ padding: 16 }}><Note tone="bad">{query.error.message}</Note></div>}
       {query.data && (
-        <MessageList space={space} channel={channel} messages={messages} thread={root} newSince={null} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
+        <MessageList space={space} channel={channel} messages={messages} thread={root} news={NO_NEWS} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
           onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       {channel.joined && (

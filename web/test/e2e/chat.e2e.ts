@@ -378,6 +378,41 @@ test("answers stand in their thread alone, and a page that holds nothing else is
   expect(await page.getByText("This is #harvest").count()).toBe(0);
 });
 
+test("the line stands where the first unread answer is, its thread says how many are new, and opening it is seeing them", async () => {
+  const root = chat.say(harvest, bob, "Who has the key?");
+  chat.say(harvest, me, "Not me.");
+  for (let n = 0; n < 80; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  Object.assign(harvest, { unread: 0, new_since: null });
+  chat.say(harvest, cleo, "I have it", { reply_to: root.id });
+  chat.say(harvest, bob, "Bring it, please", { reply_to: root.id });
+  await open();
+  // Nothing else is new: the line is last, and leads to what was said far above it.
+  const line = log().locator(".day.new");
+  await line.getByRole("button", { name: "2 replies in a thread above" }).waitFor();
+  expect((await log().locator("[data-message], .day.new").last().getAttribute("class")) ?? "").toContain("new");
+  await shot(page, "new-answers");
+  expect(await violations(page)).toEqual([]);
+  // What comes then stands behind it.
+  chat.say(harvest, bob, "Later in the channel");
+  await log().getByText("Later in the channel").waitFor();
+  const texts = await log().locator("[data-message], .day.new").allTextContents();
+  expect(texts.findIndex((text) => text.startsWith("new"))).toBe(texts.findIndex((text) => text.includes("Later in the channel")) - 1);
+  await line.getByRole("button").click();
+  await page.getByRole("log", { name: "Thread" }).getByText("Bring it, please").waitFor();
+  await line.getByRole("button").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Close the thread" }).click();
+  // Its next answer is told of under it too.
+  chat.say(harvest, cleo, "At six", { reply_to: root.id });
+  await line.getByRole("button", { name: "1 reply in a thread above" }).waitFor();
+  const under = log().getByRole("button", { name: /^3 replies, last at .*1 new$/ });
+  await expect.poll(async () => {
+    await log().hover();
+    await page.mouse.wheel(0, -3000);
+    return under.count();
+  }).toBe(1);
+  await shot(page, "new-answers-thread");
+});
+
 test("search leads to the message in its place", async () => {
   for (let n = 0; n < 300; n++) chat.say(harvest, bob, n === 40 ? "the golden pumpkin" : `row ${n}`, { minutes: 0.5 });
   await page.goto(`${proxy.url}/s/${space}/search`);

@@ -5,6 +5,7 @@ import { toggled } from "../../src/chat/acts.ts";
 import { pieces } from "../../src/chat/highlight.ts";
 import { longMark, shortMark } from "../../src/chat/marks.tsx";
 import { insertAt, mentionAt } from "../../src/chat/mention.ts";
+import type { News } from "../../src/chat/news.ts";
 import { parseOutbox } from "../../src/chat/outbox.ts";
 import { withMessage, type MessageData } from "../../src/chat/queries.ts";
 import { rightsIn } from "../../src/chat/rights.ts";
@@ -14,8 +15,9 @@ const message = (id: string, more: Partial<Message> = {}): Message => ({
   id, channel: "c", author: "bob", author_name: "Bob", device: "d", text: id, at: "2026-11-21T09:00:00Z", edited: false, deleted: false, reply_to: null,
   thread: null, mentions: [], reactions: {}, state: "sent", delivered_to: [], read_by: [], position: id, ...more,
 });
-const rows = (messages: Message[], newSince: string | null = null) =>
-  rowsOf({ messages, outgoing: [], me: "ada", newSince }).map((row) => (row.kind === "message" ? `${row.key}${row.head ? "^" : ""}` : row.kind));
+const NO_NEWS: News = { from: null, answers: new Map() };
+const rows = (messages: Message[], from: string | null = null, answers: News["answers"] = new Map()) =>
+  rowsOf({ messages, outgoing: [], me: "ada", news: { from, answers } }).map((row) => (row.kind === "message" ? `${row.key}${row.head ? "^" : ""}` : row.kind));
 
 describe("the list of messages", () => {
   test("messages of one person close in time stand together", () => {
@@ -35,14 +37,29 @@ describe("the list of messages", () => {
     expect(rows([message("1"), message("2", { author: "ada" }), message("3")], "2")).toEqual(["day", "1^", "2^", "new", "3^"]);
   });
 
+  test("the line stands where the first unread message is, though that is an answer and not in the list", () => {
+    expect(rows([message("1"), message("3", { author: "ada" }), message("4")], "2")).toEqual(["day", "1^", "3^", "new", "4^"]);
+    expect(rows([message("1"), message("4")], "2", new Map([["1", 1]])).indexOf("new")).toBe(2);
+  });
+
+  test("new answers above the line, or where there's none, are told of where one reads on", () => {
+    const last = (from: string | null, answers: News["answers"]) =>
+      rowsOf({ messages: [message("1"), message("3"), message("5", { author: "ada" })], outgoing: [], me: "ada", news: { from, answers } }).find((row) => row.kind === "new");
+    expect(rows([message("1"), message("3")], "4", new Map([["1", 2]]))).toEqual(["day", "1^", "3", "new"]);
+    expect(last("6", new Map([["1", 2], ["0", 1]]))).toMatchObject({ answers: { answers: 3, threads: 2, root: "1" } });
+    expect(last("2", new Map([["1", 2]]))).toMatchObject({ answers: { answers: 2, threads: 1, root: "1" } });
+    expect(last("2", new Map([["3", 2]]))).toMatchObject({ answers: null });
+    expect(last(null, new Map())).toBeUndefined();
+  });
+
   test("what waits to be sent comes last", () => {
     const waiting = [{ client_id: "x", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
-    expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", newSince: null }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
+    expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", news: NO_NEWS }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
   });
 
   test("what has arrived isn't shown once more as being sent", () => {
     const waiting = [{ client_id: "0a1b-2c", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
-    const kinds = (id: string) => rowsOf({ messages: [message(id)], outgoing: waiting, me: "ada", newSince: null }).map((row) => row.kind);
+    const kinds = (id: string) => rowsOf({ messages: [message(id)], outgoing: waiting, me: "ada", news: NO_NEWS }).map((row) => row.kind);
     expect(kinds("07ff.0a1b-2c")).toEqual(["day", "message"]);
     expect(kinds("07ff.0a1b-2d")).toEqual(["day", "message", "outgoing"]);
   });
