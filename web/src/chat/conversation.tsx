@@ -14,6 +14,7 @@ import { NotFound } from "../pages/not-found.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Empty, Note, Wait } from "../ui/parts.tsx";
 import { toastError } from "../ui/toast.tsx";
+import { lookAt } from "./catch-up.ts";
 import { Composer } from "./composer.tsx";
 import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
@@ -21,7 +22,7 @@ import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
 import { useNews } from "./news.ts";
 import { post } from "./outbox.ts";
-import { channelTitle, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
 import { ThreadPane } from "./thread-pane.tsx";
 
 interface ConversationProps {
@@ -133,6 +134,7 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
     document.addEventListener("visibilitychange", seen);
     return () => document.removeEventListener("visibilitychange", seen);
   }, [seen]);
+  const inSight = useCallback((from: string, to: string) => lookAt(listKey(space, channel.id, around), from, to), [around, channel.id, space]);
   const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
   // A page may hold nothing but answers.
   useEffect(() => {
@@ -146,7 +148,7 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
       {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={null} news={news} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
-          onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onOpen={onOpen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
+          onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onReply={onReply} onOpen={onOpen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       <TypingLine space={space} channel={channel.id} />
       <Foot space={space} channel={channel} title={title} draft={draft} onDraft={setDraft} onEditLast={() => editLast.current?.()} />

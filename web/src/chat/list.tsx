@@ -27,6 +27,7 @@ interface MessageListProps {
   startAt: string | null;
   onOlder: () => void;
   onNewer: () => void;
+  onInSight: (from: string, to: string) => void;
   onSeenAll: () => void;
   onReply?: (message: Message) => void;
   /** Opens the thread under a message. */
@@ -82,7 +83,7 @@ export function MessageList(props: MessageListProps) {
   };
   return (
     <>
-      <Timeline label={thread ? "Thread" : "Messages"} rows={rows} atPresent={atPresent} hasOlder={props.hasOlder} onOlder={props.onOlder} onNewer={props.onNewer} onSeenAll={props.onSeenAll} startAt={props.startAt}>
+      <Timeline label={thread ? "Thread" : "Messages"} rows={rows} atPresent={atPresent} hasOlder={props.hasOlder} onOlder={props.onOlder} onNewer={props.onNewer} onInSight={props.onInSight} onSeenAll={props.onSeenAll} startAt={props.startAt}>
         {show}
       </Timeline>
       <Confirm open={removing !== null} onClose={stopRemoving} title={removing && removing.author !== me ? `Delete this message of ${removing.author_name}?` : "Delete this message?"} act="Delete" onConfirm={remove}>

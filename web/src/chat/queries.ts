@@ -43,9 +43,12 @@ export type Cursor = { before?: string; after?: string; around?: string; limit?:
 /** Enough to fill a tall screen, so that the first scroll finds something. */
 export const MESSAGES_AT_ONCE = 60;
 
+/** The list of a channel's messages: the newest, or those around one. */
+export const listKey = (space: string, channel: string, around: string | null): QueryKey => [...keys.messages(space, channel), around ? `around ${around}` : "newest"];
+
 export const useMessages = (space: string, channel: string, around: string | null) =>
   useInfiniteQuery({
-    queryKey: [...keys.messages(space, channel), around ? `around ${around}` : "newest"],
+    queryKey: listKey(space, channel, around),
     initialPageParam: (around ? { around } : {}) as Cursor,
     queryFn: ({ pageParam, signal }) => api.messages(space, channel, { limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),

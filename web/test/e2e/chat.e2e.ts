@@ -413,6 +413,30 @@ test("the line stands where the first unread answer is, its thread says how many
   await shot(page, "new-answers-thread");
 });
 
+test("far up in a history everything is as the node has it, though it told of the channel alone", async () => {
+  for (let n = 0; n < 700; n++) chat.say(harvest, bob, `message number ${n}`, { minutes: 0.5 });
+  await open();
+  await readUpTo(250);
+  await page.waitForLoadState("networkidle");
+  let asked = 0;
+  page.on("request", (one) => void (one.url().includes("/messages?") && asked++));
+  // As of very many changes at once nothing is told of the messages themselves. The newest 300 stay as they are.
+  chat.messages.slice(0, 400).forEach((one, n) => Object.assign(one, { text: `number ${n} put right`, edited: true }));
+  chat.changeChannel(harvest, {});
+  const old = () => log().getByText(/^message number [1-3]?\d?\d$/).count();
+  await log().getByText("put right").first().waitFor();
+  await expect.poll(old).toBe(0);
+  expect(asked, "the newest, and what is in sight").toBeLessThan(6);
+  // And so down to the first of those that were read again together, in steps that leave no row out.
+  await expect.poll(async () => {
+    await log().hover();
+    await page.mouse.wheel(0, 600);
+    return log().getByText("number 399 put right").count();
+  }).toBe(1);
+  await expect.poll(old).toBe(0);
+  expect(asked, "a screen at a time").toBeLessThan(16);
+});
+
 test("search leads to the message in its place", async () => {
   for (let n = 0; n < 300; n++) chat.say(harvest, bob, n === 40 ? "the golden pumpkin" : `row ${n}`, { minutes: 0.5 });
   await page.goto(`${proxy.url}/s/${space}/search`);
