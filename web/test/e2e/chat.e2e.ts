@@ -193,6 +193,7 @@ test("an edit that the node refuses is there again with the reason, and lost by 
   await edit.fill("The beans and the peas are in.");
   await edit.press("Enter");
   await log().getByText("Not saved: The disk is full.").waitFor();
+  expect(await page.getByText("The disk is full.").count(), "told once").toBe(1);
   expect(await edit.inputValue()).toBe("The beans and the peas are in.");
   await shot(page, "chat-edit-refused");
   expect(await violations(page)).toEqual([]);
@@ -206,6 +207,33 @@ test("an edit that the node refuses is there again with the reason, and lost by 
   await expect.poll(() => chat.messages[0]?.text).toBe("The beans and the peas are in.");
   // What the node has is kept here no longer.
   await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("covey.edit.")))).toEqual([]);
+});
+
+test("an edit that is refused while another message is being written is told of, and not as that one's", async () => {
+  chat.say(harvest, me, "The beans are in.");
+  chat.say(harvest, me, "The peas are not.");
+  await open();
+  chat.refuse = "the disk is full";
+  chat.refuseWith = 507;
+  let answer = () => undefined as void;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/messages/*", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await kept("The beans are in.").hover();
+  await kept("The beans are in.").getByRole("button", { name: "Edit" }).click();
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("The beans are in the shed.");
+  await edit.press("Enter");
+  await kept("The peas are not.").hover();
+  await kept("The peas are not.").getByRole("button", { name: "Edit" }).click();
+  await edit.fill("The peas are not yet.");
+  answer();
+  await page.getByRole("status").getByText("The disk is full.").waitFor();
+  await kept("The beans are in.").waitFor();
+  expect(await log().getByText("Not saved").count()).toBe(0);
+  expect(await edit.inputValue()).toBe("The peas are not yet.");
 });
 
 test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
