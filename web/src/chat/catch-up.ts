@@ -119,11 +119,11 @@ async function readSight(query: Query, to: string): Promise<void> {
   if (!putBack || query.state.fetchStatus === "fetching") return;
   const now = query.state.data as MessageData | undefined;
   if (now) queries.setQueryData<MessageData>(query.queryKey, withWindow(now, window, cursor, to));
-  isFresh(query.queryHash, { from: (window.before !== null && window.items[0]?.position) || "", to });
+  markFresh(query.queryHash, { from: (window.before !== null && window.items[0]?.position) || "", to });
   putBack();
 }
 
-function isFresh(hash: string, { from, to }: Stretch): void {
+function markFresh(hash: string, { from, to }: Stretch): void {
   const left = (stale.get(hash) ?? []).flatMap((one) => [
     { from: one.from, to: one.to < from ? one.to : from },
     { from: one.from > to ? one.from : to, to: one.to },

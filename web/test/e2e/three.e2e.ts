@@ -157,6 +157,8 @@ test("a private channel is nothing to whoever isn't in it, comes to who is taken
   await page.getByRole("menuitem", { name: "Make them an admin" }).click();
   await page.getByText("Bob is an admin of surprise now.").waitFor();
   await about(bob).getByRole("button", { name: "Channel settings" }).waitFor();
+  // Ada made it and is its owner: an admin can't take that from her, nor put her out.
+  expect(await about(bob).getByRole("button", { name: "What to do with Ada" }).count()).toBe(0);
   await more.click();
   await page.getByRole("menuitem", { name: "No admin any more" }).click();
   await about(bob).getByRole("button", { name: "Channel settings" }).waitFor({ state: "detached" });
