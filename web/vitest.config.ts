@@ -11,6 +11,7 @@ export default defineConfig({
       { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"], environment: "node" } },
       { extends: true, test: { name: "client", include: ["packages/client/test/**/*.test.ts"], environment: "node" } },
       { extends: true, test: { name: "e2e", include: ["test/e2e/**/*.e2e.ts"], environment: "node", testTimeout: 120_000, hookTimeout: 90_000, fileParallelism: false } },
+      { extends: true, test: { name: "bench", include: ["test/e2e/**/*.bench.ts"], environment: "node", testTimeout: 1_800_000, hookTimeout: 90_000 } },
     ],
   },
 });

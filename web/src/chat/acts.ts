@@ -1,6 +1,6 @@
 /** What is done to messages, shown at once and undone where the node refuses. */
 import type { Message } from "@covey/client";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { api } from "../api/client.ts";
 import { sentence } from "../lib/format.ts";
 import { read, write } from "../lib/store.ts";
@@ -38,6 +38,12 @@ export interface May {
 
 export function useActs(space: string, me: string | null, reply: ((message: Message) => void) | undefined, { write: mayWrite, moderate }: May): Editing {
   const [editing, setEditing] = useState<string | null>(null);
+  // As it is when the node answers; undefined once the list is off the page.
+  const current = useRef<string | null | undefined>(null);
+  useEffect(() => {
+    current.current = editing;
+    return () => void (current.current = undefined);
+  }, [editing]);
   const [refused, setRefused] = useState<string | null>(null);
   const [removing, setRemoving] = useState<Message | null>(null);
   const acts = useMemo((): MessageActs => {
@@ -68,10 +74,10 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
     };
     api.editMessage(space, message.id, text).then(saved, (error: unknown) => {
       undo();
-      // The text is kept until the node has it. It comes back with the reason, if nobody is writing at another one by now.
-      setEditing((now) => now ?? message.id);
+      // The text is kept until the node has it. It comes back with the reason, unless another one is being written by now, or none can be.
+      if (current.current !== null && current.current !== message.id) return toastError(error);
+      setEditing(message.id);
       setRefused(error instanceof Error ? sentence(error.message) : "It was refused.");
-      toastError(error);
     });
   };
   return { acts, editing, refused, removing, finishEdit, stopRemoving: () => setRemoving(null) };

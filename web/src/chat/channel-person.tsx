@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
-import { useMembers, useSpace, whyReadOnly } from "../api/queries.ts";
+import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { unturned } from "../lib/format.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Confirm } from "../ui/dialog.tsx";
@@ -13,7 +13,7 @@ import { Menu, type MenuEntry } from "../ui/menu.tsx";
 import { Avatar } from "../ui/parts.tsx";
 import { toast, toastError } from "../ui/toast.tsx";
 import { keepChannel, useMe } from "./queries.ts";
-import type { Rights } from "./rights.ts";
+import { useOver, type Rights } from "./rights.ts";
 
 interface PersonProps {
   space: string;
@@ -49,10 +49,7 @@ export function ChannelPerson({ space, channel, member, state, rights }: PersonP
 
 function More({ space, channel, member, rights }: Omit<PersonProps, "state">) {
   const [asked, setAsked] = useState(false);
-  const inSpace = useMembers(space).data?.find((one) => one.user_id === member.user);
-  // Who leads the space is an admin of all its public channels, whatever is said of one.
-  const leads = channel.kind === "public" && (inSpace?.role === "admin" || inSpace?.role === "owner");
-  const isAdmin = member.role === "admin";
+  const over = useOver(space, channel, member, rights);
   const name = (role: ChannelMember["role"]) => {
     api.setChannelRole(space, channel.id, member.user, role).then((now) => {
       keepChannel(space, now);
@@ -65,9 +62,9 @@ function More({ space, channel, member, rights }: Omit<PersonProps, "state">) {
     toast(`${member.name} is out of ${channel.name}.`);
   };
   const entries: (MenuEntry | null)[] = [
-    leads || isAdmin ? null : { label: "Make them an admin", icon: <ShieldCheck size={16} />, onSelect: () => name("admin") },
-    leads || !isAdmin ? null : { label: "No admin any more", icon: <ShieldOff size={16} />, onSelect: () => name("member") },
-    rights.putOut ? { label: "Put out of the channel", icon: <UserMinus size={16} />, bad: true, onSelect: () => setAsked(true) } : null,
+    over.makeAdmin ? { label: "Make them an admin", icon: <ShieldCheck size={16} />, onSelect: () => name("admin") } : null,
+    over.takeAdmin ? { label: "No admin any more", icon: <ShieldOff size={16} />, onSelect: () => name("member") } : null,
+    over.putOut ? { label: "Put out of the channel", icon: <UserMinus size={16} />, bad: true, onSelect: () => setAsked(true) } : null,
   ];
   if (entries.every((one) => one === null)) return null;
   const label = `What to do with ${unturned(member.name)}`;

@@ -14,13 +14,15 @@ import { NotFound } from "../pages/not-found.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Empty, Note, Wait } from "../ui/parts.tsx";
 import { toastError } from "../ui/toast.tsx";
+import { lookAt } from "./catch-up.ts";
 import { Composer } from "./composer.tsx";
 import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
+import { useNews } from "./news.ts";
 import { post } from "./outbox.ts";
-import { channelTitle, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
 import { ThreadPane } from "./thread-pane.tsx";
 
 interface ConversationProps {
@@ -58,13 +60,14 @@ function Open({ space, channel }: { space: string; channel: Channel }) {
   const title = channelTitle(channel, me);
   useTitle(channel.kind === "direct" ? title : `# ${title}`);
   const { set } = side;
-  const reply = useCallback((message: Message) => set({ thread: message.reply_to ?? message.id, side: null }), [set]);
+  const openThread = useCallback((root: string) => set({ thread: root, side: null }), [set]);
+  const reply = useCallback((message: Message) => openThread(message.reply_to ?? message.id), [openThread]);
   const open = side.thread !== null || side.members;
   return (
     <div className={`conversation ${open ? "with-side" : ""}`}>
       <section className="talk" aria-label={title}>
         <Head space={space} channel={channel} title={title} onPeople={() => set({ side: side.members ? null : "people", thread: null })} peopleOpen={side.members} />
-        <Talk key={side.at ?? "newest"} space={space} channel={channel} title={title} around={side.at} onReply={reply} />
+        <Talk key={side.at ?? "newest"} space={space} channel={channel} title={title} around={side.at} thread={side.thread} onReply={reply} onOpen={openThread} />
       </section>
       {side.thread !== null && <ThreadPane key={side.thread} space={space} channel={channel} root={side.thread} onClose={() => set({ thread: null })} />}
       {side.members && <MembersPane space={space} channel={channel} onClose={() => set({ side: null })} />}
@@ -100,22 +103,25 @@ interface TalkProps {
   channel: Channel;
   title: string;
   around: string | null;
+  /** The thread that is open beside it. */
+  thread: string | null;
   onReply: (message: Message) => void;
+  onOpen: (root: string) => void;
 }
 
-function Talk({ space, channel, title, around, onReply }: TalkProps) {
+function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkProps) {
   const query = useMessages(space, channel.id, around);
   // Answers come with the page too; they stand in their thread, and their number under the message.
-  const messages = useMemo(() => query.data?.pages.flatMap((page) => page.items).filter((one) => one.reply_to === null) ?? [], [query.data]);
+  const items = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
+  const messages = useMemo(() => items?.filter((one) => one.reply_to === null) ?? [], [items]);
   const readOnly = whyReadOnly(useSpace(space));
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
-  // The line before what is new stays where it was when one came; reading moves the node's, not this one.
-  const newSince = useRef(channel.unread > 0 ? channel.new_since : null);
   const lastRead = useRef<string | null>(null);
   // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
   const newest = newestOf(messages.at(-1), channel.last)?.id;
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
+  const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me: useMe() });
   const seen = useCallback(() => {
     if (!newest || !channel.joined || lastRead.current === newest || document.visibilityState !== "visible") return;
     lastRead.current = newest;
@@ -128,6 +134,7 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
     document.addEventListener("visibilitychange", seen);
     return () => document.removeEventListener("visibilitychange", seen);
   }, [seen]);
+  const inSight = useCallback((from: string, to: string) => lookAt(listKey(space, channel.id, around), from, to), [around, channel.id, space]);
   const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
   // A page may hold nothing but answers.
   useEffect(() => {
@@ -140,8 +147,8 @@ function Talk({ space, channel, title, around, onReply }: TalkProps) {
       {query.isError && <div className="grow" style={{ padding: 24 }}><Note tone="bad">{query.error.message} <Button onClick={() => void query.refetch()}>Try again</Button></Note></div>}
       {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
-        <MessageList space={space} channel={channel} messages={messages} thread={null} newSince={newSince.current} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
-          onOlder={older} onNewer={newer} onSeenAll={seen} onReply={onReply} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
+        <MessageList space={space} channel={channel} messages={messages} thread={null} news={news} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
+          onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onReply={onReply} onOpen={onOpen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       <TypingLine space={space} channel={channel.id} />
       <Foot space={space} channel={channel} title={title} draft={draft} onDraft={setDraft} onEditLast={() => editLast.current?.()} />

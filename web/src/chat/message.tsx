@@ -26,6 +26,8 @@ interface MessageProps {
   message: Message;
   head: boolean;
   lastOwn: boolean;
+  /** How many of its answers are new to this user. */
+  newAnswers: number;
   me: string | null;
   people: string[];
   nameOf: (user: string) => string;
@@ -36,7 +38,7 @@ interface MessageProps {
 }
 
 export const MessageRow = memo(function MessageRow(props: MessageProps) {
-  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn } = props;
+  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers } = props;
   const own = message.author === me;
   const named = me !== null && message.mentions.includes(me);
   const label = `${message.author_name}, ${timeOfDay(message.at)}`;
@@ -54,7 +56,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
         {!message.deleted && message.edited && !editing && <span className="tiny soft">edited</span>}
         <Reactions message={message} me={me} nameOf={nameOf} onReact={acts.react} />
         {message.thread && message.thread.replies > 0 && acts.reply && (
-          <button type="button" className="thread-link" onClick={() => acts.reply?.(message)}>{count(message.thread.replies, "reply", "replies")}<span className="soft">, last at {timeOfDay(message.thread.last_at)}</span></button>
+          <button type="button" className="thread-link" onClick={() => acts.reply?.(message)}>{count(message.thread.replies, "reply", "replies")}<span className="soft">, last at {timeOfDay(message.thread.last_at)}</span>{newAnswers > 0 && <span className="count named">{newAnswers} new</span>}</button>
         )}
       </div>
       {own && !message.deleted && <Marks message={message} inWords={lastOwn} nameOf={nameOf} />}

@@ -43,9 +43,12 @@ export type Cursor = { before?: string; after?: string; around?: string; limit?:
 /** Enough to fill a tall screen, so that the first scroll finds something. */
 export const MESSAGES_AT_ONCE = 60;
 
+/** The list of a channel's messages: the newest, or those around one. */
+export const listKey = (space: string, channel: string, around: string | null): QueryKey => [...keys.messages(space, channel), around ? `around ${around}` : "newest"];
+
 export const useMessages = (space: string, channel: string, around: string | null) =>
   useInfiniteQuery({
-    queryKey: [...keys.messages(space, channel), around ? `around ${around}` : "newest"],
+    queryKey: listKey(space, channel, around),
     initialPageParam: (around ? { around } : {}) as Cursor,
     queryFn: ({ pageParam, signal }) => api.messages(space, channel, { limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
@@ -89,7 +92,7 @@ export function withMessage(data: MessageData, message: Message, mayAdd: boolean
   return { ...data, pages };
 }
 
-/** Into every list that shows it. A reply belongs into its thread only. */
+/** Into every list that holds it. Answers come with the channel's messages too; its page shows them in their thread. */
 export function keepMessage(space: string, message: Message): void {
   queries.setQueryData<Message>(keys.message(space, message.id), (known) => known && message);
   for (const query of queries.getQueryCache().findAll({ queryKey: keys.messages(space, message.channel) })) {
@@ -107,7 +110,7 @@ export function threadOf(key: QueryKey): string | null {
 
 function keepIn(key: QueryKey, message: Message): void {
   const thread = threadOf(key);
-  const belongs = thread ? message.reply_to === thread || message.id === thread : message.reply_to === null;
+  const belongs = !thread || message.reply_to === thread || message.id === thread;
   queries.setQueryData<MessageData>(key, (data) => data && withMessage(data, message, belongs));
 }
 

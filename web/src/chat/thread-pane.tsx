@@ -2,16 +2,22 @@
 import type { Channel } from "@covey/client";
 import { X } from "lucide-react";
 import { useCallback, useMemo, useRef } from "react";
+import { keys } from "../api/keys.ts";
 import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { count } from "../lib/format.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Note, Wait } from "../ui/parts.tsx";
+import { lookAt } from "./catch-up.ts";
 import { Composer } from "./composer.tsx";
 import { appended, useDraft } from "./drafts.ts";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping } from "./live-chat.ts";
+import type { News } from "./news.ts";
 import { post } from "./outbox.ts";
 import { useMessage, useThread } from "./queries.ts";
+
+/** The channel beside it says what is new. */
+const NO_NEWS: News = { from: null, answers: new Map() };
 
 interface ThreadPaneProps {
   space: string;
@@ -31,6 +37,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
   const editLast = useRef<(() => void) | null>(null);
   const older = useCallback(() => void query.fetchPreviousPage(), [query]);
   const newer = useCallback(() => void query.fetchNextPage(), [query]);
+  const inSight = useCallback((from: string, to: string) => lookAt(keys.thread(space, channel.id, root), from, to), [channel.id, root, space]);
   const readOnly = whyReadOnly(useSpace(space));
   const seen = useCallback(() => undefined, []);
   const replies = answers.filter((one) => one.id !== root).length;
@@ -40,8 +47,8 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
       {query.isPending && <div className="timeline-place" style={{ padding: 20 }}><Wait text="Reading the thread" /></div>}
       {query.isError && <div className="grow" style={{ padding: 16 }}><Note tone="bad">{query.error.message}</Note></div>}
       {query.data && (
-        <MessageList space={space} channel={channel} messages={messages} thread={root} newSince={null} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
-          onOlder={older} onNewer={newer} onSeenAll={seen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
+        <MessageList space={space} channel={channel} messages={messages} thread={root} news={NO_NEWS} atPresent={!query.hasNextPage} hasOlder={query.hasPreviousPage} startAt={null}
+          onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       {channel.joined && (
         <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} blocked={readOnly || (channel.archived && "This channel is archived.")} />

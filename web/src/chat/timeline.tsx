@@ -13,6 +13,8 @@ interface TimelineProps {
   hasOlder: boolean;
   onOlder: () => void;
   onNewer: () => void;
+  /** Called with the places of the first and the last message in sight. */
+  onInSight: (from: string, to: string) => void;
   /** Called when the newest message is in sight. */
   onSeenAll: () => void;
   /** The message to begin at; otherwise the newest. */
@@ -26,7 +28,7 @@ const AT_END_PX = 80;
 /** A few frames, in which rows are measured and the place is corrected. */
 const SETTLE_MS = 150;
 
-export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onSeenAll, startAt, children }: TimelineProps) {
+export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onInSight, onSeenAll, startAt, children }: TimelineProps) {
   const box = useRef<HTMLDivElement>(null);
   const [away, setAway] = useState(false);
   // Before the first place is reached nothing is fetched: the list stands at its top for a moment, where nobody has scrolled to.
@@ -61,6 +63,11 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
     if (first < NEAR_ROWS && hasOlder) onOlder();
     if (last > rows.length - NEAR_ROWS && !atPresent) onNewer();
   }, [atPresent, first, hasOlder, last, onNewer, onOlder, rows.length, settled]);
+  useEffect(() => {
+    const places = rows.slice(first, last + 1).flatMap((row) => (row.kind === "message" ? [row.message.position] : []));
+    const [from, to] = [places[0], places.at(-1)];
+    if (settled && from !== undefined && to !== undefined) onInSight(from, to);
+  }, [first, last, onInSight, rows, settled]);
   const total = virtual.getTotalSize();
   // Whoever is at the end stays there while rows find their heights, pictures of letters load, and the window changes.
   useLayoutEffect(() => {

@@ -64,7 +64,7 @@ export class ChatDouble {
       const root = this.find(message.reply_to);
       if (root) this.change(root, { thread: { replies: (root.thread?.replies ?? 0) + 1, last_at: message.at } });
     }
-    if (!own && !message.reply_to) {
+    if (!own) {
       channel.unread++;
       channel.new_since ??= message.id;
       if (message.mentions.includes(this.me.user)) channel.mentions++;
@@ -171,14 +171,16 @@ export class ChatDouble {
     const thread = query.get("thread");
     const all = this.messages.filter((one) => one.channel === channel.id && (!thread || one.reply_to === thread));
     const limit = Number(query.get("limit") ?? 50);
-    const index = (id: string | null) => all.findIndex((one) => one.id === id);
-    let from = Math.max(0, all.length - limit);
-    let to = all.length;
-    if (query.get("before")) [from, to] = [Math.max(0, index(query.get("before")) - limit), index(query.get("before"))];
-    else if (query.get("after")) [from, to] = [index(query.get("after")) + 1, index(query.get("after")) + 1 + limit];
-    else if (query.get("around")) [from, to] = [Math.max(0, index(query.get("around")) - limit / 2), index(query.get("around")) + limit / 2];
+    // A place is that of a message, which may be gone by then.
+    const upTo = (fits: (place: string) => boolean) => all.filter((one) => fits(one.position)).length;
+    const [before, after, around] = ["before", "after", "around"].map((name) => query.get(name));
+    let [from, to] = [all.length - limit, all.length];
+    if (before) [from, to] = [upTo((place) => place < before) - limit, upTo((place) => place < before)];
+    else if (after) [from, to] = [upTo((place) => place <= after), upTo((place) => place <= after) + limit];
+    else if (around) [from, to] = [all.findIndex((one) => one.id === around) - limit / 2, all.findIndex((one) => one.id === around) + limit / 2];
+    from = Math.max(0, from);
     const items = all.slice(from, to);
-    return { items, before: from > 0 ? (items[0]?.id ?? null) : null, after: to < all.length ? (items.at(-1)?.id ?? null) : null };
+    return { items, before: from > 0 ? (items[0]?.position ?? null) : null, after: to < all.length ? (items.at(-1)?.position ?? null) : null };
   }
 
   private direct(users: string[]): Channel {

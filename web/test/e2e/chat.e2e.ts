@@ -193,6 +193,7 @@ test("an edit that the node refuses is there again with the reason, and lost by 
   await edit.fill("The beans and the peas are in.");
   await edit.press("Enter");
   await log().getByText("Not saved: The disk is full.").waitFor();
+  expect(await page.getByText("The disk is full.").count(), "told once").toBe(1);
   expect(await edit.inputValue()).toBe("The beans and the peas are in.");
   await shot(page, "chat-edit-refused");
   expect(await violations(page)).toEqual([]);
@@ -206,6 +207,33 @@ test("an edit that the node refuses is there again with the reason, and lost by 
   await expect.poll(() => chat.messages[0]?.text).toBe("The beans and the peas are in.");
   // What the node has is kept here no longer.
   await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("covey.edit.")))).toEqual([]);
+});
+
+test("an edit that is refused while another message is being written is told of, and not as that one's", async () => {
+  chat.say(harvest, me, "The beans are in.");
+  chat.say(harvest, me, "The peas are not.");
+  await open();
+  chat.refuse = "the disk is full";
+  chat.refuseWith = 507;
+  let answer = () => undefined as void;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/messages/*", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await kept("The beans are in.").hover();
+  await kept("The beans are in.").getByRole("button", { name: "Edit" }).click();
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("The beans are in the shed.");
+  await edit.press("Enter");
+  await kept("The peas are not.").hover();
+  await kept("The peas are not.").getByRole("button", { name: "Edit" }).click();
+  await edit.fill("The peas are not yet.");
+  answer();
+  await page.getByRole("status").getByText("The disk is full.").waitFor();
+  await kept("The beans are in.").waitFor();
+  expect(await log().getByText("Not saved").count()).toBe(0);
+  expect(await edit.inputValue()).toBe("The peas are not yet.");
 });
 
 test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
@@ -376,6 +404,65 @@ test("answers stand in their thread alone, and a page that holds nothing else is
   await page.getByRole("log", { name: "Thread" }).getByText("answer 69").waitFor();
   expect(await log().getByText(/^answer \d+$/).count()).toBe(0);
   expect(await page.getByText("This is #harvest").count()).toBe(0);
+});
+
+test("the line stands where the first unread answer is, its thread says how many are new, and opening it is seeing them", async () => {
+  const root = chat.say(harvest, bob, "Who has the key?");
+  chat.say(harvest, me, "Not me.");
+  for (let n = 0; n < 80; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  Object.assign(harvest, { unread: 0, new_since: null });
+  chat.say(harvest, cleo, "I have it", { reply_to: root.id });
+  chat.say(harvest, bob, "Bring it, please", { reply_to: root.id });
+  await open();
+  // Nothing else is new: the line is last, and leads to what was said far above it.
+  const line = log().locator(".day.new");
+  await line.getByRole("button", { name: "2 replies in a thread above" }).waitFor();
+  expect((await log().locator("[data-message], .day.new").last().getAttribute("class")) ?? "").toContain("new");
+  await shot(page, "new-answers");
+  expect(await violations(page)).toEqual([]);
+  // What comes then stands behind it.
+  chat.say(harvest, bob, "Later in the channel");
+  await log().getByText("Later in the channel").waitFor();
+  const texts = await log().locator("[data-message], .day.new").allTextContents();
+  expect(texts.findIndex((text) => text.startsWith("new"))).toBe(texts.findIndex((text) => text.includes("Later in the channel")) - 1);
+  await line.getByRole("button").click();
+  await page.getByRole("log", { name: "Thread" }).getByText("Bring it, please").waitFor();
+  await line.getByRole("button").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Close the thread" }).click();
+  // Its next answer is told of under it too.
+  chat.say(harvest, cleo, "At six", { reply_to: root.id });
+  await line.getByRole("button", { name: "1 reply in a thread above" }).waitFor();
+  const under = log().getByRole("button", { name: /^3 replies, last at .*1 new$/ });
+  await expect.poll(async () => {
+    await log().hover();
+    await page.mouse.wheel(0, -3000);
+    return under.count();
+  }).toBe(1);
+  await shot(page, "new-answers-thread");
+});
+
+test("far up in a history everything is as the node has it, though it told of the channel alone", async () => {
+  for (let n = 0; n < 700; n++) chat.say(harvest, bob, `message number ${n}`, { minutes: 0.5 });
+  await open();
+  await readUpTo(250);
+  await page.waitForLoadState("networkidle");
+  let asked = 0;
+  page.on("request", (one) => void (one.url().includes("/messages?") && asked++));
+  // As of very many changes at once nothing is told of the messages themselves. The newest 300 stay as they are.
+  chat.messages.slice(0, 400).forEach((one, n) => Object.assign(one, { text: `number ${n} put right`, edited: true }));
+  chat.changeChannel(harvest, {});
+  const old = () => log().getByText(/^message number [1-3]?\d?\d$/).count();
+  await log().getByText("put right").first().waitFor();
+  await expect.poll(old).toBe(0);
+  expect(asked, "the newest, and what is in sight").toBeLessThan(6);
+  // And so down to the first of those that were read again together, in steps that leave no row out.
+  await expect.poll(async () => {
+    await log().hover();
+    await page.mouse.wheel(0, 600);
+    return log().getByText("number 399 put right").count();
+  }).toBe(1);
+  await expect.poll(old).toBe(0);
+  expect(asked, "a screen at a time").toBeLessThan(16);
 });
 
 test("search leads to the message in its place", async () => {

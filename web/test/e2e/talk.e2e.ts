@@ -77,7 +77,7 @@ test("reactions, threads, edits and deletion reach the other side", async ({ ski
   await thread.getByRole("textbox", { name: "Reply" }).fill("come at noon");
   await adaTab.page.keyboard.press("Enter");
   await thread.getByText("come at noon").waitFor();
-  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: "1 reply" }).click();
+  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: /^1 reply, .*1 new$/ }).click();
   await bobTab.page.getByRole("complementary", { name: "Thread" }).getByText("come at noon").waitFor();
   await bobTab.page.getByRole("link", { name: "harvest", exact: true }).waitFor();
   const mine = said(adaTab, "The beans are in.");

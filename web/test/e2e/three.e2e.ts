@@ -157,6 +157,8 @@ test("a private channel is nothing to whoever isn't in it, comes to who is taken
   await page.getByRole("menuitem", { name: "Make them an admin" }).click();
   await page.getByText("Bob is an admin of surprise now.").waitFor();
   await about(bob).getByRole("button", { name: "Channel settings" }).waitFor();
+  // Ada made it and is its owner: an admin can't take that from her, nor put her out.
+  expect(await about(bob).getByRole("button", { name: "What to do with Ada" }).count()).toBe(0);
   await more.click();
   await page.getByRole("menuitem", { name: "No admin any more" }).click();
   await about(bob).getByRole("button", { name: "Channel settings" }).waitFor({ state: "detached" });
@@ -205,10 +207,20 @@ test("an admin deletes what others wrote in a channel, invites, and names admins
   await bob.page.getByRole("button", { name: "About the channel" }).click();
   await about(bob).getByRole("button", { name: "Channel settings" }).waitFor();
   expect(await about(bob).getByRole("button", { name: "What to do with Ada" }).count()).toBe(0);
+  expect(await about(bob).getByRole("button", { name: "What to do with Cleo" }).count()).toBe(0);
+  await expect(bob.node.client.setChannelRole(space, beds.id, cleo.user, "admin")).rejects.toThrow(/only who made the channel .* and the admins of the space name its admins/);
+
+  // In what he made he does, and stays an admin of it whoever leads the space.
+  const herbs = await bob.node.client.createChannel(space, { name: "herbs", private: false, topic: "" });
+  for (const one of [ada, cleo]) await bob.node.client.addToChannel(space, herbs.id, one.user);
+  await bob.node.client.setChannelRole(space, herbs.id, cleo.user, "admin");
+  await open(bob, herbs.id, "?side=people");
   await about(bob).getByRole("button", { name: "What to do with Cleo" }).click();
-  await bob.page.getByRole("menuitem", { name: "Make them an admin" }).click();
-  // The page can't know who made the channel; the node says why not.
-  await bob.page.getByText(/Only who made the channel .* and the admins of the space name its admins/).waitFor();
+  await bob.page.getByRole("menuitem", { name: "No admin any more" }).waitFor();
+  await until(async () => (await ada.node.client.channels(space)).items.some((one) => one.id === herbs.id && one.members.some((them) => them.user === cleo.user && them.role === "admin")));
+  await open(ada, herbs.id, "?side=people");
+  await about(ada).getByRole("button", { name: "What to do with Cleo" }).waitFor();
+  expect(await about(ada).getByRole("button", { name: "What to do with Bob" }).count()).toBe(0);
 
   const direct = await ada.node.client.direct(space, [bob.user]);
   const his = await say(bob, direct.id, "between us");

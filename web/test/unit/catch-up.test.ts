@@ -4,7 +4,7 @@ import { InfiniteQueryObserver, type InfiniteData } from "@tanstack/react-query"
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { api, queries } from "../../src/api/client.ts";
 import { keys } from "../../src/api/keys.ts";
-import { catchUp } from "../../src/chat/catch-up.ts";
+import { catchUp, lookAt } from "../../src/chat/catch-up.ts";
 import { keepMessage, withMessage, type Cursor } from "../../src/chat/queries.ts";
 
 const place = (n: number) => String(n).padStart(6, "0");
@@ -19,12 +19,13 @@ let asked: Cursor[] = [];
 /** Answers wait for this. */
 let gate: Promise<void> = Promise.resolve();
 
-function page({ before, around, limit = 60 }: Cursor): MessagePage {
+function page({ before, after, around, limit = 60 }: Cursor): MessagePage {
   const sorted = [...stored].sort((a, b) => (a.position < b.position ? -1 : 1));
   const until = before ? sorted.findIndex((one) => one.position >= before) : sorted.length;
   const middle = around ? sorted.findIndex((one) => one.id === around) : -1;
-  const from = around ? Math.max(0, middle - limit / 2) : Math.max(0, until - limit);
-  const to = around ? middle + limit / 2 : until;
+  const start = after ? sorted.findIndex((one) => one.position > after) : around ? Math.max(0, middle - limit / 2) : Math.max(0, until - limit);
+  const from = start < 0 ? sorted.length : start;
+  const to = after || around ? from + limit : until;
   const items = sorted.slice(from, to);
   return { items, before: from > 0 ? (items[0]?.position ?? null) : null, after: to < sorted.length ? (items.at(-1)?.position ?? null) : null };
 }
@@ -118,6 +119,160 @@ test("of a long list only the newest are asked for, in one request, and the othe
   await settle();
   expect(asked).toEqual([{ limit: 300 }]);
   expect(shown()).toEqual([...row(400, 990), ...row(991, 1001)]);
+  close();
+});
+
+/** A list of 600, of which the newest 300 are read again together. */
+async function long() {
+  stored = row(0, 1000).map((n) => message(n));
+  const list = open();
+  await settle();
+  for (let n = 0; n < 9; n++) {
+    void list.observer.fetchPreviousPage();
+    await settle();
+  }
+  return list;
+}
+const edit = (n: number) => (stored = stored.map((one) => (one.id === `m${n}` ? message(n, { text: `-${n}` }) : one)));
+const see = (from: number, to: number, key = KEY) => lookAt(key, place(from), place(to));
+
+test("what lies further up is read again when it comes in sight, once, and only there", async () => {
+  const { close } = await long();
+  edit(450);
+  stored = stored.filter((one) => one.id !== "m455" && one.id !== "m525");
+  catchUp("s", "c");
+  await settle();
+  expect(shown()).toContain(450);
+  asked = [];
+  see(430, 460);
+  await settle();
+  expect(asked).toEqual([{ before: place(511), limit: 120 }]);
+  expect(shown()).toEqual([...row(390, 450), -450, ...row(451, 455), ...row(456, 1000)]);
+  see(420, 500);
+  see(800, 830);
+  await settle();
+  expect(asked.length, "all of this is as the node has it").toBe(1);
+  see(500, 520);
+  await settle();
+  expect(asked.slice(1)).toEqual([{ before: place(571), limit: 120 }]);
+  expect(shown()).not.toContain(525);
+  close();
+});
+
+test("what is in sight is read again at once, however far up that is", async () => {
+  const { close } = await long();
+  see(430, 460);
+  await settle();
+  asked = [];
+  edit(450);
+  catchUp("s", "c");
+  await settle();
+  expect(asked).toEqual([{ limit: 300 }, { before: place(511), limit: 120 }]);
+  expect(shown()).toContain(-450);
+  close();
+});
+
+test("more than one request can bring is read in several, one after the other", async () => {
+  const { close } = await long();
+  for (const n of [410, 690]) edit(n);
+  catchUp("s", "c");
+  await settle();
+  asked = [];
+  see(405, 695);
+  await settle();
+  expect(asked).toEqual([700, 580, 460].map((n) => ({ before: place(n), limit: 120 })));
+  expect(shown()).toEqual(row(340, 1000).map((n) => (n === 410 || n === 690 ? -n : n)));
+  close();
+});
+
+test("whoever scrolls on before the answer is there gets what is in sight then", async () => {
+  const { close } = await long();
+  for (const n of [450, 650]) edit(n);
+  catchUp("s", "c");
+  await settle();
+  asked = [];
+  let give = () => undefined as void;
+  gate = new Promise((resolve) => (give = resolve));
+  see(440, 460);
+  await settle();
+  for (let n = 0; n < 20; n++) see(500 + n * 7, 520 + n * 7);
+  see(640, 660);
+  await settle();
+  expect(asked.length).toBe(1);
+  keepMessage("s", message(455, { text: "-455" }));
+  give();
+  await settle();
+  expect(asked.slice(1)).toEqual([{ before: place(700), limit: 120 }]);
+  for (const n of [-450, -455, -650]) expect(shown()).toContain(n);
+  close();
+});
+
+test("the end of a list around an old message is read again too", async () => {
+  stored = row(0, 1000).map((n) => message(n));
+  const key = [...keys.messages("s", "c"), "around m500"];
+  const { observer, close } = open(key, { around: "m500" });
+  await settle();
+  for (let n = 0; n < 7; n++) {
+    void observer.fetchNextPage();
+    await settle();
+  }
+  edit(949);
+  catchUp("s", "c");
+  await settle();
+  asked = [];
+  see(940, 949, key);
+  await settle();
+  expect(asked).toEqual([{ before: `${place(949)}0`, limit: 120 }]);
+  expect(shown(key).slice(-3)).toEqual([947, 948, -949]);
+  close();
+});
+
+test("what is in sight is right though older messages were on their way", async () => {
+  const { observer, close } = await long();
+  edit(450);
+  catchUp("s", "c");
+  await settle();
+  asked = [];
+  let give = () => undefined as void;
+  gate = new Promise((resolve) => (give = resolve));
+  void observer.fetchPreviousPage();
+  see(440, 460);
+  await settle();
+  expect(asked).toEqual([{ before: place(400) }]);
+  give();
+  await settle();
+  expect(asked.slice(1)).toEqual([{ before: place(511), limit: 120 }]);
+  expect(shown()).toEqual(row(340, 1000).map((n) => (n === 450 ? -n : n)));
+  close();
+});
+
+test("nothing is stale in a list that was fetched as a whole since", async () => {
+  const { close } = await long();
+  catchUp("s", "c");
+  await settle();
+  void queries.invalidateQueries();
+  await settle();
+  asked = [];
+  see(430, 460);
+  await settle();
+  expect(asked).toEqual([]);
+  close();
+});
+
+test("a node that refuses is not asked again and again", async () => {
+  const { close } = await long();
+  catchUp("s", "c");
+  await settle();
+  asked = [];
+  gate = Promise.reject(new Error("busy"));
+  gate.catch(() => undefined);
+  see(440, 460);
+  await settle();
+  expect(asked.length).toBe(1);
+  gate = Promise.resolve();
+  see(441, 461);
+  await settle();
+  expect(asked.length).toBe(2);
   close();
 });
 

@@ -1,21 +1,24 @@
-import type { Channel, Message, Space } from "@covey/client";
+import type { Channel, ChannelMember, Member, Message, Space } from "@covey/client";
 import { queries } from "../../src/api/client.ts";
 import { describe, expect, test } from "vitest";
 import { toggled } from "../../src/chat/acts.ts";
 import { pieces } from "../../src/chat/highlight.ts";
 import { longMark, shortMark } from "../../src/chat/marks.tsx";
 import { insertAt, mentionAt } from "../../src/chat/mention.ts";
+import type { News } from "../../src/chat/news.ts";
 import { parseOutbox } from "../../src/chat/outbox.ts";
 import { withMessage, type MessageData } from "../../src/chat/queries.ts";
-import { rightsIn } from "../../src/chat/rights.ts";
+import { overIn, rightsIn } from "../../src/chat/rights.ts";
 import { rowsOf } from "../../src/chat/rows.ts";
+import { tagOf } from "../../src/lib/identity.ts";
 
 const message = (id: string, more: Partial<Message> = {}): Message => ({
   id, channel: "c", author: "bob", author_name: "Bob", device: "d", text: id, at: "2026-11-21T09:00:00Z", edited: false, deleted: false, reply_to: null,
   thread: null, mentions: [], reactions: {}, state: "sent", delivered_to: [], read_by: [], position: id, ...more,
 });
-const rows = (messages: Message[], newSince: string | null = null) =>
-  rowsOf({ messages, outgoing: [], me: "ada", newSince }).map((row) => (row.kind === "message" ? `${row.key}${row.head ? "^" : ""}` : row.kind));
+const NO_NEWS: News = { from: null, answers: new Map() };
+const rows = (messages: Message[], from: string | null = null, answers: News["answers"] = new Map()) =>
+  rowsOf({ messages, outgoing: [], me: "ada", news: { from, answers } }).map((row) => (row.kind === "message" ? `${row.key}${row.head ? "^" : ""}` : row.kind));
 
 describe("the list of messages", () => {
   test("messages of one person close in time stand together", () => {
@@ -35,14 +38,29 @@ describe("the list of messages", () => {
     expect(rows([message("1"), message("2", { author: "ada" }), message("3")], "2")).toEqual(["day", "1^", "2^", "new", "3^"]);
   });
 
+  test("the line stands where the first unread message is, though that is an answer and not in the list", () => {
+    expect(rows([message("1"), message("3", { author: "ada" }), message("4")], "2")).toEqual(["day", "1^", "3^", "new", "4^"]);
+    expect(rows([message("1"), message("4")], "2", new Map([["1", 1]])).indexOf("new")).toBe(2);
+  });
+
+  test("new answers above the line, or where there's none, are told of where one reads on", () => {
+    const last = (from: string | null, answers: News["answers"]) =>
+      rowsOf({ messages: [message("1"), message("3"), message("5", { author: "ada" })], outgoing: [], me: "ada", news: { from, answers } }).find((row) => row.kind === "new");
+    expect(rows([message("1"), message("3")], "4", new Map([["1", 2]]))).toEqual(["day", "1^", "3", "new"]);
+    expect(last("6", new Map([["1", 2], ["0", 1]]))).toMatchObject({ answers: { answers: 3, threads: 2, root: "1" } });
+    expect(last("2", new Map([["1", 2]]))).toMatchObject({ answers: { answers: 2, threads: 1, root: "1" } });
+    expect(last("2", new Map([["3", 2]]))).toMatchObject({ answers: null });
+    expect(last(null, new Map())).toBeUndefined();
+  });
+
   test("what waits to be sent comes last", () => {
     const waiting = [{ client_id: "x", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
-    expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", newSince: null }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
+    expect(rowsOf({ messages: [message("1")], outgoing: waiting, me: "ada", news: NO_NEWS }).at(-1)).toMatchObject({ kind: "outgoing", head: true });
   });
 
   test("what has arrived isn't shown once more as being sent", () => {
     const waiting = [{ client_id: "0a1b-2c", text: "t", reply_to: null, at: "2026-11-21T09:01:00Z" }];
-    const kinds = (id: string) => rowsOf({ messages: [message(id)], outgoing: waiting, me: "ada", newSince: null }).map((row) => row.kind);
+    const kinds = (id: string) => rowsOf({ messages: [message(id)], outgoing: waiting, me: "ada", news: NO_NEWS }).map((row) => row.kind);
     expect(kinds("07ff.0a1b-2c")).toEqual(["day", "message"]);
     expect(kinds("07ff.0a1b-2d")).toEqual(["day", "message", "outgoing"]);
   });
@@ -122,6 +140,44 @@ describe("what somebody may do in a channel", () => {
   test("in a direct one nobody, and guests nowhere", () => {
     expect(rights("direct", "admin", "owner")).toBe("");
     expect(rights("public", "member", "guest")).toBe("");
+  });
+});
+
+describe("what an admin of a channel is offered over its people", () => {
+  // The ids of two Ed25519 keys: 32 times 0x01, and 32 times 0x02.
+  const PEERS = { ada: "12D3KooW9tHTtS3inCZiYykw4u5G4frbjVFqhkmJX12gSNCVeH3e", bob: "12D3KooW9xCm2jWjNVrwh51SWCQBMYdMyeU3NpT85QhLVkF6PcNM" };
+  const member = (user: string, role: Member["role"]) => ({ user_id: user, role, devices: user in PEERS ? [{ peer_id: PEERS[user as keyof typeof PEERS] }] : [] }) as unknown as Member;
+  const offered = (kind: Channel["kind"], id: string, me: string, roles: Record<string, [ChannelMember["role"], Member["role"]]>) => {
+    const members = Object.entries(roles).map(([user, [role]]) => ({ user, name: user, role }));
+    const space = { role: kind === "private" ? "member" : roles[me]?.[1], removed: null } as unknown as Space;
+    const channel = { id, kind, joined: true, members } as unknown as Channel;
+    const rights = rightsIn(channel, me, space);
+    return Object.fromEntries(members.map((them) => {
+      const over = overIn(channel, them, me, rights, Object.entries(roles).map(([user, [, role]]) => member(user, role)));
+      return [them.user, Object.entries(over).filter(([, may]) => may).map(([name]) => name).join(" ")];
+    }));
+  };
+
+  test("in a public one whoever made it names its admins, and stays one", () => {
+    const roles = { ada: ["admin", "member"], bob: ["admin", "member"], cleo: ["member", "member"], dan: ["admin", "owner"] } as const;
+    const at = (me: string, tag: string) => offered("public", `${tag}.x`, me, roles as never);
+    expect(at("ada", "01".repeat(16))).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
+    expect(at("bob", "01".repeat(16))).toEqual({ ada: "", bob: "", cleo: "", dan: "" });
+    expect(at("dan", "01".repeat(16))).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
+    expect(at("bob", "03".repeat(16)), "nobody here knows who made it").toEqual({ ada: "takeAdmin", bob: "", cleo: "makeAdmin", dan: "" });
+  });
+
+  test("in a private one nothing is done with an owner but by another", () => {
+    const roles = { ada: ["admin", "owner"], bob: ["admin", "admin"], cleo: ["member", "member"] } as const;
+    expect(offered("private", "space", "bob", roles as never)).toEqual({ ada: "", bob: "", cleo: "makeAdmin putOut" });
+    expect(offered("private", "space", "ada", roles as never)).toEqual({ ada: "", bob: "takeAdmin putOut", cleo: "makeAdmin putOut" });
+  });
+
+  test("a tag is that of a key, and of nothing else", () => {
+    expect(tagOf(PEERS.ada)).toBe("01".repeat(16));
+    expect(tagOf("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N")).toBeNull();
+    expect(tagOf("no id 0OIl")).toBeNull();
+    expect(tagOf("")).toBeNull();
   });
 });
 

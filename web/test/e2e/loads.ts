@@ -1,0 +1,42 @@
+/** How long the page that a node serves takes, with an empty cache each time: for the test of it, and for the figures of `scripts/bench.sh`. */
+import type { Channel } from "@covey/client";
+import type { Browser, Page } from "playwright-core";
+import { openTab } from "./browser.ts";
+import type { TestNode } from "./nodes.ts";
+
+/** So many requests at once fill a channel quickly, and are fewer than a node takes. */
+const AT_ONCE = 16;
+
+export async function filledChannel(node: TestNode, space: string, name: string, messages: number): Promise<Channel> {
+  const channel = await node.client.createChannel(space, { name, private: false, topic: "" });
+  for (let n = 0; n < messages; n += AT_ONCE) {
+    const some = Array.from({ length: Math.min(AT_ONCE, messages - n) }, (_, at) => n + at);
+    await Promise.all(some.map((at) => node.client.sendMessage(space, channel.id, { text: `message number ${at}`, client_id: crypto.randomUUID() })));
+  }
+  return channel;
+}
+
+/** The place to write, once one can. */
+export const writable = (channel: Channel): string => `textarea[aria-label="Write to #${channel.name}"]:not([readonly])`;
+
+/** Looks at a page before it's loaded, and gives what has to be done before it's closed. */
+type Look = (page: Page) => () => Promise<void>;
+const NOT_AT_ALL: Look = () => () => Promise.resolve();
+
+/** Opens an address of the node in a browser that has nothing of it yet; the answer is after how many milliseconds there was what was wanted. */
+export async function coldLoad(browser: Browser, node: TestNode, path: string, wanted: string, look = NOT_AT_ALL): Promise<number> {
+  const { page, context } = await openTab(browser);
+  // The cookie alone: opening the link in a page would fill the cache.
+  await context.request.get(await node.newLink());
+  const looked = look(page);
+  await page.addInitScript((selector) => {
+    const isThere = () => (document.querySelector(selector) ? requestAnimationFrame(() => performance.mark("usable")) : requestAnimationFrame(isThere));
+    requestAnimationFrame(isThere);
+  }, wanted);
+  await page.goto(node.api + path);
+  await page.waitForFunction(() => performance.getEntriesByName("usable").length > 0);
+  const time = await page.evaluate(() => performance.getEntriesByName("usable")[0]?.startTime ?? Number.NaN);
+  await looked();
+  await context.close();
+  return time;
+}
