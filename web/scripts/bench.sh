@@ -2,7 +2,7 @@
 # What the first load of the page weighs, and how long people wait for it: one line of JSON on stdout, everything else on stderr.
 # The page is the one that the node serves, on loopback, each time in a browser that has nothing of it yet.
 #
-#   web/scripts/bench.sh       CHROMIUM=/path COVEY_BIN=/path COVEY_BENCH_LOADS=20 COVEY_BENCH_MESSAGES=10000
+#   web/scripts/bench.sh       CHROMIUM=/path COVEY_BIN=/path COVEY_BENCH_LOADS=20 COVEY_BENCH_MESSAGES=100000
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export COVEY_BIN="${COVEY_BIN:-${CARGO_TARGET_DIR:-$PWD/../target}/release/covey}"

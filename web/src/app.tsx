@@ -15,6 +15,7 @@ import { homeSpace } from "./frame/last.ts";
 import { SignedOut } from "./pages/signed-out.tsx";
 import { SpaceHome } from "./pages/space-home.tsx";
 import { NotFound } from "./pages/not-found.tsx";
+import { Tips } from "./ui/button.tsx";
 import { Toasts } from "./ui/toast.tsx";
 import { Wait } from "./ui/parts.tsx";
 
@@ -45,6 +46,7 @@ export function App() {
         <Tooltip.Provider>
           <Session />
           <Toasts />
+          <Tips />
         </Tooltip.Provider>
       </QueryClientProvider>
     </CSPProvider>

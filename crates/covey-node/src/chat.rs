@@ -76,6 +76,8 @@ pub struct Channel {
     pub joined: bool,
     /// Who is in it.
     pub members: Vec<Participant>,
+    /// Who made it, if it's public and they are known: its admin for good.
+    pub founder: Option<UserId>,
     /// How many messages of others the reader has not read, up to [`MAX_UNREAD`].
     pub unread: u64,
     /// How many of these mention the reader.

@@ -17,6 +17,7 @@ import { toastError } from "../ui/toast.tsx";
 import { lookAt } from "./catch-up.ts";
 import { Composer } from "./composer.tsx";
 import { appended, useDraft } from "./drafts.ts";
+import { EmojiPopover } from "./emoji-button.tsx";
 import { MessageList } from "./list.tsx";
 import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
@@ -71,6 +72,7 @@ function Open({ space, channel }: { space: string; channel: Channel }) {
       </section>
       {side.thread !== null && <ThreadPane key={side.thread} space={space} channel={channel} root={side.thread} onClose={() => set({ thread: null })} />}
       {side.members && <MembersPane space={space} channel={channel} onClose={() => set({ side: null })} />}
+      <EmojiPopover />
     </div>
   );
 }

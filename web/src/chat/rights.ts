@@ -1,7 +1,6 @@
 /** What this user may do with a channel, its people and what others wrote in it. The node has the last word, and says it. */
 import type { Channel, ChannelMember, Member, Space } from "@covey/client";
 import { mayManage, useMembers, useSpace } from "../api/queries.ts";
-import { tagOf } from "../lib/identity.ts";
 import { useMe } from "./queries.ts";
 
 export interface Rights {
@@ -40,12 +39,6 @@ export interface Over {
 
 const NOTHING: Over = { makeAdmin: false, takeAdmin: false, putOut: false };
 
-/** Who made a public channel: its id begins with the tag of the device that did. Null where that one isn't in the space any more. */
-export function makerOf(channel: Channel, members: Member[]): string | null {
-  const [tag] = channel.id.split(".");
-  return members.find((one) => one.devices.some((device) => tagOf(device.peer_id) === tag))?.user_id ?? null;
-}
-
 /** `members` are those of the space that the channel is in, or of the one that a private one is. */
 export function overIn(channel: Channel, them: ChannelMember, me: string | null, rights: Rights, members: Member[] | undefined): Over {
   if (!members || !rights.manage || channel.kind === "direct" || them.user === me) return NOTHING;
@@ -56,10 +49,9 @@ export function overIn(channel: Channel, them: ChannelMember, me: string | null,
     return { makeAdmin: !isAdmin, takeAdmin: isAdmin && !isAbove, putOut: rights.putOut && !isAbove };
   }
   const leads = (user: string | null) => ["admin", "owner"].includes(roleOf(user) ?? "");
-  const maker = makerOf(channel, members);
   // Whoever made it or leads the space names its admins. Who leads the space is one of all its public channels, whatever is said.
-  const names = (leads(me) || maker === null || maker === me) && !leads(them.user);
-  return { makeAdmin: names && !isAdmin, takeAdmin: names && isAdmin && maker !== them.user, putOut: false };
+  const names = (leads(me) || (me !== null && channel.founder === me)) && !leads(them.user);
+  return { makeAdmin: names && !isAdmin, takeAdmin: names && isAdmin && channel.founder !== them.user, putOut: false };
 }
 
 export function useOver(space: string, channel: Channel, them: ChannelMember, rights: Rights): Over {

@@ -44,19 +44,3 @@ export function glyphOf(name: string): DeviceGlyph {
 
 /** The last characters of an id, where the whole would say nothing to anybody. */
 export const shortId = (id: string): string => `..${id.slice(-8)}`;
-
-const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-/** What a libp2p id of an Ed25519 key begins with, before the key itself. */
-const BEFORE_KEY = "002408011220";
-
-/** The tag with which the ids of a device's own records begin: the first 16 bytes of its key (docs/protocol/entry.md). */
-export function tagOf(peerId: string): string | null {
-  let number = 0n;
-  for (const letter of peerId) {
-    const digit = BASE58.indexOf(letter);
-    if (digit < 0) return null;
-    number = number * 58n + BigInt(digit);
-  }
-  const hex = number.toString(16).padStart(BEFORE_KEY.length + 64, "0");
-  return hex.length === BEFORE_KEY.length + 64 && hex.startsWith(BEFORE_KEY) ? hex.slice(BEFORE_KEY.length, BEFORE_KEY.length + 32) : null;
-}

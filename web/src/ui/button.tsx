@@ -43,15 +43,24 @@ export function IconButton({ label, className = "", children, ...rest }: IconBut
   );
 }
 
+const tips = Tooltip.createHandle<ReactNode>();
+
+/** What something is or does, when it's pointed at. All share what is shown: of a list's hundreds one is open at a time. */
 export function Tip({ text, children }: { text: ReactNode; children: React.ReactElement<Record<string, unknown>> }) {
+  return <Tooltip.Trigger handle={tips} payload={text} render={children} delay={450} />;
+}
+
+/** Where tips are shown: once in the app. */
+export function Tips() {
   return (
-    <Tooltip.Root>
-      <Tooltip.Trigger render={children} delay={450} />
-      <Tooltip.Portal>
-        <Tooltip.Positioner sideOffset={6} className="positioner">
-          <Tooltip.Popup className="tip">{text}</Tooltip.Popup>
-        </Tooltip.Positioner>
-      </Tooltip.Portal>
+    <Tooltip.Root handle={tips}>
+      {({ payload }) => (
+        <Tooltip.Portal>
+          <Tooltip.Positioner sideOffset={6} className="positioner">
+            <Tooltip.Popup className="tip">{payload}</Tooltip.Popup>
+          </Tooltip.Positioner>
+        </Tooltip.Portal>
+      )}
     </Tooltip.Root>
   );
 }

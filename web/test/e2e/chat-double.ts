@@ -43,7 +43,7 @@ export class ChatDouble {
   }
 
   channel(name: string, kind: Channel["kind"] = "public", members = this.people, joined = true): Channel {
-    const made: Channel = { id: `c-${this.channels.length + 1}`, space: this.space, name, kind, topic: "", archived: false, joined, members, unread: 0, mentions: 0, new_since: null, last: null, draft: "" };
+    const made: Channel = { id: `c-${this.channels.length + 1}`, space: this.space, name, kind, topic: "", archived: false, joined, members, founder: members[0]?.user ?? null, unread: 0, mentions: 0, new_since: null, last: null, draft: "" };
     this.channels.push(made);
     return made;
   }

@@ -6,12 +6,25 @@ import type { TestNode } from "./nodes.ts";
 
 /** So many requests at once fill a channel quickly, and are fewer than a node takes. */
 const AT_ONCE = 16;
+const IMPORTED_AT_ONCE = 10_000;
 
 export async function filledChannel(node: TestNode, space: string, name: string, messages: number): Promise<Channel> {
   const channel = await node.client.createChannel(space, { name, private: false, topic: "" });
   for (let n = 0; n < messages; n += AT_ONCE) {
     const some = Array.from({ length: Math.min(AT_ONCE, messages - n) }, (_, at) => n + at);
     await Promise.all(some.map((at) => node.client.sendMessage(space, channel.id, { text: `message number ${at}`, client_id: crypto.randomUUID() })));
+  }
+  return channel;
+}
+
+/** As many messages as years bring, written as this device would have written them, in one go. */
+export async function largeChannel(node: TestNode, space: string, name: string, messages: number): Promise<Channel> {
+  const channel = await node.client.createChannel(space, { name, private: false, topic: "" });
+  const [tag] = channel.id.split(".");
+  const line = (n: number) => JSON.stringify({ id: `${tag}.${String(n).padStart(16, "0")}`, doc: { in: channel.id, text: `message number ${n}` } });
+  for (let n = 0; n < messages; n += IMPORTED_AT_ONCE) {
+    const lines = Array.from({ length: Math.min(IMPORTED_AT_ONCE, messages - n) }, (_, at) => line(n + at));
+    await node.client.importRecords(space, "own.chat.messages", lines.join("\n"));
   }
   return channel;
 }
@@ -37,6 +50,25 @@ export async function coldLoad(browser: Browser, node: TestNode, path: string, w
   await page.waitForFunction(() => performance.getEntriesByName("usable").length > 0);
   const time = await page.evaluate(() => performance.getEntriesByName("usable")[0]?.startTime ?? Number.NaN);
   await looked();
+  await context.close();
+  return time;
+}
+
+/** Opens a channel from another one, in a browser that hasn't shown it yet: how many milliseconds from the click to what was wanted. */
+export async function firstOpening(browser: Browser, node: TestNode, space: string, [from, to]: [Channel, Channel], wanted: string): Promise<number> {
+  const { page, context } = await openTab(browser);
+  await context.request.get(await node.newLink());
+  await page.goto(`${node.api}/s/${space}/c/${from.id}`);
+  await page.locator(writable(from)).waitFor();
+  // What the page does of its own accord after it's usable isn't part of this.
+  await page.waitForLoadState("networkidle");
+  const time = await page.evaluate(([path, selector]) => new Promise<number>((resolve) => {
+    const link = [...document.querySelectorAll("a")].find((one) => one.getAttribute("href")?.startsWith(path ?? ""));
+    const started = performance.now();
+    const look = () => (document.querySelector(selector ?? "") ? requestAnimationFrame(() => resolve(performance.now() - started)) : requestAnimationFrame(look));
+    link?.click();
+    look();
+  }), [`/s/${space}/c/${to.id}`, wanted]);
   await context.close();
   return time;
 }

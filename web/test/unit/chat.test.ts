@@ -10,7 +10,6 @@ import { parseOutbox } from "../../src/chat/outbox.ts";
 import { withMessage, type MessageData } from "../../src/chat/queries.ts";
 import { overIn, rightsIn } from "../../src/chat/rights.ts";
 import { rowsOf } from "../../src/chat/rows.ts";
-import { tagOf } from "../../src/lib/identity.ts";
 
 const message = (id: string, more: Partial<Message> = {}): Message => ({
   id, channel: "c", author: "bob", author_name: "Bob", device: "d", text: id, at: "2026-11-21T09:00:00Z", edited: false, deleted: false, reply_to: null,
@@ -144,40 +143,31 @@ describe("what somebody may do in a channel", () => {
 });
 
 describe("what an admin of a channel is offered over its people", () => {
-  // The ids of two Ed25519 keys: 32 times 0x01, and 32 times 0x02.
-  const PEERS = { ada: "12D3KooW9tHTtS3inCZiYykw4u5G4frbjVFqhkmJX12gSNCVeH3e", bob: "12D3KooW9xCm2jWjNVrwh51SWCQBMYdMyeU3NpT85QhLVkF6PcNM" };
-  const member = (user: string, role: Member["role"]) => ({ user_id: user, role, devices: user in PEERS ? [{ peer_id: PEERS[user as keyof typeof PEERS] }] : [] }) as unknown as Member;
-  const offered = (kind: Channel["kind"], id: string, me: string, roles: Record<string, [ChannelMember["role"], Member["role"]]>) => {
+  const offered = (kind: Channel["kind"], founder: string | null, me: string, roles: Record<string, [ChannelMember["role"], Member["role"]]>) => {
     const members = Object.entries(roles).map(([user, [role]]) => ({ user, name: user, role }));
     const space = { role: kind === "private" ? "member" : roles[me]?.[1], removed: null } as unknown as Space;
-    const channel = { id, kind, joined: true, members } as unknown as Channel;
+    const channel = { kind, joined: true, members, founder } as unknown as Channel;
     const rights = rightsIn(channel, me, space);
     return Object.fromEntries(members.map((them) => {
-      const over = overIn(channel, them, me, rights, Object.entries(roles).map(([user, [, role]]) => member(user, role)));
+      const over = overIn(channel, them, me, rights, Object.entries(roles).map(([user_id, [, role]]) => ({ user_id, role }) as unknown as Member));
       return [them.user, Object.entries(over).filter(([, may]) => may).map(([name]) => name).join(" ")];
     }));
   };
 
   test("in a public one whoever made it names its admins, and stays one", () => {
     const roles = { ada: ["admin", "member"], bob: ["admin", "member"], cleo: ["member", "member"], dan: ["admin", "owner"] } as const;
-    const at = (me: string, tag: string) => offered("public", `${tag}.x`, me, roles as never);
-    expect(at("ada", "01".repeat(16))).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
-    expect(at("bob", "01".repeat(16))).toEqual({ ada: "", bob: "", cleo: "", dan: "" });
-    expect(at("dan", "01".repeat(16))).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
-    expect(at("bob", "03".repeat(16)), "nobody here knows who made it").toEqual({ ada: "takeAdmin", bob: "", cleo: "makeAdmin", dan: "" });
+    const at = (me: string, founder: string | null) => offered("public", founder, me, roles as never);
+    expect(at("ada", "ada")).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
+    expect(at("bob", "ada")).toEqual({ ada: "", bob: "", cleo: "", dan: "" });
+    expect(at("dan", "ada")).toEqual({ ada: "", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
+    expect(at("bob", null), "nobody here knows who made it").toEqual({ ada: "", bob: "", cleo: "", dan: "" });
+    expect(at("dan", null)).toEqual({ ada: "takeAdmin", bob: "takeAdmin", cleo: "makeAdmin", dan: "" });
   });
 
   test("in a private one nothing is done with an owner but by another", () => {
     const roles = { ada: ["admin", "owner"], bob: ["admin", "admin"], cleo: ["member", "member"] } as const;
-    expect(offered("private", "space", "bob", roles as never)).toEqual({ ada: "", bob: "", cleo: "makeAdmin putOut" });
-    expect(offered("private", "space", "ada", roles as never)).toEqual({ ada: "", bob: "takeAdmin putOut", cleo: "makeAdmin putOut" });
-  });
-
-  test("a tag is that of a key, and of nothing else", () => {
-    expect(tagOf(PEERS.ada)).toBe("01".repeat(16));
-    expect(tagOf("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N")).toBeNull();
-    expect(tagOf("no id 0OIl")).toBeNull();
-    expect(tagOf("")).toBeNull();
+    expect(offered("private", null, "bob", roles as never)).toEqual({ ada: "", bob: "", cleo: "makeAdmin putOut" });
+    expect(offered("private", null, "ada", roles as never)).toEqual({ ada: "", bob: "takeAdmin putOut", cleo: "makeAdmin putOut" });
   });
 });
 

@@ -63,6 +63,7 @@ pub(crate) fn channel(channel: Channel) -> ChannelDto {
         archived: channel.archived,
         joined: channel.joined,
         members: channel.members.into_iter().map(member).collect(),
+        founder: channel.founder.map(|user| user.to_string()),
         unread: channel.unread,
         mentions: channel.mentions,
         new_since: channel.new_since,

@@ -41,6 +41,9 @@ pub struct ChannelDto {
     pub joined: bool,
     /// Who is in it.
     pub members: Vec<ParticipantDto>,
+    /// The user who made it, if it's public and they are known: its admin for good.
+    #[schema(required)]
+    pub founder: Option<String>,
     /// How many messages the reader hasn't read, up to 1000.
     pub unread: u64,
     /// How many of them mention the reader.

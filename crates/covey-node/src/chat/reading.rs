@@ -440,6 +440,7 @@ impl Chat {
                 topic: room.topic,
                 archived: room.archived,
                 members,
+                founder: room.founder,
                 unread,
                 mentions,
                 new_since,

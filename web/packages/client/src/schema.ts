@@ -1205,6 +1205,8 @@ export interface components {
             archived: boolean;
             /** @description What was typed here and not sent. */
             draft: string;
+            /** @description The user who made it, if it's public and they are known: its admin for good. */
+            founder: string | null;
             /** @description Its id. */
             id: string;
             /** @description Whether the reader is in it. */
