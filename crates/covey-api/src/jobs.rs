@@ -48,6 +48,8 @@ pub(crate) struct NewJob {
     pub(crate) target: String,
     /// Bytes of it in all, if that is known before it begins.
     pub(crate) total: Option<u64>,
+    /// What it begins with, where it has more than one stage.
+    pub(crate) stage: Option<&'static str>,
 }
 
 /// How a job ended.
@@ -81,17 +83,20 @@ impl Running {
     }
 
     /// Says what is being done, and how much of it is.
-    pub(crate) fn tell_stage(&self, stage: &str, done: u64, total: Option<u64>) {
+    pub(crate) fn tell_stage(&self, stage: &str, done: u64, total: u64) {
         self.jobs.change(&self.id, |job| {
             job.stage = Some(stage.to_owned());
             job.done = done;
-            job.total = total;
+            job.total = Some(total);
         });
     }
 
-    /// Says to what it's done, where that is known only now.
-    pub(crate) fn tell_target(&self, target: String) {
-        self.jobs.change(&self.id, |job| job.target = target);
+    /// Says which space is being joined, as soon as it's known, and how many of its records have come.
+    pub(crate) fn tell_arrived(&self, space: String, records: u64) {
+        self.jobs.change(&self.id, |job| {
+            job.stage = Some("syncing".to_owned());
+            (job.target, job.done) = (space, records);
+        });
     }
 }
 
@@ -149,7 +154,7 @@ impl Jobs {
             kind: new.kind,
             target: new.target,
             state: JobState::Running,
-            stage: None,
+            stage: new.stage.map(str::to_owned),
             done: 0,
             total: new.total,
             result: None,
@@ -259,7 +264,7 @@ mod tests {
     }
 
     fn import() -> NewJob {
-        NewJob { kind: JobKind::Import, target: "garden/plants".into(), total: Some(10) }
+        NewJob { kind: JobKind::Import, target: "garden/plants".into(), total: Some(10), stage: None }
     }
 
     /// Waits until the job is over.

@@ -200,7 +200,7 @@ async fn texts_of_all_scripts_come_through_and_a_long_one_is_refused_with_its_li
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn joining_without_waiting_is_a_job_that_says_how_far_it_is_and_can_be_cancelled() {
+async fn joining_without_waiting_is_a_job_that_says_what_came_and_can_be_cancelled() {
     let home = tempfile::tempdir().unwrap();
     let (ada, bob) =
         (Served::new(config(home.path(), "ada")).await, Served::new(config(home.path(), "bob")).await);
@@ -216,6 +216,7 @@ async fn joining_without_waiting_is_a_job_that_says_how_far_it_is_and_can_be_can
     // Nobody has given out this code, so it would look for as long as it may.
     let lost = bob.job("join", &json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 300 })).await;
     assert_eq!((&lost["kind"], &lost["state"]), (&json!("join"), &json!("running")));
+    assert_eq!((&lost["stage"], &lost["done"]), (&json!("pairing"), &json!(0)));
     bob.done("DELETE", &format!("jobs/{}", lost["id"].as_str().unwrap()), &Value::Null, 202).await;
     assert_eq!(until_over(&lost).await["state"], "cancelled");
 
@@ -225,6 +226,7 @@ async fn joining_without_waiting_is_a_job_that_says_how_far_it_is_and_can_be_can
     let done = until_over(&job).await;
     assert_eq!((&done["state"], &done["error"]), (&json!("done"), &Value::Null), "{done}");
     assert_eq!((&done["result"]["kind"], &done["result"]["records"]), (&json!("join"), &json!(300)));
+    assert_eq!(done["stage"], "syncing");
     assert_eq!((&done["done"], &done["target"]), (&json!(300), &json!(garden.id().to_string())));
     ada.stop().await;
     bob.stop().await;

@@ -485,18 +485,9 @@ impl Engine {
         let stored = stored.iter().map(|(_, stored)| Ok(ops::offered_keys(&decode_stored(stored)?.body)));
         let offered = stored.chain(bodies).collect::<Result<Vec<_>, StoreError>>()?;
         // Once: what is forgotten for it must not be found again for ever.
-        state.keys_to_learn();
-        let device = secrets.device.id();
-        // Each round finds at least one epoch.
-        loop {
-            let mut found = false;
-            for acts in &offered {
-                found |= !state.info.keys.learn_from(id, device, &secrets.kem, acts).is_empty();
-            }
-            if !found {
-                return Ok(rows.set_space_info(state.key, &wire::encode(&state.info))?);
-            }
-        }
+        let keys = state.keys_to_learn();
+        keys.learn_all(id, secrets.device.id(), &secrets.kem, &offered);
+        Ok(rows.set_space_info(state.key, &wire::encode(&state.info))?)
     }
 
     /// Draws the consequences of entries that were just applied: what waited for them, and what has to be judged again.

@@ -122,6 +122,11 @@ impl Engine {
                     _ => continue,
                 };
                 let id = device.cert.device;
+                let is_current = space.membership.kem_of(id) == Some(device.cert.kem);
+                // What doesn't count may say anything.
+                if !is_current || !device.cert.is_valid() {
+                    continue;
+                }
                 if let Some(name) = space.membership.device_name(id) {
                     name.clone_into(&mut device.name);
                 }

@@ -3,8 +3,11 @@
 
 mod common;
 
-use common::{NOW_MS, further, garden};
-use covey_space::{MembershipOp, Role};
+use std::sync::Arc;
+
+use common::{NOW_MS, Replica, further, garden};
+use covey_log::{Evidence, ForkProof};
+use covey_space::{MembershipOp, Role, ops};
 
 #[test]
 fn a_device_whose_removal_by_itself_fell_is_taken_in_again_with_its_user() {
@@ -73,4 +76,37 @@ fn a_device_that_was_put_out_by_a_void_act_on_which_others_built_stays_out() {
         wanted.missing.is_empty(),
         "who was put out by itself isn't taken in again by its user's other devices"
     );
+}
+
+#[test]
+fn what_a_stolen_device_says_in_vain_of_another_ones_keys_is_believed_by_nobody() {
+    let (people, space) = garden(&["ada"]);
+    let ada = &people[0];
+    let (tablet, stolen) = (further(ada), further(ada));
+    let (certified, phones) = (tablet.certified(), stolen.certified());
+    let personal = ada.with(move |tx, engine, secrets| {
+        let (personal, _) = engine.found_personal(tx, secrets, NOW_MS)?;
+        engine.add_device(tx, secrets, personal, &certified, NOW_MS)?;
+        engine.add_device(tx, secrets, personal, &phones, NOW_MS)?;
+        Ok(personal)
+    });
+    let phone = Replica { secrets: Arc::new(stolen), ..Replica::new("phone") };
+    let keys = ada.with(move |_, engine, _| Ok(engine.space(personal)?.info.keys.clone()));
+    let from = ada.secrets.device.id();
+    phone.with(move |tx, engine, _| engine.enter_space(tx, personal, "personal", keys, from));
+    phone.hear(ada, personal);
+    // Its log has two histories; in the one that doesn't count the tablet has another key.
+    let mut device = tablet.certified();
+    device.cert.kem = phone.secrets.certified().cert.kem;
+    let one = |act| Arc::new(phone.forge(personal, vec![act]).remove(0));
+    let in_vain = one(MembershipOp::AddDevice(ops::AddDevice { device, keys: Vec::new() }));
+    let other = one(MembershipOp::RenameUser("Ada".into()));
+    let proof = ForkProof::of(personal, (&*other).into(), (&*in_vain).into()).unwrap();
+    let evidence = Evidence::new(proof).with([in_vain]);
+    ada.with(move |tx, engine, secrets| engine.take_evidence(tx, secrets, personal, evidence, NOW_MS));
+    let right = tablet.certified().cert;
+    let wanted = ada.with(move |tx, engine, secrets| engine.own_devices(&*tx, secrets, personal, space));
+    let missing = wanted.missing.into_iter().find(|device| device.cert.device == right.device).unwrap();
+    assert_eq!(missing.cert, right);
+    ada.with(move |tx, engine, secrets| engine.add_device(tx, secrets, space, &missing, NOW_MS));
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use covey_engine::load_all_acts;
 use covey_space::MembershipOp;
 use covey_store::Reader;
-use covey_types::{SpaceId, UserId};
+use covey_types::{EntryHash, SpaceId, UserId};
 
 use crate::{
     Node, NodeError, Space,
@@ -94,8 +94,12 @@ async fn names(node: &Node, personal: SpaceId, user: UserId) -> Result<BTreeSet<
         let state = engine.space(personal)?;
         (state.key, state.info.keys.clone())
     };
-    let acts =
-        node.0.store.read(move |reader: &Reader<'_>| load_all_acts(reader, key, personal, &keys)).await?;
+    let read = move |reader: &Reader<'_>| load_all_acts(reader, key, personal, &keys);
+    let mut acts = node.0.store.read(read).await?;
+    // What doesn't count may say anything.
+    let fallen: BTreeSet<EntryHash> =
+        node.engine().space(personal)?.membership.fallen().into_iter().collect();
+    acts.retain(|(entry, _)| !fallen.contains(&entry.hash));
     let name = |op: MembershipOp| match op {
         MembershipOp::Found(found) => Some(found.user_name),
         MembershipOp::AddMember(add) if add.user == user => Some(add.user_name),

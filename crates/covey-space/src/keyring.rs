@@ -9,6 +9,8 @@
 //! from joining on still has to know who was in the space before, or could not judge what they do now. Which epoch is
 //! current is not known here; see [`crate::Membership::current_epoch`].
 
+use std::collections::HashMap;
+
 use covey_log::{EpochKey, Kind, MembershipKey, Opener};
 use covey_types::{DeviceId, EpochId, SecretBytes, SpaceId};
 use serde::{Deserialize, Serialize};
@@ -238,6 +240,39 @@ impl KeyRing {
         learned
     }
 
+    /// Takes in all keys that many entries seal to this device, with what each of those opens in turn. What a device is given is
+    /// tried once, and what a key opens once for each key: whoever makes entries up without end makes this no slower than
+    /// reading them.
+    pub fn learn_all(
+        &mut self,
+        space: SpaceId,
+        device: DeviceId,
+        secret: &KemSecret,
+        entries: &[Vec<MembershipOp>],
+    ) {
+        for acts in entries {
+            self.learn_from(space, device, secret, acts);
+        }
+        let mut wraps: HashMap<EpochId, Vec<&WrappedKey>> = HashMap::new();
+        for act in entries.iter().flatten() {
+            if let MembershipOp::Rotate(rotate) = act {
+                wraps.entry(rotate.epoch).or_default().extend(&rotate.previous);
+            }
+        }
+        let mut open: Vec<EpochId> = self.held.iter().map(|(epoch, _)| *epoch).collect();
+        while let Some(by) = open.pop() {
+            let Some(key) = self.key(by).cloned() else { continue };
+            for old in wraps.remove(&by).into_iter().flatten() {
+                if self.key(old.epoch).is_none()
+                    && let Some(older) = key.unwrap_key(old.epoch, &old.bytes)
+                    && self.learn(older)
+                {
+                    open.push(old.epoch);
+                }
+            }
+        }
+    }
+
     /// Takes in the key of one epoch, if these acts seal it to this device, or with a key that is held or that they seal to
     /// this device in turn; whether it's new.
     pub fn learn_one(
@@ -350,6 +385,20 @@ mod tests {
         assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [second.id()]);
         assert_eq!(theirs.learn_from(space, other.0, &other.1, &acts), [first.id()]);
         assert_eq!(theirs.key(first.id()), Some(&first));
+    }
+
+    #[test]
+    fn a_chain_of_keys_is_opened_in_whatever_order_its_entries_come() {
+        let (space, device, secret) = (SpaceId([1; 32]), DeviceId([2; 32]), KemSecret::generate());
+        let mut ours = ring();
+        let keys: Vec<EpochKey> = (0..20).map(|_| EpochKey::generate()).collect();
+        let newest = keys.last().unwrap();
+        let mut entries: Vec<Vec<MembershipOp>> =
+            keys.windows(2).map(|pair| vec![rotate(&pair[1], &pair[0], Vec::new())]).collect();
+        let seal = crate::kem::seal(space, newest, device, secret.public()).unwrap();
+        entries.insert(7, vec![MembershipOp::ShareKeys(vec![seal])]);
+        ours.learn_all(space, device, &secret, &entries);
+        assert!(keys.iter().all(|key| ours.key(key.id()) == Some(key)));
     }
 
     #[test]

@@ -76,6 +76,8 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
       undo();
       // The text is kept until the node has it. It comes back with the reason, unless another one is being written by now, or none can be.
       if (current.current !== null && current.current !== message.id) return toastError(error);
+      // It was scrolled out of sight, where nobody would read why.
+      if (!document.querySelector(`[data-message="${CSS.escape(message.id)}"]`)) toastError(error);
       setEditing(message.id);
       setRefused(error instanceof Error ? sentence(error.message) : "It was refused.");
     });

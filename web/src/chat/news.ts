@@ -17,12 +17,19 @@ export interface Opening {
   all: boolean;
 }
 
-export function openingOf(items: Message[], channel: Pick<Channel, "unread" | "new_since">, hasOlder: boolean, me: string | null): Opening {
+interface Before extends Pick<Channel, "unread" | "new_since"> {
+  /** The place of the channel's newest message. */
+  newest: string;
+}
+
+/** `atPresent` says whether the list reached to the newest: one that was opened at an old message doesn't. */
+export function openingOf(items: Message[], channel: Before, { hasOlder, atPresent }: { hasOlder: boolean; atPresent: boolean }, me: string | null): Opening {
   const since = channel.unread > 0 ? channel.new_since : null;
   const at = items.findIndex((one) => one.id === since);
   const theirs = items.slice(Math.max(0, at)).filter((one) => one.author !== me && !one.deleted).length;
-  const all = since !== null && (at >= 0 || hasOlder) && (theirs <= channel.unread || channel.unread >= MOST_UNREAD);
-  return { since, newest: items.at(-1)?.position ?? "", all };
+  const all = since !== null && atPresent && (at >= 0 || hasOlder) && (theirs <= channel.unread || channel.unread >= MOST_UNREAD);
+  const last = items.at(-1)?.position ?? "";
+  return { since, newest: last > channel.newest ? last : channel.newest, all };
 }
 
 /** How many answers of others are new, by the message that they answer. `seen` says up to where a thread was looked at. */
@@ -58,10 +65,10 @@ interface Looking {
 
 /** It stays as it was when the channel was opened: reading moves the node's mark, not the line. */
 export function useNews({ items, channel, hasOlder, atPresent, thread, me }: Looking): News {
-  const [before] = useState({ unread: channel.unread, new_since: channel.new_since });
+  const [before] = useState({ unread: channel.unread, new_since: channel.new_since, newest: channel.last?.position ?? "" });
   const [opening, setOpening] = useState<Opening | null>(null);
   const [seen, setSeen] = useState<Record<string, string>>({});
-  if (items && me && !opening) setOpening(openingOf(items, before, hasOlder, me));
+  if (items && me && !opening) setOpening(openingOf(items, before, { hasOlder, atPresent }, me));
   const looked = thread ? items?.findLast((one) => one.reply_to === thread)?.position : undefined;
   useEffect(() => {
     if (thread && looked) setSeen((now) => (now[thread] === looked ? now : { ...now, [thread]: looked }));

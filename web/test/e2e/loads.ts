@@ -64,9 +64,10 @@ export async function firstOpening(browser: Browser, node: TestNode, space: stri
   await page.waitForLoadState("networkidle");
   const time = await page.evaluate(([path, selector]) => new Promise<number>((resolve) => {
     const link = [...document.querySelectorAll("a")].find((one) => one.getAttribute("href")?.startsWith(path ?? ""));
+    if (!link) throw new Error(`no link leads to ${path}`);
     const started = performance.now();
     const look = () => (document.querySelector(selector ?? "") ? requestAnimationFrame(() => resolve(performance.now() - started)) : requestAnimationFrame(look));
-    link?.click();
+    link.click();
     look();
   }), [`/s/${space}/c/${to.id}`, wanted]);
   await context.close();

@@ -78,7 +78,7 @@ pub(super) async fn backup(
         return Err(Problem::invalid(format!("{:?} is not an absolute path", request.file)));
     }
     if prefers_async(&headers) {
-        let new = NewJob { kind: JobKind::Backup, target: request.file.clone(), total: None };
+        let new = NewJob { kind: JobKind::Backup, target: request.file.clone(), total: None, stage: None };
         let node = state.node.clone();
         let work = |running| async move { Making::start(node, to, passphrase).run_as_job(&running).await };
         return Ok(accepted(state.jobs.start(new, work)?));
@@ -143,8 +143,7 @@ impl Making {
             };
             match next {
                 Ok(News::Progress(progress)) => {
-                    let (done, total) = (progress.done_bytes, Some(progress.total_bytes));
-                    running.tell_stage(stage(progress), done, total);
+                    running.tell_stage(stage(progress), progress.done_bytes, progress.total_bytes);
                 }
                 Ok(News::Made(contents)) => return End::Done(result(contents)),
                 Err(problem) => return End::Failed(problem),

@@ -86,6 +86,7 @@ pub(super) async fn import(
             kind: JobKind::Import,
             target: format!("{space}/{name}"),
             total: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
+            stage: None,
         };
         return Ok(accepted(state.jobs.start(new, |running| import.run_as_job(running))?));
     }

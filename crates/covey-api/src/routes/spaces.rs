@@ -163,8 +163,8 @@ pub(super) async fn withdraw(
 
 /// Joins a space by a code or a link, and waits for its first sync.
 ///
-/// A client that prefers not to wait gets a job, which says how many records have come, and can be cancelled: what has come by then
-/// stays, and the rest follows by itself once the device was let in.
+/// A client that prefers not to wait gets a job, which says how many records have come. If it's cancelled before the space is here, it
+/// takes another code to join; after that the space stays, and its records come all the same.
 #[utoipa::path(
     post,
     path = "/join",
@@ -192,7 +192,8 @@ pub(super) async fn join(
 ) -> Result<Response, Problem> {
     let timeout = request.timeout_s.map_or(DEFAULT_JOIN, Duration::from_secs).min(MAX_JOIN);
     if prefers_async(&headers) {
-        let new = NewJob { kind: JobKind::Join, target: String::new(), total: None };
+        let (target, stage) = (String::new(), Some("pairing"));
+        let new = NewJob { kind: JobKind::Join, target, total: None, stage };
         let work = |running| join_as_job(state.node.clone(), request, timeout, running);
         return Ok(accepted(state.jobs.start(new, work)?));
     }
@@ -206,15 +207,13 @@ async fn join_as_job(node: Node, request: JoinRequest, timeout: Duration, runnin
     let mut beat = tokio::time::interval(JOB_TOLD_EVERY);
     let mut joining = std::pin::pin!(node.join(&request.code, timeout));
     let mut found = None;
-    running.tell_stage("pairing", 0, None);
     loop {
         tokio::select! {
             biased;
             joined = &mut joining => {
                 return match joined {
                     Ok(joined) => {
-                        running.tell_target(joined.space.id().to_string());
-                        running.tell_stage("syncing", joined.records, None);
+                        running.tell_arrived(joined.space.id().to_string(), joined.records);
                         End::Done(JobResult::Join(convert::joined(&joined)))
                     }
                     Err(error) => End::Failed(error.into()),
@@ -223,12 +222,14 @@ async fn join_as_job(node: Node, request: JoinRequest, timeout: Duration, runnin
             () = running.cancelled() => return End::Cancelled(None),
             _ = beat.tick() => {}
         }
-        let news = || node.spaces().into_iter().find(|space| !here.contains(&space.id()));
+        // Not a private channel of a space that is here, of which word has just come.
+        let is_it = |space: &Space| !here.contains(&space.id()) && space.parent().is_none();
+        let news = || node.spaces().into_iter().find(is_it);
         let Some(space) = found.take().or_else(news) else { continue };
         // It may be gone again, or busy: then there is nothing to tell this time.
         if let Ok(collections) = space.collections().await {
-            running.tell_target(space.id().to_string());
-            running.tell_stage("syncing", collections.iter().map(|(_, records)| records).sum(), None);
+            running
+                .tell_arrived(space.id().to_string(), collections.iter().map(|(_, records)| records).sum());
         }
         found = Some(space);
     }

@@ -21,13 +21,24 @@ fn acts_of(machine: &Machine, space: SpaceId) -> Result<Vec<(Entry, Vec<Membersh
     machine.disk.read(move |rows| load_all_acts(rows, key, space, &keys)).map_err(|err| err.to_string())
 }
 
+/// Those of them without effect, and those that count though they stand past a fork.
+fn voids_of(machine: &Machine, space: SpaceId) -> Result<BTreeSet<EntryHash>, String> {
+    let (key, keys) = {
+        let engine = machine.engine();
+        let state = engine.space(space).map_err(|err| err.to_string())?;
+        (state.key, state.info.keys.clone())
+    };
+    let voids = machine.disk.read(move |rows| load_void_acts(rows, key, space, &keys));
+    Ok(voids.map_err(|err| err.to_string())?.into_iter().map(|(entry, _)| entry.hash).collect())
+}
+
 /// Whoever was put out by somebody else has nothing that they can read and that was written by somebody who knew of it.
 ///
 /// There are two exceptions: of epochs that were begun by people who didn't know of each other one may be current though
 /// somebody outside has its key, if somebody has that of each; until an admin begins another. And what was given to somebody
 /// who was let in again, before that fell, can't be taken back: [`given_in_between`].
 pub(super) fn nothing_after(world: &World, space: SpaceId, member: usize) -> Result<(), String> {
-    let acts = acts_of(&world.machines[member], space)?;
+    let (acts, voids) = (acts_of(&world.machines[member], space)?, voids_of(&world.machines[member], space)?);
     let begun: Vec<(EpochId, &Entry)> = acts
         .iter()
         .flat_map(|(entry, acts)| {
@@ -49,10 +60,13 @@ pub(super) fn nothing_after(world: &World, space: SpaceId, member: usize) -> Res
         let is_news =
             |entry: &&Entry| !entry.header.kind.is_membership() && entry.header.kind != Kind::CHECKPOINT_PART;
         let reach = judge.membership.farewell(device);
-        let is_concurrent = |epoch: EpochId| {
-            begun.iter().filter(|(begun, _)| *begun == epoch).any(|(_, by)| {
+        let is_concurrent = |entry: &Entry| {
+            begun.iter().filter(|(begun, _)| *begun == entry.header.epoch).any(|(_, by)| {
                 let (log, seq, deps) = (by.header.log, by.header.seq, &by.header.deps);
-                reach.get(&log).is_none_or(|last| seq > *last)
+                // Under an epoch that was begun in vain it's who has begun it that didn't know better.
+                let is_excused = !voids.contains(&by.hash) || log.device == entry.header.log.device;
+                is_excused
+                    && reach.get(&log).is_none_or(|last| seq > *last)
                     && judge.membership.knew_of_removal(deps, device) == Some(false)
             })
         };
@@ -60,7 +74,7 @@ pub(super) fn nothing_after(world: &World, space: SpaceId, member: usize) -> Res
         for entry in entries_of(machine, space)?.iter().filter(is_news) {
             let knew = judge.membership.knew_of_removal(&entry.header.deps, device) == Some(true);
             let epoch = entry.header.epoch;
-            if knew && keys.key(epoch).is_some() && !is_concurrent(epoch) && !in_between.contains(&epoch) {
+            if knew && keys.key(epoch).is_some() && !is_concurrent(entry) && !in_between.contains(&epoch) {
                 let (log, seq) = (entry.header.log, entry.header.seq);
                 return Err(format!("m{i} was put out and reads entry {seq} of {log}, written by who knew"));
             }
@@ -75,12 +89,9 @@ fn read_in_between(
     space: SpaceId,
     removals: &[EntryHash],
 ) -> Result<BTreeSet<EpochId>, String> {
-    let acts = acts_of(machine, space)?;
+    let (acts, voids) = (acts_of(machine, space)?, voids_of(machine, space)?);
     let engine = machine.engine();
     let state = engine.space(space).map_err(|err| err.to_string())?;
-    let (key, keys) = (state.key, state.info.keys.clone());
-    let voids = machine.disk.read(move |rows| load_void_acts(rows, key, space, &keys));
-    let voids = voids.map_err(|err| err.to_string())?.into_iter().map(|(entry, _)| entry.hash).collect();
     Ok(given_in_between(&state.membership, (&acts, &voids), removals, machine.device()))
 }
 
