@@ -8,7 +8,7 @@ interface ButtonProps extends Omit<ComponentProps<"button">, "disabled"> {
   kind?: ButtonKind;
   big?: boolean;
   busy?: boolean;
-  /** Why it can't be pressed now. It stays reachable by keyboard, so that the reason can be heard. */
+  /** Why it can't be pressed now. It stays reachable by keyboard, and its tip tells the reason. */
   blocked?: string | false | undefined;
 }
 
