@@ -232,8 +232,8 @@ export interface paths {
         put?: never;
         /**
          * Joins a space by a code or a link, and waits for its first sync.
-         * @description A client that prefers not to wait gets a job, which says how many records have come, and can be cancelled: what has come by then
-         *     stays, and the rest follows by itself once the device was let in.
+         * @description A client that prefers not to wait gets a job, which says how many records have come. If it's cancelled before the space is here, it
+         *     takes another code to join; after that the space stays, and its records come all the same.
          */
         post: operations["joinSpace"];
         delete?: never;
