@@ -8,12 +8,12 @@ use std::sync::Arc;
 use common::{NOW_MS, Replica, further, garden};
 use covey_log::{Evidence, ForkProof};
 use covey_space::{MembershipOp, Role, ops};
+use covey_types::{DeviceId, SpaceId};
 
-#[test]
-fn a_device_whose_removal_by_itself_fell_is_taken_in_again_with_its_user() {
-    let (people, space) = garden(&["bob", "ada", "carl"]);
-    let [bob, ada, carl] = &people[..] else { unreachable!() };
-    let (adas, carls) = (ada.user(), carl.user());
+/// Of Bob, Ada and Carl the last is made an admin by the first; Ada takes a phone in, into her personal space and this one.
+fn an_admin_and_a_phone(people: &[Replica], space: SpaceId) -> (SpaceId, DeviceId) {
+    let [bob, ada, carl] = people else { panic!("three came") };
+    let carls = carl.user();
     bob.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, carls, Role::Admin, NOW_MS));
     ada.hear(bob, space);
     let phone = further(ada);
@@ -24,6 +24,15 @@ fn a_device_whose_removal_by_itself_fell_is_taken_in_again_with_its_user() {
         engine.add_device(tx, secrets, space, &certified, NOW_MS)?;
         Ok(personal)
     });
+    (personal, device)
+}
+
+#[test]
+fn a_device_whose_removal_by_itself_fell_is_taken_in_again_with_its_user() {
+    let (people, space) = garden(&["bob", "ada", "carl"]);
+    let [bob, ada, carl] = &people[..] else { unreachable!() };
+    let (adas, carls) = (ada.user(), carl.user());
+    let (personal, device) = an_admin_and_a_phone(&people, space);
     for other in [bob, carl] {
         other.hear(ada, space);
     }
@@ -46,17 +55,7 @@ fn a_device_whose_removal_by_itself_fell_is_taken_in_again_with_its_user() {
 fn a_device_that_was_put_out_by_a_void_act_on_which_others_built_stays_out() {
     let (people, space) = garden(&["bob", "ada", "carl"]);
     let [bob, ada, carl] = &people[..] else { unreachable!() };
-    let carls = carl.user();
-    bob.with(move |tx, engine, secrets| engine.set_role(tx, secrets, space, carls, Role::Admin, NOW_MS));
-    ada.hear(bob, space);
-    let phone = further(ada);
-    let (device, certified) = (phone.device.id(), phone.certified());
-    let personal = ada.with(move |tx, engine, secrets| {
-        let (personal, _) = engine.found_personal(tx, secrets, NOW_MS)?;
-        engine.add_device(tx, secrets, personal, &certified, NOW_MS)?;
-        engine.add_device(tx, secrets, space, &certified, NOW_MS)?;
-        Ok(personal)
-    });
+    let (personal, device) = an_admin_and_a_phone(&people, space);
     bob.hear(ada, space);
     carl.hear(bob, space);
     carl.hear(ada, space);

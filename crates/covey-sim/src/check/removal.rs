@@ -10,8 +10,8 @@ use covey_types::{DeviceId, EntryHash, EpochId, SpaceId};
 use super::entries_of;
 use crate::{machine::Machine, world::World};
 
-/// The membership entries of a space, with what they say; also those without effect, of which others may have known nothing
-/// but their effect when they acted.
+/// The membership entries of a space, with what they say; also those without effect: who acted before the fork was known took
+/// them to count.
 fn acts_of(machine: &Machine, space: SpaceId) -> Result<Vec<(Entry, Vec<MembershipOp>)>, String> {
     let (key, keys) = {
         let engine = machine.engine();

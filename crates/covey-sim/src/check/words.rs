@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use covey_engine::{load_acts, load_void_acts};
 use covey_log::Entry;
 use covey_space::MembershipOp;
-use covey_types::{DeviceId, EntryHash, EpochId, SpaceId};
+use covey_types::{DeviceId, EntryHash, EpochId, LogId, SpaceId};
 
 use crate::{machine::Machine, world::World};
 
@@ -36,12 +36,12 @@ pub(super) fn acts_in_words(world: &World, of: usize, space: SpaceId) -> Vec<Str
     for (entry, acts, void) in &all {
         let deps: Vec<String> = entry.header.deps.iter().map(|dep| names.entry(dep)).collect();
         let acts: Vec<String> = acts.iter().map(|act| names.act(act)).collect();
-        let fate = if *void {
-            " (void)"
-        } else if fallen.contains(&entry.hash) {
-            " (fallen)"
-        } else {
-            ""
+        // What stands past a fork counts where another device has built upon it.
+        let fate = match (*void, fallen.contains(&entry.hash)) {
+            (true, true) => " (void)",
+            (true, false) => " (past a fork, and counts)",
+            (false, true) => " (fallen)",
+            (false, false) => "",
         };
         lines.push(format!(
             "  {}{fate} after {} under {}: {}",
@@ -68,7 +68,7 @@ pub(super) fn acts_in_words(world: &World, of: usize, space: SpaceId) -> Vec<Str
 }
 
 /// Short names of devices, entries and epochs.
-pub(super) struct Names {
+struct Names {
     devices: BTreeMap<DeviceId, String>,
     entries: BTreeMap<EntryHash, String>,
     epochs: BTreeMap<EpochId, String>,
@@ -83,15 +83,7 @@ impl Names {
             epochs: BTreeMap::new(),
         };
         for (entry, acts, _) in all {
-            let log = entry.header.log;
-            let incarnation = log.to_string();
-            let incarnation = incarnation.rsplit('/').next().unwrap_or_default();
-            let name = format!(
-                "{}/{}#{}",
-                names.device(log.device),
-                &incarnation[..2.min(incarnation.len())],
-                entry.header.seq
-            );
+            let name = format!("{}#{}", names.log(entry.header.log), entry.header.seq);
             if entry.header.kind == covey_log::Kind::FOUNDING {
                 names.epochs.insert(entry.header.epoch, "E0".into());
             }
@@ -107,11 +99,18 @@ impl Names {
         self.devices.get(&device).cloned().unwrap_or_else(|| device.to_string())
     }
 
-    pub(super) fn entry(&self, hash: &EntryHash) -> String {
+    /// A device's name, and how the name of this log of it begins.
+    fn log(&self, log: LogId) -> String {
+        let whole = log.to_string();
+        let incarnation = whole.rsplit('/').next().and_then(|name| name.get(..2)).unwrap_or_default();
+        format!("{}/{incarnation}", self.device(log.device))
+    }
+
+    fn entry(&self, hash: &EntryHash) -> String {
         self.entries.get(hash).cloned().unwrap_or_else(|| format!("?{hash}"))
     }
 
-    pub(super) fn epoch(&self, epoch: EpochId) -> String {
+    fn epoch(&self, epoch: EpochId) -> String {
         self.epochs.get(&epoch).cloned().unwrap_or_else(|| epoch.to_string())
     }
 
@@ -150,16 +149,6 @@ impl Names {
     }
 
     fn cuts(&self, cuts: &[covey_space::ops::Cut]) -> Vec<String> {
-        cuts.iter()
-            .map(|cut| {
-                let log = cut.log.to_string();
-                format!(
-                    "{}/{}@{}",
-                    self.device(cut.log.device),
-                    log.rsplit('/').next().unwrap_or_default().get(..2).unwrap_or_default(),
-                    cut.head.seq
-                )
-            })
-            .collect()
+        cuts.iter().map(|cut| format!("{}@{}", self.log(cut.log), cut.head.seq)).collect()
     }
 }
