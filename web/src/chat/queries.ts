@@ -1,6 +1,6 @@
 /** What the conversation asks for, and how answers and events are kept together in the cache. */
 import type { Channel, Member, Message, MessagePage } from "@covey/client";
-import { queryOptions, useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions, useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
@@ -46,14 +46,19 @@ export const MESSAGES_AT_ONCE = 60;
 /** The list of a channel's messages: the newest, or those around one. */
 export const listKey = (space: string, channel: string, around: string | null): QueryKey => [...keys.messages(space, channel), around ? `around ${around}` : "newest"];
 
-export const useMessages = (space: string, channel: string, around: string | null) =>
-  useInfiniteQuery({
+const messagesOf = (space: string, channel: string, around: string | null) =>
+  infiniteQueryOptions({
     queryKey: listKey(space, channel, around),
     initialPageParam: (around ? { around } : {}) as Cursor,
     queryFn: ({ pageParam, signal }) => api.messages(space, channel, { limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
     getNextPageParam: (page) => (page.after ? { after: page.after } : null),
   });
+
+export const useMessages = (space: string, channel: string, around: string | null) => useInfiniteQuery(messagesOf(space, channel, around));
+
+/** While somebody points at a channel, so that they are here when it's opened. */
+export const askMessagesAhead = (space: string, channel: string): void => void queries.prefetchInfiniteQuery(messagesOf(space, channel, null));
 
 export const useThread = (space: string, channel: string, root: string) =>
   useInfiniteQuery({

@@ -238,6 +238,67 @@ test("an edit that is refused while another message is being written is told of,
   expect(await edit.inputValue()).toBe("The peas are not yet.");
 });
 
+test("an edit that is refused once its message was scrolled out of sight is told of where one looks, and stays with it", async () => {
+  chat.say(harvest, me, "The beans are in.");
+  for (let n = 0; n < 200; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  const mine = chat.messages[0]?.id ?? "";
+  await page.goto(`${proxy.url}/s/${space}/c/${harvest.id}?at=${mine}`);
+  chat.refuse = "the disk is full";
+  chat.refuseWith = 507;
+  let answer = () => undefined as void;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/messages/*", async (route) => {
+    if (route.request().method() !== "GET") await held;
+    await route.continue();
+  });
+  const own = log().locator(`[data-message="${mine}"]`);
+  await own.focus();
+  await own.getByRole("button", { name: "Edit" }).click();
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("The beans are in the shed.");
+  await edit.press("Enter");
+  await log().hover();
+  await expect.poll(async () => {
+    await page.mouse.wheel(0, 1500);
+    return own.count();
+  }).toBe(0);
+  answer();
+  await page.getByRole("status").getByText("The disk is full.").waitFor();
+  await expect.poll(async () => {
+    await page.mouse.wheel(0, -1500);
+    return edit.count();
+  }).toBe(1);
+  expect(await edit.inputValue()).toBe("The beans are in the shed.");
+  await log().getByText("Not saved: The disk is full.").waitFor();
+});
+
+test("the emoji window of a message goes with it, and a tip with what it was about", async () => {
+  const said = chat.say(harvest, bob, "Who has the key?");
+  await open();
+  const theirs = log().locator(`[data-message="${said.id}"]`);
+  await theirs.focus();
+  await theirs.getByRole("button", { name: "Reply in a thread" }).hover();
+  await page.getByText("Reply in a thread", { exact: true }).waitFor();
+  await theirs.getByRole("button", { name: "React" }).click();
+  const picker = page.getByRole("dialog", { name: "Emoji" });
+  await picker.waitFor();
+  expect(await page.getByText("Reply in a thread", { exact: true }).count()).toBe(0);
+  chat.change(said, { deleted: true, text: "" });
+  await log().getByText("This message was deleted.").waitFor();
+  await picker.waitFor({ state: "detached" });
+});
+
+test("what can't be pressed now says why, to those who don't see its tip too", async () => {
+  await open();
+  await page.getByRole("button", { name: "New channel" }).click();
+  const start = page.getByRole("button", { name: "Start it" });
+  expect(await start.getAttribute("aria-description")).toBe("It needs a name.");
+  await start.hover();
+  await page.locator(".tip").getByText("It needs a name.").waitFor();
+  await page.getByRole("textbox", { name: "Name" }).fill("seeds");
+  await expect.poll(() => start.getAttribute("aria-description")).toBeNull();
+});
+
 test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
   await tab.context.grantPermissions(["notifications"]);
   await tab.context.addInitScript(() => {
