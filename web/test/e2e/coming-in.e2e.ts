@@ -106,6 +106,29 @@ test("whoever holds the QR code before the camera comes in by it", async () => {
   expect((await ada.client.members(garden)).map((one) => one.name).sort()).toEqual(["Ada", "Bob"]);
 });
 
+test("when one has come in, another is invited by a code of their own", async () => {
+  const patio = (await ada.client.createSpace("patio")).id;
+  const [cleo, { page, context }] = await Promise.all([startNode("Cleo", "cleo-laptop"), openTab(browser)]);
+  try {
+    await page.goto(`${adaProxy.url}/s/${patio}/people`);
+    await page.getByRole("button", { name: "Invite" }).click();
+    const letters = page.locator(".code-letters");
+    const first = (await letters.textContent()) ?? "";
+    await cleo.client.join(first, 30);
+    await page.getByText("Cleo is here").waitFor();
+    await page.getByRole("button", { name: "Invite another" }).click();
+    await letters.waitFor();
+    const second = (await letters.textContent()) ?? "";
+    expect(second).not.toBe(first);
+    // And whoever comes by that one is told of too.
+    await bob.client.join(second, 30);
+    await page.getByText("Bob is here").waitFor();
+    await context.close();
+  } finally {
+    await cleo.stop();
+  }
+});
+
 test("a QR code of something else is said to be none, and the window goes on looking", async () => {
   const film = join(folder, "wifi.y4m");
   writeQrVideo(film, "WIFI:T:WPA;S:garden;P:peas;;");
