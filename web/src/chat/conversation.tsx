@@ -10,6 +10,7 @@ import { rememberChannel } from "../frame/last.ts";
 import { LinkButton } from "../frame/link.tsx";
 import { useTitle } from "../frame/page.tsx";
 import { count, names } from "../lib/format.ts";
+import { isLooking } from "../lib/looking.ts";
 import { NotFound } from "../pages/not-found.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Empty, Note, Wait } from "../ui/parts.tsx";
@@ -24,6 +25,7 @@ import { MembersPane } from "./members-pane.tsx";
 import { useNews } from "./news.ts";
 import { post } from "./outbox.ts";
 import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { flushSeen, leaveSeen, markSeen } from "./seen.ts";
 import { ThreadPane } from "./thread-pane.tsx";
 
 interface ConversationProps {
@@ -119,23 +121,21 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
   const readOnly = whyReadOnly(useSpace(space));
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
-  const lastRead = useRef<string | null>(null);
   // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
   const newest = newestOf(messages.at(-1), channel.last)?.id;
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
   const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me: useMe() });
   const seen = useCallback(() => {
-    if (!newest || !channel.joined || lastRead.current === newest || document.visibilityState !== "visible") return;
-    lastRead.current = newest;
-    api.markRead(space, channel.id, newest)
-      .then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }))
-      .catch(() => (lastRead.current = null));
+    if (newest && channel.joined && isLooking()) markSeen(space, channel.id, newest);
   }, [channel.id, channel.joined, newest, space]);
   useEffect(() => {
-    // What came while nobody looked is read when somebody looks again.
-    document.addEventListener("visibilitychange", seen);
-    return () => document.removeEventListener("visibilitychange", seen);
-  }, [seen]);
+    const hide = () => document.visibilityState === "hidden" && flushSeen(space, channel.id);
+    document.addEventListener("visibilitychange", hide);
+    return () => {
+      document.removeEventListener("visibilitychange", hide);
+      leaveSeen(space, channel.id);
+    };
+  }, [channel.id, space]);
   const inSight = useCallback((from: string, to: string) => lookAt(listKey(space, channel.id, around), from, to), [around, channel.id, space]);
   const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
   // A page may hold nothing but answers.

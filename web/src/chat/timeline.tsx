@@ -2,6 +2,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
 import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { onLook } from "../lib/looking.ts";
 import { Button } from "../ui/button.tsx";
 import type { Row } from "./rows.ts";
 
@@ -15,7 +16,7 @@ interface TimelineProps {
   onNewer: () => void;
   /** Called with the places of the first and the last message in sight. */
   onInSight: (from: string, to: string) => void;
-  /** Called when the newest message is in sight. */
+  /** Called when the newest message is in sight, and whenever somebody looks again while it is. */
   onSeenAll: () => void;
   /** The message to begin at; otherwise the newest. */
   startAt: string | null;
@@ -103,7 +104,10 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   }, [rows.length, total]);
   const seenAll = atPresent && !away && rows.length > 0;
   useEffect(() => {
-    if (seenAll) onSeenAll();
+    if (!seenAll) return;
+    onSeenAll();
+    // What came while nobody looked is seen when somebody looks again.
+    return onLook(onSeenAll);
   }, [onSeenAll, rows.length, seenAll]);
   const onScroll = () => {
     const area = box.current;

@@ -80,7 +80,7 @@ function Looks() {
     <Section title="This browser">
       <Setting title="Theme"><Choice label="Theme" value={theme} onChange={setTheme} options={[{ value: "system", label: "System" }, { value: "light", label: "Light" }, { value: "dark", label: "Dark" }]} /></Setting>
       <Setting title="Density" text="Compact fits more on a screen."><Choice label="Density" value={density} onChange={setDensity} options={[{ value: "comfortable", label: "Comfortable" }, { value: "compact", label: "Compact" }]} /></Setting>
-      <Setting title="Notifications" text={notifications() ? "When you are mentioned or written to, and this page is not in front." : "This browser has none."}>
+      <Setting title="Notifications" text={notifications() ? "When you are mentioned or written to, and do not look at this page." : "This browser has none."}>
         <Choice label="Notifications" value={wanted ? "on" : "off"} onChange={notify} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
       </Setting>
       {refused && <div className="setting"><Note tone="look">The browser does not allow it. It can be changed in the browser's settings for this page.</Note></div>}

@@ -299,42 +299,100 @@ test("what can't be pressed now says why, to those who don't see its tip too", a
   await expect.poll(() => start.getAttribute("aria-description")).toBeNull();
 });
 
-test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
-  await tab.context.grantPermissions(["notifications"]);
-  await tab.context.addInitScript(() => {
-    const shown: { title: string; body: string; tag: string; onclick?: () => void; close: () => void }[] = [];
-    const Fake = function (this: object, title: string, { body, tag }: { body: string; tag: string }) {
-      const one = { title, body, tag, close: () => undefined };
-      shown.push(one);
-      return one;
-    };
-    Object.assign(Fake, { permission: "granted", requestPermission: () => Promise.resolve("granted") });
-    let hidden = false;
-    Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
-    Object.assign(window, { Notification: Fake, shown, look: (away: boolean) => (hidden = away) });
-  });
-  const shown = () => page.evaluate(() => (window as unknown as { shown: { title: string; body: string }[] }).shown.map((one) => `${one.title}: ${one.body}`));
-  const lookAway = (away: boolean) => page.evaluate((now) => (window as unknown as { look: (away: boolean) => void }).look(now), away);
-  await page.goto(`${proxy.url}/settings`);
-  await page.getByRole("group", { name: "Notifications" }).or(page.getByRole("radiogroup", { name: "Notifications" })).getByRole("radio", { name: "On" }).check();
-  await page.goto(`${proxy.url}/s/${space}/c/${chat.channels[0]?.id}`);
-  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
-  const arrived = (text: string) => page.getByRole("log").getByText(text).waitFor();
+/** Notifications that are kept in place of being shown, and a page that can be made to lie behind another one. */
+const NOTIFIED = () => {
+  const shown: { title: string; body: string; tag: string; onclick?: () => void; close: () => void }[] = [];
+  const Fake = function (this: object, title: string, { body, tag }: { body: string; tag: string }) {
+    const one = { title, body, tag, close: () => undefined };
+    shown.push(one);
+    return one;
+  };
+  Object.assign(Fake, { permission: "granted", requestPermission: () => Promise.resolve("granted") });
+  let hidden = false;
+  Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+  const look = (away: boolean) => {
+    hidden = away;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+  Object.assign(window, { Notification: Fake, shown, look });
+  localStorage.setItem("covey.notify", "on");
+};
+const notified = (one: Page) => one.evaluate(() => (window as unknown as { shown: { title: string; body: string }[] }).shown.map(({ title, body }) => `${title}: ${body}`));
+const lookAway = (one: Page, away: boolean) => one.evaluate((now) => (window as unknown as { look: (away: boolean) => void }).look(now), away);
+const press = (one: Page, at: number) => one.evaluate((n) => (window as unknown as { shown: { onclick?: () => void }[] }).shown[n]?.onclick?.(), at);
+
+test("whoever is mentioned while they look elsewhere is notified, once, and led to the message", async () => {
+  await tab.context.addInitScript(NOTIFIED);
   const general = chat.channels[0] as Channel;
+  await page.goto(`${proxy.url}/s/${space}/c/${general.id}`);
+  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
+  const arrived = (text: string) => page.getByRole("log", { name: "Messages" }).getByText(text).waitFor();
   chat.say(general, bob, "@Ada while you look");
   await arrived("while you look");
-  await lookAway(true);
+  await lookAway(page, true);
   chat.say(general, bob, "to nobody in particular");
   const named = chat.say(harvest, bob, "@Ada are you there?");
   chat.change(named, { text: "@Ada are you there?!", edited: true });
   const direct = chat.channels.find((one) => one.kind === "direct") as Channel;
   chat.say(direct, bob, "psst");
+  const answer = chat.say(harvest, cleo, "@Ada here", { reply_to: named.id });
+  // What was here before is told of again with a reaction to it, as nothing new.
+  chat.emit({ event: "message", new: false, space, channel: harvest.id, message: { ...answer, reactions: { "\u{1F44D}": [cleo.user] } } });
   chat.say(general, bob, "the last");
   await arrived("the last");
-  expect(await shown()).toEqual(["Bob in #harvest: @Ada are you there?", "Bob: psst"]);
-  await lookAway(false);
-  await page.evaluate(() => (window as unknown as { shown: { onclick?: () => void }[] }).shown[0]?.onclick?.());
+  await expect.poll(() => notified(page)).toEqual(["Bob in #harvest: @Ada are you there?", "Bob: psst", `${cleo.name} in #harvest: @Ada here`]);
+  await lookAway(page, false);
+  for (let n = 0; n < 200; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  await press(page, 0);
   await page.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  await arrived("are you there?!");
+  await press(page, 2);
+  await page.getByRole("log", { name: "Thread" }).getByText("@Ada here").waitFor();
+});
+
+test("a tab that nobody looks at keeps still while another one is looked at", async () => {
+  await tab.context.addInitScript(NOTIFIED);
+  const other = await tab.context.newPage();
+  for (const one of [page, other]) {
+    await one.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+    await one.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  }
+  const arrived = (text: string) => Promise.all([page, other].map((one) => one.getByRole("log").getByText(text).waitFor()));
+  await lookAway(other, true);
+  chat.say(harvest, bob, "@Ada while you read");
+  await arrived("while you read");
+  await lookAway(page, true);
+  chat.say(harvest, bob, "@Ada while you don't");
+  await expect.poll(() => notified(other)).toEqual(["Bob in #harvest: @Ada while you don't"]);
+  expect(await notified(page)).toEqual(["Bob in #harvest: @Ada while you don't"]);
+  // Whoever looks at one again has the other one keep still.
+  await lookAway(page, false);
+  chat.say(harvest, bob, "@Ada once more");
+  await arrived("once more");
+  await lookAway(page, true);
+  chat.say(harvest, bob, "@Ada the last");
+  await expect.poll(async () => (await notified(other)).at(-1)).toBe("Bob in #harvest: @Ada the last");
+  expect(await notified(other)).toHaveLength(2);
+});
+
+test("while messages keep coming, what is read is told once a second at most, and the last of it when the channel is left", async () => {
+  chat.say(harvest, bob, "the first");
+  const marks: string[] = [];
+  page.on("request", (one) => void (one.url().endsWith(`/channels/${harvest.id}/read`) && marks.push((one.postDataJSON() as { upto: string }).upto)));
+  await open();
+  await expect.poll(() => marks.length).toBe(1);
+  const began = Date.now();
+  for (let n = 0; n < 30; n++) {
+    chat.say(harvest, bob, `and another ${n}`);
+    await log().getByText(`and another ${n}`, { exact: true }).waitFor();
+  }
+  // It's being read: nothing of it shows as unread.
+  expect(await page.getByRole("link", { name: /^harvest \d+ unread/ }).count()).toBe(0);
+  await page.getByRole("link", { name: "general", exact: true }).click();
+  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
+  await expect.poll(() => marks.at(-1)).toBe(chat.messages.at(-1)?.id);
+  expect(marks.length).toBeLessThanOrEqual(3 + (Date.now() - began) / 1000);
+  expect(marks.length).toBeLessThan(30);
 });
 
 test("on a phone a finger reaches what can be done with a message", async () => {

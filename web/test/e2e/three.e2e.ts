@@ -282,6 +282,38 @@ test("who types and who is there is seen on the other side, by the mouse alone t
   await context.close();
 });
 
+test("what comes in while nobody sits at the open page is neither read nor makes them present", async () => {
+  // Bob's other page lies open in a browser of its own, and would count as another place where he is.
+  await bob.page.goto("about:blank");
+  await open(ada, harvest.id, "?side=people");
+  const { page, context } = await openTab(browser);
+  await page.clock.install();
+  await page.goto(`${bob.proxy.url}/s/${space}/c/${harvest.id}`);
+  await page.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  const unread = async () => (await bob.node.client.channels(space)).items.find((one) => one.id === harvest.id)?.unread;
+  const him = about(ada).getByRole("listitem").filter({ hasText: "Bob" });
+  await him.getByText("online").waitFor();
+  await expect.poll(unread).toBe(0);
+  let marks = 0;
+  page.on("request", (one) => void (one.url().endsWith("/read") && marks++));
+  await page.clock.fastForward("05:01");
+  await him.getByText("away").waitFor();
+  const late = await say(ada, harvest.id, "are you back?");
+  await page.getByRole("log").getByText("are you back?").waitFor();
+  await page.getByRole("link", { name: /^harvest 1 unread/ }).waitFor();
+  expect(marks).toBe(0);
+  expect(await unread()).toBe(1);
+  expect((await bob.node.client.presence(space)).items.find((one) => one.user === bob.user)?.state).toBe("away");
+  expect((await ada.node.client.message(space, late.id)).read_by).not.toContain(bob.user);
+  // He comes back, and only moves the mouse.
+  await page.mouse.move(300, 300);
+  await page.mouse.move(320, 310);
+  await him.getByText("online").waitFor();
+  await expect.poll(unread).toBe(0);
+  await expect.poll(async () => (await ada.node.client.message(space, late.id)).read_by).toContain(bob.user);
+  await context.close();
+});
+
 test("what is being written is found in another browser, and what was sent isn't", async () => {
   const second = await openTab(browser);
   const url = `${ada.proxy.url}/s/${space}/c/${harvest.id}`;
