@@ -24,7 +24,7 @@ import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
 import { useNews } from "./news.ts";
 import { post } from "./outbox.ts";
-import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames, whyNobody } from "./queries.ts";
 import { flushSeen, leaveSeen, markSeen } from "./seen.ts";
 import { ThreadPane } from "./thread-pane.tsx";
 
@@ -119,12 +119,13 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
   const items = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const messages = useMemo(() => items?.filter((one) => one.reply_to === null) ?? [], [items]);
   const readOnly = whyReadOnly(useSpace(space));
+  const me = useMe();
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
   // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
   const newest = newestOf(messages.at(-1), channel.last)?.id;
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
-  const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me: useMe() });
+  const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me });
   const seen = useCallback(() => {
     if (newest && channel.joined && isLooking()) markSeen(space, channel.id, newest);
   }, [channel.id, channel.joined, newest, space]);
@@ -147,7 +148,7 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
     <>
       {query.isPending && <div className="timeline-place" style={{ padding: 24 }}><Wait text="Reading messages" /></div>}
       {query.isError && <div className="grow" style={{ padding: 24 }}><Note tone="bad">{query.error.message} <Button onClick={() => void query.refetch()}>Try again</Button></Note></div>}
-      {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
+      {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly && !whyNobody(channel, me)} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={null} news={news} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
           onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onReply={onReply} onOpen={onOpen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
@@ -188,6 +189,7 @@ interface FootProps {
 }
 
 function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
+  const me = useMe();
   const readOnly = whyReadOnly(useSpace(space));
   const [, go] = useLocation();
   // What somebody was writing when they were put out stays in sight, to be copied.
@@ -200,7 +202,7 @@ function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) 
     // From a place in the past back to the present, where the message is.
     if (new URLSearchParams(location.search).has("at")) go(`/s/${space}/c/${channel.id}`);
   };
-  const blocked = readOnly || (channel.archived && ARCHIVED);
+  const blocked = readOnly || (channel.archived && ARCHIVED) || whyNobody(channel, me);
   return (
     <Composer label={channel.kind === "direct" ? `Write to ${title}` : `Write to #${title}`} draft={draft} onDraft={onDraft} onSend={send} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={onEditLast} members={channel.members} blocked={blocked} />
   );

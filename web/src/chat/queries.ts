@@ -29,12 +29,19 @@ export const useChannel = (space: string, id: string): Channel | undefined => us
 
 export const useMe = (): string | null => useStatus().data?.node.user_id ?? null;
 
-/** What a channel is called: a direct one by the others in it. */
+const othersIn = (channel: Channel, me: string | null): string[] => channel.members.filter((member) => member.user !== me).map((member) => member.name);
+
+/** What a channel is called: a direct one by the others, also by those of them who are no longer in it. */
 export function channelTitle(channel: Channel, me: string | null): string {
   if (channel.kind !== "direct") return channel.name;
-  const others = channel.members.filter((member) => member.user !== me).map((member) => member.name);
   // In the order in which the node and everybody else's page names them.
-  return others.sort().join(", ") || "Notes to yourself";
+  return channel.name || othersIn(channel, me).sort().join(", ");
+}
+
+/** Why nobody would read what is written in a direct conversation, or false. */
+export function whyNobody(channel: Channel, me: string | null): string | false {
+  if (channel.kind !== "direct" || othersIn(channel, me).length > 0) return false;
+  return `${channel.name} ${channel.name.includes(", ") ? "are" : "is"} no longer in this space.`;
 }
 
 export type MessageData = InfiniteData<MessagePage, Cursor>;
