@@ -131,6 +131,7 @@ test("a file is imported with its progress, filtered, edited, and exported", asy
   writeFileSync(file, `id,name,bed\n${Array.from({ length: 250 }, (_, n) => `p${n},"bean, ${n}",${n % 6}`).join("\n")}\n`);
   await page.getByRole("button", { name: "Import" }).click();
   await page.getByLabel("File", { exact: true }).setInputFiles(file);
+  await page.getByLabel("Field that holds the record's id").fill("id");
   await shot(page, "import");
   // The node is kept waiting, so that there is time to look.
   let go = () => undefined as void;
@@ -158,7 +159,7 @@ test("a file is imported with its progress, filtered, edited, and exported", asy
   const json = page.getByLabel("Document, as JSON");
   await json.fill("{ nonsense");
   await page.getByRole("dialog").getByRole("alert").waitFor();
-  await json.fill('{"name":"bean, 7","note":"<img src=x onerror=window.pwned=1>"}');
+  await json.fill('{"id":"p7","name":"bean, 7","note":"<img src=x onerror=window.pwned=1>"}');
   await page.getByText("bed stays as before").waitFor();
   await shot(page, "record");
   expect(await violations(page)).toEqual([]);
@@ -166,7 +167,7 @@ test("a file is imported with its progress, filtered, edited, and exported", asy
   await page.getByRole("cell", { name: "<img src=x" }).waitFor();
   const space = (await spaceOf(ada)).id;
   const saved = (await ada.client.records(space, "plants", { where: 'name = "bean, 7"' })).items[0];
-  expect(saved?.doc).toEqual({ name: "bean, 7", bed: "1", note: "<img src=x onerror=window.pwned=1>" });
+  expect(saved?.doc).toEqual({ id: "p7", name: "bean, 7", bed: 1, note: "<img src=x onerror=window.pwned=1>" });
   await page.getByRole("button", { name: "Export" }).click();
   let give = () => undefined as void;
   const asked = new Promise<void>((resolve) => (give = resolve));
