@@ -5,6 +5,7 @@ import { Link, useLocation } from "wouter";
 import { useChannels } from "../chat/queries.ts";
 import { spacesOf, useSpace, useStatus } from "../api/queries.ts";
 import { useChatLive } from "../chat/live-chat.ts";
+import { useBackupNews } from "../pages/backup.ts";
 import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
 import { homeSpace, lastChannel, rememberSpace } from "./last.ts";
@@ -28,6 +29,7 @@ export function Frame({ children }: { children: ReactNode }) {
   const view = useRef<HTMLElement>(null);
   const first = useRef(true);
   useChatLive(space);
+  useBackupNews(path);
   useEffect(() => {
     if (space && path.startsWith("/s/")) rememberSpace(space);
     // After a change of page the next Tab goes into it. Not at the first, which would take the focus from the browser.
