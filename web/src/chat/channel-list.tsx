@@ -6,8 +6,7 @@ import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { IconButton } from "../ui/button.tsx";
 import { usePresence } from "./live-chat.ts";
-import { askMessagesAhead, channelTitle, useChannels, useMe } from "./queries.ts";
-import { isBeingTold } from "./seen.ts";
+import { askMessagesAhead, channelTitle, isUnread, useChannels, useMe } from "./queries.ts";
 
 /** Newest first where people talk to each other, by name where they meet. */
 const byName = (a: Channel, b: Channel) => a.name.localeCompare(b.name);
@@ -70,7 +69,7 @@ interface RoomProps {
 function Room({ space, channel, title, presence }: RoomProps) {
   const [path] = useLocation();
   const to = `/s/${space}/c/${channel.id}`;
-  const unread = channel.joined && channel.unread > 0 && !isBeingTold(space, channel.id, channel.last?.id);
+  const unread = isUnread(channel);
   const askAhead = () => askMessagesAhead(space, channel.id);
   const more = [unread ? "unread" : "", channel.mentions > 0 ? `${channel.mentions} for you` : "", presence ?? ""].filter(Boolean).join(", ");
   return (

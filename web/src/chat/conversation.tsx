@@ -1,7 +1,7 @@
 /** A channel: what was said, a place to write, and beside it a thread or the people. */
 import type { Channel, Message } from "@covey/client";
 import { ArrowLeft, Hash, Lock, MessageCircle, PanelRight, Search } from "lucide-react";
-import { useCallback, useEffect, useMemo, useRef } from "react";
+import { useCallback, useEffect, useMemo, useRef, type RefObject } from "react";
 import { useLocation, useSearchParams } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
@@ -57,13 +57,31 @@ function useSide() {
   return { thread: params.get("thread"), members: params.get("side") === "people", at: params.get("at"), set };
 }
 
+/** When a thread closes, the focus goes back to where it was opened, or to the message that it is under; not if it's elsewhere already. */
+function useFocusBack(thread: string | null): RefObject<Element | null> {
+  const opener = useRef<Element | null>(null);
+  const last = useRef<string | null>(null);
+  useEffect(() => {
+    const root = last.current;
+    last.current = thread;
+    if (root === null || thread !== null || document.activeElement !== document.body) return;
+    const from = opener.current?.isConnected ? opener.current : document.querySelector(`[data-message="${CSS.escape(root)}"]`);
+    if (from instanceof HTMLElement) from.focus({ preventScroll: true });
+  }, [thread]);
+  return opener;
+}
+
 function Open({ space, channel }: { space: string; channel: Channel }) {
   const me = useMe();
   const side = useSide();
   const title = channelTitle(channel, me);
   useTitle(channel.kind === "direct" ? title : `# ${title}`);
   const { set } = side;
-  const openThread = useCallback((root: string) => set({ thread: root, side: null }), [set]);
+  const opener = useFocusBack(side.thread);
+  const openThread = useCallback((root: string) => {
+    opener.current = document.activeElement;
+    set({ thread: root, side: null });
+  }, [opener, set]);
   const reply = useCallback((message: Message) => openThread(message.reply_to ?? message.id), [openThread]);
   const open = side.thread !== null || side.members;
   return (

@@ -5,6 +5,7 @@ import { useMemo } from "react";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { useMembers, useStatus } from "../api/queries.ts";
+import { isBeingTold } from "./seen.ts";
 
 const channelsOf = (space: string) =>
   queryOptions<Channel[] | null>({
@@ -26,6 +27,12 @@ export const useChannels = (space: string | null) => useQuery({ ...channelsOf(sp
 export const askChannelsAhead = (space: string): void => void queries.prefetchQuery(channelsOf(space));
 
 export const useChannel = (space: string, id: string): Channel | undefined => useChannels(space).data?.find((one) => one.id === id);
+
+/** How many messages one hasn't seen yet in the channels that one is in. */
+export const useUnread = (space: string | null): number => (useChannels(space).data ?? []).reduce((sum, one) => sum + (isUnread(one) ? one.unread : 0), 0);
+
+/** Not what is being read just now, of which the node hears in a moment. */
+export const isUnread = (channel: Channel): boolean => channel.joined && !channel.archived && channel.unread > 0 && !isBeingTold(channel.space, channel.id, channel.last?.id);
 
 export const useMe = (): string | null => useStatus().data?.node.user_id ?? null;
 

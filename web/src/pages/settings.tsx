@@ -10,7 +10,7 @@ import { openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
 import { bytes, count } from "../lib/format.ts";
 import { askToNotify, notifications, setNotifications, useNotifications } from "../lib/notify.ts";
-import { useDensity, useTheme } from "../lib/settings.ts";
+import { useDensity, useSingleKeys, useTheme } from "../lib/settings.ts";
 import { Button } from "../ui/button.tsx";
 import { Choice, Field } from "../ui/field.tsx";
 import { Avatar, Bar, Note } from "../ui/parts.tsx";
@@ -71,6 +71,7 @@ function OwnName({ name: before }: { name: string }) {
 function Looks() {
   const [theme, setTheme] = useTheme();
   const [density, setDensity] = useDensity();
+  const [keys, setKeys] = useSingleKeys();
   const wanted = useNotifications();
   const [refused, setRefused] = useState(false);
   const notify = (value: "on" | "off") => {
@@ -85,6 +86,9 @@ function Looks() {
         <Choice label="Notifications" value={wanted ? "on" : "off"} onChange={notify} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
       </Setting>
       {refused && <div className="setting"><Note tone="look">The browser does not allow it. It can be changed in the browser's settings for this page.</Note></div>}
+      <Setting title="Single keys" text="A letter alone leads somewhere, where nothing is being written. Ctrl-K works in any case.">
+        <Choice label="Single keys" value={keys ? "on" : "off"} onChange={(value) => setKeys(value === "on")} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
+      </Setting>
       <Setting title="Keys" text="Everything can be reached without a mouse."><Button onClick={() => openOverlay({ kind: "shortcuts" })}>Show the keys</Button></Setting>
     </Section>
   );

@@ -599,6 +599,27 @@ test("search leads to the message in its place", async () => {
   await log().getByText("the golden pumpkin").waitFor();
 });
 
+test("the words of a search are there again when one comes back from what was found, and when the page is loaded anew", async () => {
+  chat.say(harvest, bob, "the golden pumpkin");
+  await open();
+  await page.getByRole("link", { name: "Search here" }).click();
+  const words = page.getByRole("searchbox", { name: "Words" });
+  await words.pressSequentially("golden pumpkin");
+  const hit = page.getByRole("list", { name: "Found messages" }).getByRole("link");
+  await hit.click();
+  await log().getByText("the golden pumpkin").waitFor();
+  await page.goBack();
+  await hit.waitFor();
+  expect(await words.inputValue()).toBe("golden pumpkin");
+  expect(await page.getByRole("combobox", { name: "Where" }).inputValue()).toBe(harvest.id);
+  await page.reload();
+  await hit.waitFor();
+  expect(await words.inputValue()).toBe("golden pumpkin");
+  // However many letters there were, one step back leads to where one was before.
+  await page.goBack();
+  await box().waitFor();
+});
+
 test("all that was found can be shown, a page after the other", async () => {
   for (let n = 0; n < 120; n++) chat.say(harvest, bob, `bean number ${n}`, { minutes: 0.5 });
   await page.goto(`${proxy.url}/s/${space}/search`);
@@ -630,6 +651,77 @@ test("the keys lead through the messages to what can be done with one", async ()
   expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Reply in a thread");
   await page.keyboard.press("Enter");
   await page.getByRole("complementary", { name: "Thread" }).getByText("first").waitFor();
+});
+
+test("when a thread closes, the focus goes back to where it was opened", async () => {
+  const root = chat.say(harvest, bob, "Who has the key?");
+  chat.say(harvest, cleo, "I have it", { reply_to: root.id });
+  await open();
+  const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+  const thread = page.getByRole("complementary", { name: "Thread" });
+  const replies = log().getByRole("button", { name: "1 reply" });
+  for (const close of [() => page.keyboard.press("Escape"), () => thread.getByRole("button", { name: "Close the thread" }).click(), () => page.goBack()]) {
+    await replies.focus();
+    await page.keyboard.press("Enter");
+    await thread.getByRole("textbox", { name: "Reply" }).waitFor();
+    await thread.getByRole("textbox", { name: "Reply" }).focus();
+    await close();
+    await thread.waitFor({ state: "detached" });
+    await expect.poll(focused).toMatch(/^1 reply/);
+  }
+  // What it was opened by may be gone; the message that it's under is there. And where the focus is elsewhere, it stays.
+  await open(harvest, `?thread=${root.id}`);
+  await thread.getByRole("textbox", { name: "Reply" }).focus();
+  await page.keyboard.press("Escape");
+  await expect.poll(focused).toContain("Who has the key?");
+  await open(harvest, `?thread=${root.id}`);
+  await thread.getByRole("textbox", { name: "Reply" }).waitFor();
+  await page.getByRole("button", { name: "About the channel" }).click();
+  await thread.waitFor({ state: "detached" });
+  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Close the side pane");
+});
+
+test("the tab's title tells how much is unread", async () => {
+  await open();
+  await expect.poll(() => page.title()).toBe("# harvest - Covey");
+  const general = chat.channels[0] as Channel;
+  for (let n = 0; n < 3; n++) chat.say(general, bob, `row ${n}`);
+  await expect.poll(() => page.title()).toBe("(3) # harvest - Covey");
+  await page.getByRole("link", { name: "Network" }).first().click();
+  await expect.poll(() => page.title()).toBe("(3) Network - Covey");
+  await page.getByRole("link", { name: /^general 3 unread/ }).click();
+  await expect.poll(() => page.title()).toBe("# general - Covey");
+});
+
+test("single keys can be switched off, and the palette is reached all the same", async () => {
+  await page.goto(`${proxy.url}/settings`);
+  const keys = page.getByRole("group", { name: "Single keys" }).or(page.getByRole("radiogroup", { name: "Single keys" }));
+  await keys.getByRole("radio", { name: "Off" }).check();
+  await page.getByRole("heading", { name: "Settings", level: 1 }).click();
+  const palette = page.getByRole("combobox", { name: "Go anywhere, do anything" });
+  for (const key of ["n", "/", "?"]) await page.keyboard.press(key);
+  expect(new URL(page.url()).pathname).toBe("/settings");
+  expect(await page.getByRole("dialog").count()).toBe(0);
+  await page.keyboard.press("Control+k");
+  await palette.waitFor();
+  await page.keyboard.press("Escape");
+  await palette.waitFor({ state: "detached" });
+  await keys.getByRole("radio", { name: "On" }).check();
+  await page.getByRole("heading", { name: "Settings", level: 1 }).click();
+  await page.keyboard.press("n");
+  await page.getByRole("heading", { name: "Network", level: 1 }).waitFor();
+});
+
+test("the messages of a channel that is chosen in the palette are asked for before it's opened", async () => {
+  const general = chat.channels[0] as Channel;
+  chat.say(general, bob, "hello from general");
+  await open();
+  await page.keyboard.press("Control+k");
+  const asked = page.waitForRequest((one) => one.url().includes(`/channels/${general.id}/messages`));
+  await page.getByRole("combobox", { name: "Go anywhere, do anything" }).pressSequentially("general");
+  await asked;
+  await page.keyboard.press("Enter");
+  await log().getByText("hello from general").waitFor();
 });
 
 test("two tabs share the draft and what is unread", async () => {

@@ -279,6 +279,27 @@ test("a name that somebody changes is seen by the others", async ({ skip }) => {
   await context.close();
 });
 
+test("a role that gives power over others is asked about before it's given", async () => {
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${garden}/people`);
+  const role = page.getByLabel(/^Role of Bob/);
+  const asked = page.getByRole("alertdialog", { name: /^Make Bob.* an admin of garden\?$/ });
+  const theirs = async () => (await ada.client.members(garden)).find((one) => !one.you)?.role;
+  await role.selectOption("admin");
+  await shot(page, "role-asked");
+  expect(await violations(page)).toEqual([]);
+  await asked.getByRole("button", { name: "Cancel" }).click();
+  await asked.waitFor({ state: "detached" });
+  expect([await role.inputValue(), await theirs()]).toEqual(["member", "member"]);
+  await role.selectOption("admin");
+  await asked.getByRole("button", { name: "Make them an admin" }).click();
+  await page.getByText(/^Bob.* is admin now\.$/).waitFor();
+  await expect.poll(() => role.inputValue()).toBe("admin");
+  // Taking it back is no risk, and isn't asked about.
+  await role.selectOption("member");
+  await expect.poll(theirs).toBe("member");
+});
+
 test("the key of a space is changed after a question, and what is written then still arrives", async () => {
   const { page } = adaTab;
   await page.goto(`${adaProxy.url}/s/${garden}/audit`);

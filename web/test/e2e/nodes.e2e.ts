@@ -116,6 +116,7 @@ test("roles are given, and what happened is in the log", async () => {
   await page.getByRole("link", { name: "People" }).first().click();
   await heading(page, "People");
   await page.getByLabel("Role of Bob").selectOption("admin");
+  await page.getByRole("alertdialog", { name: "Make Bob an admin of garden?" }).getByRole("button", { name: "Make them an admin" }).click();
   await page.getByText("Bob is admin now.").waitFor();
   await page.getByRole("link", { name: "Audit log" }).click();
   await heading(page, "Audit log");

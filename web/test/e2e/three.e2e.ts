@@ -352,6 +352,41 @@ test("what is being written is found in another browser, and what was sent isn't
   await second.context.close();
 });
 
+test("what was begun here and sent from another browser is a draft here no longer", async () => {
+  await open(ada, harvest.id);
+  const box = ada.page.getByRole("textbox", { name: "Write to #harvest" });
+  const kept = async () => (await ada.node.client.channel(space, harvest.id)).draft;
+  await box.fill("begun here");
+  await expect.poll(kept).toBe("begun here");
+  const { page, context } = await openTab(browser);
+  await page.goto(`${ada.proxy.url}/s/${space}/c/${harvest.id}`);
+  const elsewhere = page.getByRole("textbox", { name: "Write to #harvest" });
+  await expect.poll(() => elsewhere.inputValue()).toBe("begun here");
+  await elsewhere.press("Enter");
+  await expect.poll(kept).toBe("");
+  // Also where the page lay open all the while.
+  await ada.page.evaluate(() => {
+    Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
+    window.dispatchEvent(new Event("blur"));
+    Reflect.deleteProperty(document, "hasFocus");
+    window.dispatchEvent(new Event("focus"));
+  });
+  await expect.poll(() => box.inputValue()).toBe("");
+  // What is written here since stays, whatever is on the node.
+  await box.fill("mine");
+  await expect.poll(kept).toBe("mine");
+  await elsewhere.fill("theirs");
+  await expect.poll(kept).toBe("theirs");
+  await ada.page.route("**/draft", (route) => route.abort());
+  await box.fill("mine, and more");
+  await ada.page.reload();
+  await expect.poll(() => box.inputValue()).toBe("mine, and more");
+  await ada.page.unroute("**/draft");
+  await box.fill("");
+  await expect.poll(kept).toBe("");
+  await context.close();
+});
+
 test("a node that starts again under an open conversation costs nothing that was typed, and brings what came meanwhile", async () => {
   await open(ada, harvest.id);
   const box = ada.page.getByRole("textbox", { name: "Write to #harvest" });
