@@ -25,9 +25,8 @@ export function keepJob(job: Job): void {
   });
 }
 
-/** Of one that has just begun events may have told more already. */
-export async function followJob(job: Job): Promise<void> {
-  const known = () => queries.getQueryData<JobList>(keys.jobs)?.items.some((one) => one.id === job.id);
-  if (!known()) keepJob(job);
-  if (!known()) await queries.fetchQuery({ queryKey: keys.jobs, queryFn: () => api.jobs() });
+/** Has one that was just begun in the list, whatever was on its way to here before it began. */
+export async function followJob(): Promise<void> {
+  await queries.cancelQueries({ queryKey: keys.jobs });
+  await queries.fetchQuery({ queryKey: keys.jobs, queryFn: () => api.jobs(), staleTime: 0 });
 }

@@ -101,7 +101,7 @@ function holdLock(): () => void {
 
 /** Whether somebody looks at another tab of this browser. */
 export async function isAnotherLookedAt(): Promise<boolean> {
-  const { held } = (await navigator.locks?.query()) ?? {};
+  const { held } = (await navigator.locks?.query().catch(() => undefined)) ?? {};
   return held?.some(({ name }) => name?.startsWith(LOCK) && name !== OWN) ?? false;
 }
 

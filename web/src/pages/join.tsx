@@ -74,7 +74,7 @@ export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
     try {
       if (asDevice) return await arrive((await api.joinAsDevice(tidyCode(code), JOIN_SECONDS, stop.signal)).spaces[0]?.id ?? "");
       const begun = await api.startJoin(tidyCode(code), JOIN_SECONDS);
-      await followJob(begun);
+      await followJob();
       setJoining(begun.id);
     } catch (error) {
       if (!stop.signal.aborted) fail(error);

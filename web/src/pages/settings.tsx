@@ -107,7 +107,8 @@ function Backup() {
     setWrong(null);
     setAsking(true);
     try {
-      await followJob(await api.startBackup(file.trim(), passphrase));
+      await api.startBackup(file.trim(), passphrase);
+      await followJob();
       setPassphrase("");
     } catch (error) {
       setWrong(error instanceof Error ? error.message : "It did not work.");

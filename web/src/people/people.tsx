@@ -91,7 +91,8 @@ interface RoleOfProps {
 
 function RoleOf({ member, space, mayChange, most }: RoleOfProps) {
   const [busy, setBusy] = useState(false);
-  const [asked, setAsked] = useState<Powerful | null>(null);
+  const [wanted, setWanted] = useState<Powerful>("admin");
+  const [asked, setAsked] = useState(false);
   if (!mayChange) return <span className="pill bare">{member.role}</span>;
   const change = async (role: Role) => {
     await api.setRole(space.id, member.user_id, role);
@@ -100,7 +101,10 @@ function RoleOf({ member, space, mayChange, most }: RoleOfProps) {
   };
   const choose = (role: Role) => {
     // The arrow keys pass through all of them: what gives power over others is asked about first.
-    if (role === "admin" || role === "owner") return setAsked(role);
+    if (role === "admin" || role === "owner") {
+      setWanted(role);
+      return setAsked(true);
+    }
     setBusy(true);
     void change(role).catch(toastError).finally(() => setBusy(false));
   };
@@ -109,8 +113,8 @@ function RoleOf({ member, space, mayChange, most }: RoleOfProps) {
       <select className="input" aria-label={`Role of ${member.name}`} value={member.role} disabled={busy} onChange={(event) => choose(event.target.value as Role)}>
         {ROLES.filter((role) => RANK[role] <= most).map((role) => <option key={role}>{role}</option>)}
       </select>
-      <Confirm open={asked !== null} onClose={() => setAsked(null)} title={`Make ${member.name} ${asked === "owner" ? "an owner" : "an admin"} of ${space.name}?`} act={`Make them ${asked === "owner" ? "an owner" : "an admin"}`} onConfirm={() => (asked ? change(asked) : undefined)}>
-        <p>{POWER[asked ?? "admin"]}</p>
+      <Confirm open={asked} onClose={() => setAsked(false)} title={`Make ${member.name} an ${wanted} of ${space.name}?`} act={`Make them an ${wanted}`} onConfirm={() => change(wanted)}>
+        <p>{POWER[wanted]}</p>
       </Confirm>
     </>
   );
