@@ -23,7 +23,10 @@ struct Measured {
     first_load_script_bytes: f64,
     messages: u64,
     usable_ms: Times,
-    open_channel_ms: Times,
+    /// Of the first large channel that a page opens after it was loaded.
+    first_opening_ms: Times,
+    /// Of one that it opens when it has opened others.
+    opening_ms: Times,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,13 +61,17 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
 }
 
 fn figures(found: &Measured) -> Vec<Figure> {
-    let opened = format!("page: a channel of {} messages, from the click", found.messages);
+    let opened = format!("page: a channel of {} messages", found.messages);
+    let first = format!("{opened}, the first one that's opened, from the click");
+    let later = format!("{opened}, one that's opened later");
     vec![
         Figure::new("page: script of the first load, gzipped", found.first_load_script_bytes / 1024.0, "KiB")
             .below(200.0),
         Figure::new("page: from its address to writing, median", found.usable_ms.median, "ms").below(1000.0),
         Figure::new("page: the same, p95", found.usable_ms.p95, "ms").below(1000.0),
-        Figure::new(format!("{opened}, median"), found.open_channel_ms.median, "ms").below(100.0),
-        Figure::new(format!("{opened}, p95"), found.open_channel_ms.p95, "ms").below(100.0),
+        Figure::new(format!("{first}, median"), found.first_opening_ms.median, "ms").below(100.0),
+        Figure::new(format!("{first}, p95"), found.first_opening_ms.p95, "ms").below(100.0),
+        Figure::new(format!("{later}, median"), found.opening_ms.median, "ms").below(100.0),
+        Figure::new(format!("{later}, p95"), found.opening_ms.p95, "ms").below(100.0),
     ]
 }

@@ -5,6 +5,7 @@ export const keys = {
   unreachable: ["unreachable"],
   devices: ["devices"],
   doctor: ["doctor"],
+  jobs: ["jobs"],
   space: (space: string) => ["space", space] as const,
   members: (space: string) => ["space", space, "members"] as const,
   audit: (space: string) => ["space", space, "audit"] as const,

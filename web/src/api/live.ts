@@ -2,6 +2,7 @@
 import { EventLink, isMissing, type LinkState, type NodeEvent } from "@covey/client";
 import { useSyncExternalStore } from "react";
 import { api, isSignedOut, queries } from "./client.ts";
+import { keepJob } from "./jobs.ts";
 import { keys } from "./keys.ts";
 import { setSignedOut } from "./session.ts";
 
@@ -76,6 +77,8 @@ function forget(event: NodeEvent): void {
     case "presence":
     case "channel":
       return;
+    case "job":
+      return keepJob(event.job);
     default:
       stale(...keys.devices);
       return stale(...keys.status);

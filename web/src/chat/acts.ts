@@ -1,6 +1,6 @@
 /** What is done to messages, shown at once and undone where the node refuses. */
 import type { Message } from "@covey/client";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api } from "../api/client.ts";
 import { sentence } from "../lib/format.ts";
 import { read, write } from "../lib/store.ts";
@@ -63,7 +63,7 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
     const base = mayWrite ? { react, edit, remove: setRemoving, moderate } : {};
     return reply ? { ...base, reply } : base;
   }, [mayWrite, me, moderate, reply, space]);
-  const finishEdit = (message: Message, text: string | null) => {
+  const finishEdit = useCallback((message: Message, text: string | null) => {
     setEditing(null);
     setRefused(null);
     if (text === null) return;
@@ -81,6 +81,6 @@ export function useActs(space: string, me: string | null, reply: ((message: Mess
       setEditing(message.id);
       setRefused(error instanceof Error ? sentence(error.message) : "It was refused.");
     });
-  };
+  }, [space]);
   return { acts, editing, refused, removing, finishEdit, stopRemoving: () => setRemoving(null) };
 }

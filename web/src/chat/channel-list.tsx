@@ -6,7 +6,7 @@ import { useSpace, whyReadOnly } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { IconButton } from "../ui/button.tsx";
 import { usePresence } from "./live-chat.ts";
-import { channelTitle, useChannels, useMe } from "./queries.ts";
+import { askMessagesAhead, channelTitle, isUnread, useChannels, useMe } from "./queries.ts";
 
 /** Newest first where people talk to each other, by name where they meet. */
 const byName = (a: Channel, b: Channel) => a.name.localeCompare(b.name);
@@ -69,11 +69,12 @@ interface RoomProps {
 function Room({ space, channel, title, presence }: RoomProps) {
   const [path] = useLocation();
   const to = `/s/${space}/c/${channel.id}`;
-  const unread = channel.joined && channel.unread > 0;
+  const unread = isUnread(channel);
+  const askAhead = () => askMessagesAhead(space, channel.id);
   const more = [unread ? "unread" : "", channel.mentions > 0 ? `${channel.mentions} for you` : "", presence ?? ""].filter(Boolean).join(", ");
   return (
     <li>
-      <Link href={to} className={`room ${unread ? "unread" : ""}`} aria-current={path === to ? "page" : undefined}>
+      <Link href={to} className={`room ${unread ? "unread" : ""}`} aria-current={path === to ? "page" : undefined} onPointerEnter={askAhead} onFocus={askAhead}>
         {presence ? <span className={`presence ${presence}`} /> : channel.kind === "private" ? <Lock size={15} /> : <Hash size={15} />}
         <span className="one-line" dir="auto">{title}</span>
         {unread && <span className={`count ${channel.mentions > 0 || presence ? "named" : ""}`}>{channel.unread > 99 ? "99+" : channel.unread}</span>}

@@ -1,7 +1,7 @@
 /** A channel: what was said, a place to write, and beside it a thread or the people. */
 import type { Channel, Message } from "@covey/client";
 import { ArrowLeft, Hash, Lock, MessageCircle, PanelRight, Search } from "lucide-react";
-import { useCallback, useEffect, useMemo, useRef } from "react";
+import { useCallback, useEffect, useMemo, useRef, type RefObject } from "react";
 import { useLocation, useSearchParams } from "wouter";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
@@ -10,6 +10,7 @@ import { rememberChannel } from "../frame/last.ts";
 import { LinkButton } from "../frame/link.tsx";
 import { useTitle } from "../frame/page.tsx";
 import { count, names } from "../lib/format.ts";
+import { isLooking } from "../lib/looking.ts";
 import { NotFound } from "../pages/not-found.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Empty, Note, Wait } from "../ui/parts.tsx";
@@ -23,7 +24,8 @@ import { tellThatTyping, useTyping } from "./live-chat.ts";
 import { MembersPane } from "./members-pane.tsx";
 import { useNews } from "./news.ts";
 import { post } from "./outbox.ts";
-import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames } from "./queries.ts";
+import { channelTitle, listKey, useChannel, useChannels, useMe, useMessages, useNames, whyNobody } from "./queries.ts";
+import { flushSeen, leaveSeen, markSeen } from "./seen.ts";
 import { ThreadPane } from "./thread-pane.tsx";
 
 interface ConversationProps {
@@ -55,13 +57,31 @@ function useSide() {
   return { thread: params.get("thread"), members: params.get("side") === "people", at: params.get("at"), set };
 }
 
+/** When a thread closes, the focus goes back to where it was opened, or to the message that it is under; not if it's elsewhere already. */
+function useFocusBack(thread: string | null): RefObject<Element | null> {
+  const opener = useRef<Element | null>(null);
+  const last = useRef<string | null>(null);
+  useEffect(() => {
+    const root = last.current;
+    last.current = thread;
+    if (root === null || thread !== null || document.activeElement !== document.body) return;
+    const from = opener.current?.isConnected ? opener.current : document.querySelector(`[data-message="${CSS.escape(root)}"]`);
+    if (from instanceof HTMLElement) from.focus({ preventScroll: true });
+  }, [thread]);
+  return opener;
+}
+
 function Open({ space, channel }: { space: string; channel: Channel }) {
   const me = useMe();
   const side = useSide();
   const title = channelTitle(channel, me);
   useTitle(channel.kind === "direct" ? title : `# ${title}`);
   const { set } = side;
-  const openThread = useCallback((root: string) => set({ thread: root, side: null }), [set]);
+  const opener = useFocusBack(side.thread);
+  const openThread = useCallback((root: string) => {
+    opener.current = document.activeElement;
+    set({ thread: root, side: null });
+  }, [opener, set]);
   const reply = useCallback((message: Message) => openThread(message.reply_to ?? message.id), [openThread]);
   const open = side.thread !== null || side.members;
   return (
@@ -117,25 +137,24 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
   const items = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const messages = useMemo(() => items?.filter((one) => one.reply_to === null) ?? [], [items]);
   const readOnly = whyReadOnly(useSpace(space));
+  const me = useMe();
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
-  const lastRead = useRef<string | null>(null);
   // An answer in a thread is the newest of a channel too: whoever sees its count under the message has seen that it's there.
   const newest = newestOf(messages.at(-1), channel.last)?.id;
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
-  const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me: useMe() });
+  const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me });
   const seen = useCallback(() => {
-    if (!newest || !channel.joined || lastRead.current === newest || document.visibilityState !== "visible") return;
-    lastRead.current = newest;
-    api.markRead(space, channel.id, newest)
-      .then(() => queries.invalidateQueries({ queryKey: keys.channels(space) }))
-      .catch(() => (lastRead.current = null));
+    if (newest && channel.joined && isLooking()) markSeen(space, channel.id, newest);
   }, [channel.id, channel.joined, newest, space]);
   useEffect(() => {
-    // What came while nobody looked is read when somebody looks again.
-    document.addEventListener("visibilitychange", seen);
-    return () => document.removeEventListener("visibilitychange", seen);
-  }, [seen]);
+    const hide = () => document.visibilityState === "hidden" && flushSeen(space, channel.id);
+    document.addEventListener("visibilitychange", hide);
+    return () => {
+      document.removeEventListener("visibilitychange", hide);
+      leaveSeen(space, channel.id);
+    };
+  }, [channel.id, space]);
   const inSight = useCallback((from: string, to: string) => lookAt(listKey(space, channel.id, around), from, to), [around, channel.id, space]);
   const older = useCallback(() => void (!isFetching && fetchPreviousPage()), [fetchPreviousPage, isFetching]);
   // A page may hold nothing but answers.
@@ -147,7 +166,7 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
     <>
       {query.isPending && <div className="timeline-place" style={{ padding: 24 }}><Wait text="Reading messages" /></div>}
       {query.isError && <div className="grow" style={{ padding: 24 }}><Note tone="bad">{query.error.message} <Button onClick={() => void query.refetch()}>Try again</Button></Note></div>}
-      {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly} onHello={() => setDraft("Hello! ")} /> : null)}
+      {query.data && (messages.length === 0 && !hasPreviousPage ? <Hello channel={channel} title={title} mayWrite={channel.joined && !channel.archived && !readOnly && !whyNobody(channel, me)} onHello={() => setDraft("Hello! ")} /> : null)}
       {query.data && (
         <MessageList space={space} channel={channel} messages={messages} thread={null} news={news} atPresent={!hasNextPage} hasOlder={hasPreviousPage} startAt={around}
           onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onReply={onReply} onOpen={onOpen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
@@ -188,6 +207,7 @@ interface FootProps {
 }
 
 function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) {
+  const me = useMe();
   const readOnly = whyReadOnly(useSpace(space));
   const [, go] = useLocation();
   // What somebody was writing when they were put out stays in sight, to be copied.
@@ -200,7 +220,7 @@ function Foot({ space, channel, title, draft, onDraft, onEditLast }: FootProps) 
     // From a place in the past back to the present, where the message is.
     if (new URLSearchParams(location.search).has("at")) go(`/s/${space}/c/${channel.id}`);
   };
-  const blocked = readOnly || (channel.archived && ARCHIVED);
+  const blocked = readOnly || (channel.archived && ARCHIVED) || whyNobody(channel, me);
   return (
     <Composer label={channel.kind === "direct" ? `Write to ${title}` : `Write to #${title}`} draft={draft} onDraft={onDraft} onSend={send} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={onEditLast} members={channel.members} blocked={blocked} />
   );

@@ -6,6 +6,7 @@ import type { Channel } from "@covey/client";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
+import { onLook } from "../lib/looking.ts";
 import { follow, read, write } from "../lib/store.ts";
 
 export const PAUSE_MS = 1500;
@@ -47,9 +48,25 @@ export function flushDraft(space: string, channel: string): void {
   saving.set(key, (saving.get(key) ?? Promise.resolve()).then(save));
 }
 
-function isKnown({ space, channel, text }: Unsaved, key: string): void {
+function isKnown({ space, channel, text }: Pick<Unsaved, "space" | "channel" | "text">, key: string): void {
   queries.setQueryData<Channel[] | null>(keys.channels(space), (all) => all?.map((one) => (one.id === channel ? { ...one, draft: text } : one)));
+  write(knownKey(key), text || null);
   if (text === "" && read(key) === "") write(key, null);
+}
+
+/** What the node was told last. While it's what stands here, nothing was written here since. */
+const knownKey = (key: string): string => `known.${key}`;
+
+/** What is only a copy of the node's draft gives way to it: it may have been sent, or written on, in another browser since. */
+async function compare(space: string, channel: string): Promise<void> {
+  const key = keyOf(space, channel, null);
+  const known = read(knownKey(key));
+  const isCopy = () => known !== null && read(key) === known && !unsaved.has(key);
+  if (!isCopy()) return;
+  const { draft } = await api.channel(space, channel);
+  if (draft === known || !isCopy()) return;
+  write(key, draft || null);
+  isKnown({ space, channel, text: draft }, key);
 }
 
 /** What is taken back goes behind what is written already. */
@@ -70,9 +87,14 @@ export function useDraft(space: string, channel: string, thread: string | null, 
   }, [kept, key]);
   useEffect(() => {
     // It was sent, or given up, when no node could be told.
-    if (!thread && read(key) === "") keepDraft(space, channel, null, "");
+    if (thread) return;
+    if (read(key) === "") keepDraft(space, channel, null, "");
+    const look = () => void compare(space, channel).catch(() => undefined);
+    look();
+    const stopLooking = onLook(look);
     return () => {
-      if (!thread) flushDraft(space, channel);
+      stopLooking();
+      flushDraft(space, channel);
     };
   }, [channel, key, space, thread]);
   const change = useCallback((next: string) => {

@@ -78,7 +78,7 @@ export function MessageList(props: MessageListProps) {
       case "outgoing":
         return <OutgoingRow outgoing={row.outgoing} head={row.head} me={me ?? ""} myName={node?.user ?? "You"} people={people} onRetry={() => tryAgain(space, channel.id, row.outgoing.client_id)} onTakeBack={() => takeBack(row.outgoing.client_id)} />;
       case "message":
-        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} newAnswers={row.newAnswers} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} refused={editing === row.message.id ? refused : null} onEdited={(text) => finishEdit(row.message, text)} />;
+        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} newAnswers={row.newAnswers} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} refused={editing === row.message.id ? refused : null} onEdited={finishEdit} />;
     }
   };
   return (

@@ -8,7 +8,7 @@ import { keys } from "../api/keys.ts";
 import { onNodeEvent, stale, useLine } from "../api/live.ts";
 import { notify } from "../lib/notify.ts";
 import { catchUp } from "./catch-up.ts";
-import { flushAll } from "./outbox.ts";
+import { flushAll, onSent } from "./outbox.ts";
 import { watchPresence, type PresenceWatch } from "./presence.ts";
 import { keepChannel, keepMessage, useChannels, useMe, type MessageData } from "./queries.ts";
 
@@ -56,7 +56,8 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
       typing.delete(`${event.channel} ${event.message.author}`);
       tellTyping();
       stale(...keys.channels(event.space));
-      return tellUser(event.space, event.message, me, go);
+      // One that was here before is told of again with a reaction to it, or when it's judged anew.
+      return (event as { new?: boolean }).new === false ? undefined : tellUser(event.space, event.message, me, go);
     case "channel":
       keepChannel(event.space, event.channel);
       // It's also what is told in place of very many messages, of one that was taken back, and of what was read.
@@ -105,7 +106,8 @@ function tellUser(space: string, message: Message, me: string | null, go: (path:
   const direct = channel?.kind === "direct";
   if (!direct && !message.mentions.includes(me)) return;
   const title = direct ? message.author_name : `${message.author_name} in #${channel?.name ?? "a channel"}`;
-  notify(title, message.text, message.id, () => go(`/s/${space}/c/${message.channel}`));
+  const { channel: id, reply_to: root } = message;
+  void notify(title, message.text, message.id, () => go(`/s/${space}/c/${id}?at=${root ?? message.id}${root ? `&thread=${root}` : ""}`));
 }
 
 /** Follows the events for the whole app, sends what waits when the node is back, and says whether somebody is here. */
@@ -122,7 +124,11 @@ export function useChatLive(space: string | null): void {
   useEffect(() => {
     const watch = watchPresence(api.setPresence);
     presence.current = watch;
-    return watch.stop;
+    const stopListening = onSent(watch.acted);
+    return () => {
+      stopListening();
+      watch.stop();
+    };
   }, []);
   useEffect(() => presence.current?.setOpen(open && hasChat), [hasChat, open]);
 }

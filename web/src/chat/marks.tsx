@@ -2,7 +2,7 @@
 import type { Message } from "@covey/client";
 import { Check, CheckCheck, Clock, Eye } from "lucide-react";
 import { names } from "../lib/format.ts";
-import { Tip } from "../ui/button.tsx";
+import { LateTip } from "../ui/button.tsx";
 
 const SIGNS = { pending: Clock, sent: Check, delivered: CheckCheck, read: Eye };
 
@@ -27,11 +27,11 @@ export function Marks({ message, inWords, nameOf }: { message: Message; inWords:
   const Sign = SIGNS[message.state];
   const short = shortMark(message);
   return (
-    <Tip text={longMark(message, nameOf)}>
+    <LateTip text={longMark(message, nameOf)}>
       <span className={`marks ${message.state}`} tabIndex={inWords ? 0 : undefined}>
         <Sign size={13} aria-hidden />
         <span className={inWords ? "tiny" : "hidden-text"}>{short}</span>
       </span>
-    </Tip>
+    </LateTip>
   );
 }

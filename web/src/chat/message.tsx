@@ -1,10 +1,10 @@
 /** One message: who, what, how far it got, and what can be done with it. */
 import type { Message } from "@covey/client";
 import { Clock, CornerUpLeft, Pencil, SmilePlus, Trash2 } from "lucide-react";
-import { memo, type KeyboardEvent } from "react";
+import { memo, useDeferredValue, type KeyboardEvent } from "react";
 import { count, inFull, names as joined, sentence, timeOfDay } from "../lib/format.ts";
 import { useKept } from "../lib/kept.ts";
-import { Button, IconButton, Tip } from "../ui/button.tsx";
+import { Button, IconButton, LateTip, Tip } from "../ui/button.tsx";
 import { Avatar, Note } from "../ui/parts.tsx";
 import { editKey } from "./acts.ts";
 import { EmojiButton } from "./emoji-button.tsx";
@@ -34,14 +34,17 @@ interface MessageProps {
   acts: MessageActs;
   editing: boolean;
   refused: string | null;
-  onEdited: (text: string | null) => void;
+  onEdited: (message: Message, text: string | null) => void;
 }
 
+/** Drawn again only when something of it has changed: all that's given to it has to stay the same until then. */
 export const MessageRow = memo(function MessageRow(props: MessageProps) {
   const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers } = props;
   const own = message.author === me;
   const named = me !== null && message.mentions.includes(me);
   const label = `${message.author_name}, ${timeOfDay(message.at)}`;
+  // What can be done with it comes once all messages in sight are drawn: these buttons are the larger part of the work.
+  const drawn = useDeferredValue(true, false);
   return (
     <article className={`message ${head ? "head" : ""} ${named ? "named" : ""}`} aria-label={label} tabIndex={-1} data-message={message.id} data-own={own || undefined}>
       <div className="gutter">{head ? <Avatar id={message.author} /> : <time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time>}</div>
@@ -49,10 +52,10 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
         {head && (
           <header className="row">
             <b className="one-line" dir="auto">{message.author_name}</b>
-            <Tip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></Tip>
+            <LateTip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></LateTip>
           </header>
         )}
-        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} refused={refused} onDone={onEdited} /> : <Markup text={message.text} names={people} />}
+        {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} refused={refused} onDone={(text) => onEdited(message, text)} /> : <Markup text={message.text} names={people} />}
         {!message.deleted && message.edited && !editing && <span className="tiny soft">edited</span>}
         <Reactions message={message} me={me} nameOf={nameOf} onReact={acts.react} />
         {message.thread && message.thread.replies > 0 && acts.reply && (
@@ -60,7 +63,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
         )}
       </div>
       {own && !message.deleted && <Marks message={message} inWords={lastOwn} nameOf={nameOf} />}
-      {!message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} />}
+      {drawn && !message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} />}
     </article>
   );
 });

@@ -90,6 +90,13 @@ export const flush = (space: string, channel: string): Promise<void> =>
     }
   });
 
+const sentListeners = new Set<() => void>();
+/** Calls whenever something went out: at once, or long after it was written. */
+export function onSent(listener: () => void): () => void {
+  sentListeners.add(listener);
+  return () => void sentListeners.delete(listener);
+}
+
 /** Whether to go on with the next one. */
 async function deliver(space: string, channel: string, one: Outgoing): Promise<boolean> {
   const { client_id, text, reply_to } = one;
@@ -99,6 +106,7 @@ async function deliver(space: string, channel: string, one: Outgoing): Promise<b
     keepMessage(space, message);
     withdraw(space, channel, client_id);
     tries.delete(keyOf(space, channel));
+    for (const listener of sentListeners) listener();
     return true;
   } catch (error) {
     const why = error instanceof Error ? error.message : "It was refused.";

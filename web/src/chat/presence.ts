@@ -3,34 +3,31 @@
  * while somebody reads, scrolls or moves the mouse; and since all tabs are one person, none says "away" while another one is in use.
  */
 import type { OwnPresence } from "@covey/client";
+import { AWAY_MS, watchActivity, type WatchedPage } from "../lib/looking.ts";
 import { read, write } from "../lib/store.ts";
 
-/** Nobody did anything for this long. */
-export const AWAY_MS = 5 * 60_000;
 /** Telling it more often than this says nothing new. */
 export const TELL_EVERY_MS = 60_000;
 /** The other tabs needn't know it better than this. */
 export const SHARE_EVERY_MS = 10_000;
 
 const SHARED = "active";
-const KINDS = ["pointerdown", "pointermove", "wheel", "touchmove", "keydown", "visibilitychange"];
-
-type Watched = Pick<Document, "addEventListener" | "removeEventListener" | "visibilityState">;
 
 export interface PresenceWatch {
   /** Whether there is a node to be told. */
   setOpen: (open: boolean) => void;
+  /** What the page did by itself makes whoever it belongs to present for the node: it's told again where nobody is. */
+  acted: () => void;
   stop: () => void;
 }
 
-export function watchPresence(tell: (state: OwnPresence) => Promise<unknown>, page: Watched = document): PresenceWatch {
+export function watchPresence(tell: (state: OwnPresence) => Promise<unknown>, page: WatchedPage = document): PresenceWatch {
   let own = 0;
   let shared = 0;
   let told: OwnPresence | null = null;
   let toldAt = 0;
   let open = false;
   let idle: ReturnType<typeof setTimeout> | undefined;
-  let pointer = "";
 
   const say = (state: OwnPresence) => {
     told = state;
@@ -52,7 +49,6 @@ export function watchPresence(tell: (state: OwnPresence) => Promise<unknown>, pa
     }
   };
   const touch = () => {
-    if (page.visibilityState !== "visible") return;
     own = Date.now();
     if (own - shared >= SHARE_EVERY_MS) {
       shared = own;
@@ -61,21 +57,9 @@ export function watchPresence(tell: (state: OwnPresence) => Promise<unknown>, pa
     if (open && (told !== "online" || own - toldAt >= TELL_EVERY_MS)) say("online");
     if (idle === undefined) look();
   };
-  const onEvent = (event: Event) => {
-    if (event.type === "pointermove") {
-      // A browser tells of a move too when the page moves under a mouse that lies still.
-      const { screenX, screenY } = event as PointerEvent;
-      const place = `${screenX} ${screenY}`;
-      const moved = place !== pointer;
-      pointer = place;
-      if (!moved) return;
-    }
-    touch();
-  };
-
-  for (const kind of KINDS) page.addEventListener(kind, onEvent, { passive: true, capture: true });
+  const stopWatching = watchActivity(touch, page);
   // Whoever opens the page is there.
-  touch();
+  if (page.visibilityState === "visible") touch();
   return {
     setOpen: (now) => {
       open = now;
@@ -85,9 +69,12 @@ export function watchPresence(tell: (state: OwnPresence) => Promise<unknown>, pa
       if (until() > Date.now()) say("online");
       look();
     },
+    acted: () => {
+      if (open && told === "away" && until() <= Date.now()) say("away");
+    },
     stop: () => {
       clearTimeout(idle);
-      for (const kind of KINDS) page.removeEventListener(kind, onEvent, { capture: true });
+      stopWatching();
     },
   };
 }

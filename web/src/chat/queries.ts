@@ -1,10 +1,11 @@
 /** What the conversation asks for, and how answers and events are kept together in the cache. */
 import type { Channel, Member, Message, MessagePage } from "@covey/client";
-import { queryOptions, useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions, useInfiniteQuery, useQuery, type InfiniteData, type QueryKey } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { api, isMissing, queries } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { useMembers, useStatus } from "../api/queries.ts";
+import { isBeingTold } from "./seen.ts";
 
 const channelsOf = (space: string) =>
   queryOptions<Channel[] | null>({
@@ -27,14 +28,27 @@ export const askChannelsAhead = (space: string): void => void queries.prefetchQu
 
 export const useChannel = (space: string, id: string): Channel | undefined => useChannels(space).data?.find((one) => one.id === id);
 
+/** How many messages one hasn't seen yet in the channels that one is in. */
+export const useUnread = (space: string | null): number => (useChannels(space).data ?? []).reduce((sum, one) => sum + (isUnread(one) ? one.unread : 0), 0);
+
+/** Not what is being read just now, of which the node hears in a moment. */
+export const isUnread = (channel: Channel): boolean => channel.joined && !channel.archived && channel.unread > 0 && !isBeingTold(channel.space, channel.id, channel.last?.id);
+
 export const useMe = (): string | null => useStatus().data?.node.user_id ?? null;
 
-/** What a channel is called: a direct one by the others in it. */
+const othersIn = (channel: Channel, me: string | null): string[] => channel.members.filter((member) => member.user !== me).map((member) => member.name);
+
+/** What a channel is called: a direct one by the others, also by those of them who are no longer in it. */
 export function channelTitle(channel: Channel, me: string | null): string {
   if (channel.kind !== "direct") return channel.name;
-  const others = channel.members.filter((member) => member.user !== me).map((member) => member.name);
   // In the order in which the node and everybody else's page names them.
-  return others.sort().join(", ") || "Notes to yourself";
+  return channel.name || othersIn(channel, me).sort().join(", ");
+}
+
+/** Why nobody would read what is written in a direct conversation, or false. */
+export function whyNobody(channel: Channel, me: string | null): string | false {
+  if (channel.kind !== "direct" || othersIn(channel, me).length > 0) return false;
+  return `${channel.name} ${channel.name.includes(", ") ? "are" : "is"} no longer in this space.`;
 }
 
 export type MessageData = InfiniteData<MessagePage, Cursor>;
@@ -46,14 +60,19 @@ export const MESSAGES_AT_ONCE = 60;
 /** The list of a channel's messages: the newest, or those around one. */
 export const listKey = (space: string, channel: string, around: string | null): QueryKey => [...keys.messages(space, channel), around ? `around ${around}` : "newest"];
 
-export const useMessages = (space: string, channel: string, around: string | null) =>
-  useInfiniteQuery({
+const messagesOf = (space: string, channel: string, around: string | null) =>
+  infiniteQueryOptions({
     queryKey: listKey(space, channel, around),
     initialPageParam: (around ? { around } : {}) as Cursor,
     queryFn: ({ pageParam, signal }) => api.messages(space, channel, { limit: MESSAGES_AT_ONCE, ...pageParam }, signal),
     getPreviousPageParam: (page) => (page.before ? { before: page.before } : null),
     getNextPageParam: (page) => (page.after ? { after: page.after } : null),
   });
+
+export const useMessages = (space: string, channel: string, around: string | null) => useInfiniteQuery(messagesOf(space, channel, around));
+
+/** While somebody points at a channel, so that they are here when it's opened. */
+export const askMessagesAhead = (space: string, channel: string): void => void queries.prefetchInfiniteQuery(messagesOf(space, channel, null));
 
 export const useThread = (space: string, channel: string, root: string) =>
   useInfiniteQuery({

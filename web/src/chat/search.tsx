@@ -1,8 +1,8 @@
 /** Words in everything that was said. */
 import type { Found } from "@covey/client";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import { useState } from "react";
-import { Link, useSearch } from "wouter";
+import { useEffect, useState } from "react";
+import { Link, useSearchParams } from "wouter";
 import { api } from "../api/client.ts";
 import { keys } from "../api/keys.ts";
 import { Page } from "../frame/page.tsx";
@@ -27,10 +27,18 @@ const useFound = (space: string, words: string, channel: string) =>
   });
 
 export default function Search({ space }: { space: string }) {
-  const params = new URLSearchParams(useSearch());
+  const [params, setParams] = useSearchParams();
   const [typed, setTyped] = useState(params.get("q") ?? "");
   const [channel, setChannel] = useState(params.get("channel") ?? "");
   const words = useSettled(typed.trim());
+  // In the address, so that they are there again when one comes back from what was found, or loads the page anew.
+  useEffect(() => {
+    setParams((now) => {
+      const next = new URLSearchParams(now);
+      for (const [name, value] of [["q", words], ["channel", channel]] as const) value ? next.set(name, value) : next.delete(name);
+      return next;
+    }, { replace: true });
+  }, [channel, setParams, words]);
   const channels = useChannels(space).data ?? [];
   const me = useMe();
   const found = useFound(space, words, channel);

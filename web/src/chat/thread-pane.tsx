@@ -14,7 +14,7 @@ import { MessageList } from "./list.tsx";
 import { tellThatTyping } from "./live-chat.ts";
 import type { News } from "./news.ts";
 import { post } from "./outbox.ts";
-import { useMessage, useThread } from "./queries.ts";
+import { useMe, useMessage, useThread, whyNobody } from "./queries.ts";
 
 /** The channel beside it says what is new. */
 const NO_NEWS: News = { from: null, answers: new Map() };
@@ -39,6 +39,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
   const newer = useCallback(() => void query.fetchNextPage(), [query]);
   const inSight = useCallback((from: string, to: string) => lookAt(keys.thread(space, channel.id, root), from, to), [channel.id, root, space]);
   const readOnly = whyReadOnly(useSpace(space));
+  const me = useMe();
   const seen = useCallback(() => undefined, []);
   const replies = answers.filter((one) => one.id !== root).length;
   return (
@@ -51,7 +52,7 @@ export function ThreadPane({ space, channel, root, onClose }: ThreadPaneProps) {
           onOlder={older} onNewer={newer} onInSight={inSight} onSeenAll={seen} onTakeBack={(text) => setDraft(appended(draft, text))} lastOwnRef={editLast} />
       )}
       {channel.joined && (
-        <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} blocked={readOnly || (channel.archived && "This channel is archived.")} />
+        <Composer label="Reply" draft={draft} onDraft={setDraft} onSend={(text) => post(space, channel.id, text, root)} onTyping={() => tellThatTyping(space, channel.id)} onEditLast={() => editLast.current?.()} members={channel.members} blocked={readOnly || (channel.archived && "This channel is archived.") || whyNobody(channel, me)} />
       )}
     </aside>
   );

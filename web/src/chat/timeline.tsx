@@ -1,7 +1,8 @@
 /** The messages of a channel or a thread: only those in sight are on the page, whatever the length. */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { onLook } from "../lib/looking.ts";
 import { Button } from "../ui/button.tsx";
 import type { Row } from "./rows.ts";
 
@@ -15,7 +16,7 @@ interface TimelineProps {
   onNewer: () => void;
   /** Called with the places of the first and the last message in sight. */
   onInSight: (from: string, to: string) => void;
-  /** Called when the newest message is in sight. */
+  /** Called when the newest message is in sight, and whenever somebody looks again while it is. */
   onSeenAll: () => void;
   /** The message to begin at; otherwise the newest. */
   startAt: string | null;
@@ -25,8 +26,26 @@ interface TimelineProps {
 /** So near an end the next page is fetched. */
 const NEAR_ROWS = 12;
 const AT_END_PX = 80;
+/** Rows above and below what is in sight. */
+const OVERSCAN = 10;
+/** Of a message: its space around, a line, its author's name, and a line of reactions or answers. */
+const ROW_PX = 4;
+const LINE_PX = 22.5;
+const LINE_CHARS = 80;
+const HEAD_PX = 30;
+const EXTRA_PX = 30;
+/** What stands above and below the list on a usual page. */
+const AROUND_PX = 135;
 /** A few frames, in which rows are measured and the place is corrected. */
 const SETTLE_MS = 150;
+
+/** How high a row is about, pixels: the nearer, the less is drawn that turns out to be out of sight. */
+function heightOf(row: Row | undefined): number {
+  if (row?.kind !== "message") return 40;
+  const { text, reactions, thread } = row.message;
+  const lines = text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / LINE_CHARS)), 0);
+  return ROW_PX + lines * LINE_PX + (row.head ? HEAD_PX : 0) + (Object.keys(reactions).length > 0 ? EXTRA_PX : 0) + (thread ? EXTRA_PX : 0);
+}
 
 export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onInSight, onSeenAll, startAt, children }: TimelineProps) {
   const box = useRef<HTMLDivElement>(null);
@@ -36,12 +55,21 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   const started = useRef(false);
   const stick = useRef(startAt === null);
   const top = useRef(0);
+  // Rows out of sight come once those in sight are drawn.
+  const overscan = useDeferredValue(OVERSCAN, 1);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
     getItemKey: (at) => rows[at]?.key ?? at,
-    estimateSize: (at) => (rows[at]?.kind === "message" ? 52 : 40),
-    overscan: 10,
+    estimateSize: (at) => heightOf(rows[at]),
+    overscan,
+    // Where it will stand, as near as that's known before it's on the page: else rows at the top are drawn first, for nothing.
+    initialRect: { width: 0, height: window.innerHeight - AROUND_PX },
+    initialOffset: () => {
+      const at = startAt ? rows.findIndex((row) => row.key === startAt) : -1;
+      const above = (at < 0 ? rows : rows.slice(0, at)).reduce((sum, row) => sum + heightOf(row), 0);
+      return Math.max(0, above - (window.innerHeight - AROUND_PX) / (at < 0 ? 1 : 2));
+    },
     anchorTo: "end",
     followOnAppend: true,
     scrollEndThreshold: AT_END_PX,
@@ -76,7 +104,10 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   }, [rows.length, total]);
   const seenAll = atPresent && !away && rows.length > 0;
   useEffect(() => {
-    if (seenAll) onSeenAll();
+    if (!seenAll) return;
+    onSeenAll();
+    // What came while nobody looked is seen when somebody looks again.
+    return onLook(onSeenAll);
   }, [onSeenAll, rows.length, seenAll]);
   const onScroll = () => {
     const area = box.current;

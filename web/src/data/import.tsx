@@ -24,7 +24,17 @@ const MOST_CSV_BYTES = 64 << 20;
 async function bodyOf(file: File): Promise<Blob> {
   if (!/\.csv$/i.test(file.name)) return file;
   if (file.size > MOST_CSV_BYTES) throw new Error(`CSV files of more than ${bytes(MOST_CSV_BYTES)} are imported in a terminal: covey record import.`);
-  return new Blob([csvToLines(await file.text())]);
+  return new Blob([csvToLines(await textOf(file))]);
+}
+
+/** A file of other letters than UTF-8 would come in with some of them lost. */
+async function textOf(file: File): Promise<string> {
+  const bytes = await file.arrayBuffer();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error("The file is not UTF-8. Save it as \"CSV UTF-8\", and choose it again.");
+  }
 }
 
 export function ImportDialog({ space, collection, onClose }: ImportDialogProps) {
@@ -63,9 +73,9 @@ export function ImportDialog({ space, collection, onClose }: ImportDialogProps) 
         </>
       ) : (
         <>
-          <p className="soft">A file with one JSON object on each line (NDJSON), or a CSV file with names in its first row. Records that are there already get the file's fields.</p>
+          <p className="soft">A file with one JSON object on each line (NDJSON), or a CSV file with names in its first row, whose cells become numbers, true or false where they are written as such. Records that are there already get the file's fields.</p>
           <Field label="File" type="file" accept=".ndjson,.jsonl,.json,.csv,text/csv,application/x-ndjson" onChange={(event) => setFile(event.target.files?.[0] ?? null)} />
-          <Field label="Field that holds the record's id" value={idField} onChange={(event) => setIdField(event.target.value)} placeholder="none: ids are made" hint="So that a second import changes the same records." />
+          <Field label="Field that holds the record's id" value={idField} onChange={(event) => setIdField(event.target.value)} placeholder="none: ids are made" hint="So that a second import changes the same records. In a file that was exported here it is id." />
           {wrong && <Note tone="bad">{wrong}</Note>}
           {progress && (
             <div className="stack tight">

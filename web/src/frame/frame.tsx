@@ -2,13 +2,15 @@
 import { Database, MessageSquare, Network as NetworkIcon, Rows3 } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
-import { useChannels } from "../chat/queries.ts";
+import { useChannels, useUnread } from "../chat/queries.ts";
 import { spacesOf, useSpace, useStatus } from "../api/queries.ts";
 import { useChatLive } from "../chat/live-chat.ts";
+import { useBackupNews } from "../pages/backup.ts";
 import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
 import { homeSpace, lastChannel, rememberSpace } from "./last.ts";
 import { Overlays } from "./overlays.tsx";
+import { useUnreadInTitle } from "./page.tsx";
 import { Rail } from "./rail.tsx";
 import { Rooms } from "./rooms.tsx";
 
@@ -28,6 +30,7 @@ export function Frame({ children }: { children: ReactNode }) {
   const view = useRef<HTMLElement>(null);
   const first = useRef(true);
   useChatLive(space);
+  useBackupNews(path);
   useEffect(() => {
     if (space && path.startsWith("/s/")) rememberSpace(space);
     // After a change of page the next Tab goes into it. Not at the first, which would take the focus from the browser.
@@ -50,9 +53,16 @@ export function Frame({ children }: { children: ReactNode }) {
         <Bottom space={space} pane={pane} />
       </div>
       <Announcer />
+      <UnreadInTitle space={space} />
       <Overlays space={space} />
     </>
   );
+}
+
+/** Apart from the frame, which isn't drawn anew with every message. */
+function UnreadInTitle({ space }: { space: string | null }) {
+  useUnreadInTitle(useUnread(space));
+  return null;
 }
 
 function Bottom({ space, pane }: { space: string | null; pane: string }) {

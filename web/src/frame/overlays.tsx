@@ -1,6 +1,7 @@
 /** The windows over the page, loaded when one is first opened, and the keys that open them. */
 import { lazy, Suspense, useEffect } from "react";
 import { useLocation } from "wouter";
+import { singleKeys } from "../lib/settings.ts";
 import { closeOverlay, isOverlayOpen, openOverlay, useOverlay } from "./overlay-state.ts";
 
 const Palette = lazy(() => import("./palette.tsx"));
@@ -23,7 +24,7 @@ function useKeys(space: string | null): void {
         openOverlay({ kind: "palette" });
         return;
       }
-      if (command || event.altKey || isOverlayOpen() || isWriting(event.target)) return;
+      if (command || event.altKey || !singleKeys() || isOverlayOpen() || isWriting(event.target)) return;
       if (event.key === "?") openOverlay({ kind: "shortcuts" });
       else if (event.key === "/" && space) {
         event.preventDefault();

@@ -6,11 +6,29 @@ import { unturned } from "../lib/format.ts";
 import { announce } from "./announcer.tsx";
 import { LinkButton } from "./link.tsx";
 
+/** What the tab is called: the page, and before it how much is unread, for whoever looks at another tab. */
+const tab = { title: "", unread: 0 };
+const MOST_UNREAD = 99;
+
+function nameTab(change: Partial<typeof tab>): void {
+  Object.assign(tab, change);
+  const { title, unread } = tab;
+  const count = unread > MOST_UNREAD ? `${MOST_UNREAD}+` : unread;
+  document.title = `${unread > 0 ? `(${count}) ` : ""}${unturned(title)} - Covey`;
+}
+
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = `${unturned(title)} - Covey`;
+    nameTab({ title });
     announce(title);
   }, [title]);
+}
+
+export function useUnreadInTitle(unread: number): void {
+  useEffect(() => {
+    nameTab({ unread });
+    return () => nameTab({ unread: 0 });
+  }, [unread]);
 }
 
 interface PageProps {

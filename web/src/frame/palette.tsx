@@ -1,10 +1,10 @@
 /** Ctrl-K: every place and every act, by a few letters. */
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { Database, Hash, Keyboard, LayoutGrid, MonitorSmartphone, Moon, Network, Plus, Search, Settings, Sun, UserPlus, Users } from "lucide-react";
-import { useId, useMemo, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useMemo, useState, type KeyboardEvent, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { mayManage, spacesOf, useSpace, useStatus } from "../api/queries.ts";
-import { channelTitle, useChannels, useMe } from "../chat/queries.ts";
+import { askMessagesAhead, channelTitle, useChannels, useMe } from "../chat/queries.ts";
 import { best } from "../lib/fuzzy.ts";
 import { useTheme } from "../lib/settings.ts";
 import { openOverlay } from "./overlay-state.ts";
@@ -15,6 +15,8 @@ interface Entry {
   kind: string;
   icon: ReactNode;
   run: () => void;
+  /** Asks for what will be shown, while it's only chosen. */
+  askAhead?: () => void;
 }
 
 /** A list that is longer is one that nobody reads; more letters shorten it. */
@@ -31,7 +33,7 @@ function useEntries(space: string | null): Entry[] {
     const place = (text: string, path: string, icon: ReactNode, kind = "go to"): Entry => ({ id: path, text, kind, icon, run: () => go(path) });
     const act = (text: string, icon: ReactNode, run: () => void): Entry => ({ id: text, text, kind: "do", icon, run });
     const rooms = (channels ?? []).filter((one) => !one.archived).map((channel) =>
-      place(channelTitle(channel, me), `/s/${space}/c/${channel.id}`, <Hash size={16} />, channel.kind === "direct" ? "direct" : "channel"));
+      ({ ...place(channelTitle(channel, me), `/s/${space}/c/${channel.id}`, <Hash size={16} />, channel.kind === "direct" ? "direct" : "channel"), askAhead: () => askMessagesAhead(channel.space, channel.id) }));
     const inSpace = space === null ? [] : [
       ...rooms,
       place("People", `/s/${space}/people`, <Users size={16} />),
@@ -62,6 +64,7 @@ export default function Palette({ space, onClose }: { space: string | null; onCl
   const entries = useEntries(space);
   const found = best(typed, entries, (entry) => entry.text).slice(0, MOST_SHOWN);
   const chosen = found[Math.min(at, found.length - 1)];
+  useEffect(() => chosen?.askAhead?.(), [chosen]);
   const run = (entry: Entry | undefined) => {
     if (!entry) return;
     onClose();

@@ -1,3 +1,4 @@
+import { singleKeys } from "../lib/settings.ts";
 import { Dialog } from "../ui/dialog.tsx";
 
 const KEYS: [string, string[]][] = [
@@ -26,6 +27,7 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
+      {!singleKeys() && <p className="soft small">Those of a single sign are switched off in the settings.</p>}
     </Dialog>
   );
 }

@@ -1,52 +1,66 @@
-/** CSV as RFC 4180 has it, and what spreadsheets make of it: quotes, line breaks in fields, a mark at the start. */
+/**
+ * CSV as RFC 4180 has it, and what spreadsheets make of it: quotes, line breaks in cells, a mark at the start. What becomes of a row is
+ * what `covey record import` makes of it: a cell that is a JSON number or boolean becomes one, an empty cell is an absent field,
+ * everything else is a text. `test/fixtures/csv.json` holds both to the same examples.
+ */
+import { count } from "./format.ts";
 
-/** Rows of fields. Stops at a quote that is never closed. */
-export function parseCsv(text: string): string[][] {
-  const rows: string[][] = [];
-  let row: string[] = [];
-  let field = "";
-  let quoted = false;
-  const source = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  const endRow = () => {
-    row.push(field);
-    if (row.length > 1 || field !== "") rows.push(row);
-    row = [];
-    field = "";
-  };
-  for (let i = 0; i < source.length; i++) {
-    const c = source[i];
-    if (quoted) {
-      if (c === '"' && source[i + 1] === '"') {
-        field += '"';
-        i++;
-      } else if (c === '"') quoted = false;
-      else field += c;
-    } else if (c === '"' && field === "") quoted = true;
-    else if (c === ",") {
-      row.push(field);
-      field = "";
-    } else if (c === "\n") endRow();
-    else if (c !== "\r" || source[i + 1] !== "\n") field += c;
-  }
-  if (quoted) throw new Error(`A quote in row ${rows.length + 1} is never closed.`);
-  if (field !== "" || row.length > 0) endRow();
-  return rows;
+interface Row {
+  /** As a spreadsheet counts: from 1, the names and the empty ones with it. */
+  number: number;
+  cells: string[];
 }
 
-/** Lines as the node imports them: `{"id","doc"}` where there is a column `id`, otherwise the document alone. Fields stay texts. */
+/** The rows that aren't empty. Stops at a quote that is never closed. */
+function* rowsOf(text: string): Generator<Row> {
+  const source = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  let cells: string[] = [];
+  let cell = "";
+  let number = 1;
+  // Where the cell began, and the row: a quote opens only the one, and nothing but a line break is the other.
+  let from = 0;
+  let start = 0;
+  let quoted = false;
+  for (let at = 0; at < source.length; at++) {
+    const c = source[at];
+    if (quoted) {
+      if (c !== '"') cell += c;
+      else if (source[at + 1] === '"') cell += source[++at];
+      else quoted = false;
+    } else if (c === '"' && at === from) quoted = true;
+    else if (c === ",") {
+      cells.push(cell);
+      cell = "";
+      from = at + 1;
+    } else if (c === "\n" || c === "\r") {
+      if (at > start) yield { number, cells: [...cells, cell] };
+      if (c === "\r" && source[at + 1] === "\n") at++;
+      [cells, cell, from, start] = [[], "", at + 1, at + 1];
+      number++;
+    } else cell += c;
+  }
+  if (quoted) throw new Error(`A quote in row ${number} is never closed.`);
+  if (start < source.length) yield { number, cells: [...cells, cell] };
+}
+
+/** A number or a boolean as JSON writes them: `007` and `1,5` are not. */
+const isJson = (cell: string): boolean =>
+  cell === "true" || cell === "false" || (/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(cell) && Number.isFinite(Number(cell)));
+
+/** A document on a line for each row. Numbers stay as they are written: those of JavaScript are less exact. */
 export function csvToLines(text: string): string {
-  const [head, ...rows] = parseCsv(text);
-  if (!head) throw new Error("The file is empty.");
-  if (new Set(head).size !== head.length) throw new Error("Two columns have the same name.");
-  return rows.map((row) => {
-    const doc: Record<string, string> = {};
-    head.forEach((name, at) => {
-      const value = row[at];
-      if (name !== "id" && value !== undefined && value !== "") doc[name] = value;
-    });
-    const id = row[head.indexOf("id")];
-    return JSON.stringify(id ? { id, doc } : doc);
-  }).join("\n");
+  const rows = rowsOf(text);
+  const first = rows.next();
+  if (first.done) throw new Error("The file is empty.");
+  const names = first.value.cells;
+  if (new Set(names).size !== names.length) throw new Error("Two columns have the same name.");
+  const lines: string[] = [];
+  for (const { number, cells } of rows) {
+    if (cells.length !== names.length) throw new Error(`Row ${number} has ${count(cells.length, "cell")}, and the first row names ${count(names.length, "field")}. Nothing was imported.`);
+    const fields = cells.flatMap((cell, at) => (cell === "" ? [] : [`${JSON.stringify(names[at])}:${isJson(cell) ? cell : JSON.stringify(cell)}`]));
+    lines.push(`{${fields.join(",")}}\n`);
+  }
+  return lines.join("");
 }
 
 const cell = (value: unknown): string => {

@@ -140,7 +140,36 @@ function namedLink(text: string, at: number, depth: number): Found {
   const match = /^\[([^[\]\n]{1,300})\]\(([^\s()]{1,2000})\)/.exec(text.slice(at, at + MOST_LINK + 310));
   const href = match && safeHref(match[2] ?? "");
   if (!match || !href) return null;
-  return { node: { kind: "link", href, of: parseInline(match[1] ?? "", [], depth + 1).filter((one) => one.kind !== "link") }, next: at + match[0].length };
+  const name = match[1] ?? "";
+  const of: Inline[] = namesAnother(name, href) ? [{ kind: "text", text: href }] : parseInline(name, [], depth + 1).filter((one) => one.kind !== "link");
+  return { node: { kind: "link", href, of }, next: at + match[0].length };
+}
+
+/** What makes an address look like another one, or like none: signs that aren't seen, and those that Markdown takes away. */
+const UNSEEN = /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff*_~`]/g;
+const HOST = /^(?:(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}|\d+(?:\.\d+){3})$/u;
+
+const bare = (host: string): string => host.toLowerCase().replace(/^www\./, "").replace(/\.$/, "");
+
+/** The place that a word of a link's name looks like, as a browser would take it; null for a word that looks like none. */
+function placeIn(word: string): string | null {
+  const [, scheme, rest = ""] = /^((?:https?|ftp|mailto):\/*|[a-z][a-z\d+-]*:\/+)?(.*)$/iu.exec(word.replace(/^[^\p{L}\p{N}]+/u, "")) ?? [];
+  const authority = rest.split(/[/?#\\]/)[0]?.split("@").at(-1) ?? "";
+  const host = authority.replace(/:\d*$/, "").replace(/[^\p{L}\p{N}]+$/u, "");
+  if (!host || (!scheme && !HOST.test(host))) return null;
+  try {
+    return bare(new URL(`https://${host}`).hostname);
+  } catch {
+    return host;
+  }
+}
+
+/** Whether a link's name looks like the address of another place than the one to which the link leads. */
+function namesAnother(name: string, href: string): boolean {
+  const url = new URL(href);
+  const target = bare(url.protocol === "mailto:" ? url.pathname.split("@").at(-1) ?? "" : url.hostname);
+  const plain = name.replace(UNSEEN, "").normalize("NFKC").replaceAll("\u3002", ".");
+  return plain.split(/\s+/).some((word) => (placeIn(word) ?? target) !== target);
 }
 
 function bareLink(text: string, at: number): Found {

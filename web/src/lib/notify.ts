@@ -1,4 +1,5 @@
 /** Notifications of the system, only where the user asked for them. */
+import { isAnotherLookedAt, isLooking } from "./looking.ts";
 import { read, useStored, write } from "./store.ts";
 
 export const notifications = (): boolean => typeof Notification !== "undefined";
@@ -18,9 +19,9 @@ export async function askToNotify(): Promise<boolean> {
   return may;
 }
 
-/** Shown only while nobody looks at the page. The tag makes two tabs show one. */
-export function notify(title: string, body: string, tag: string, onOpen: () => void): void {
-  if (read("notify") !== "on" || !granted() || document.visibilityState === "visible") return;
+/** Shown only while nobody looks at this page, nor at another tab of this browser. The tag makes two tabs that nobody looks at show one. */
+export async function notify(title: string, body: string, tag: string, onOpen: () => void): Promise<void> {
+  if (read("notify") !== "on" || !granted() || isLooking() || (await isAnotherLookedAt())) return;
   const note = new Notification(title, { body: body.slice(0, 200), tag });
   note.onclick = () => {
     window.focus();

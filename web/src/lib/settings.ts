@@ -35,3 +35,11 @@ export function useDensity(): [Density, (density: Density) => void] {
   const [stored] = useStored("density");
   return [stored === "compact" ? "compact" : "comfortable", (next) => write("density", next)];
 }
+
+/** Whether single letters do something by themselves. Who speaks to their machine, or hits keys by accident, wants none of it. */
+export const singleKeys = (): boolean => read("keys") !== "off";
+
+export function useSingleKeys(): [boolean, (on: boolean) => void] {
+  useStored("keys");
+  return [singleKeys(), (on) => write("keys", on ? null : "off")];
+}

@@ -1,7 +1,10 @@
 /** Coming in by a code, a link, or a QR code before the camera. */
+import type { Job } from "@covey/client";
 import { ArrowLeft, ScanQrCode } from "lucide-react";
-import { lazy, Suspense, useRef, useState, type FormEvent } from "react";
+import { lazy, Suspense, useEffect, useEffectEvent, useRef, useState, type FormEvent } from "react";
 import { api, queries } from "../api/client.ts";
+import { followJob, isRunning, useJobs } from "../api/jobs.ts";
+import { count, sentence } from "../lib/format.ts";
 import { kindOfCode, tidyCode } from "../lib/join-code.ts";
 import { Nearby } from "../people/nearby.tsx";
 import { Button } from "../ui/button.tsx";
@@ -18,6 +21,24 @@ export const Back = ({ onBack }: { onBack: () => void }) => <Button kind="quiet"
 /** Into somebody's space, or as one more device of one's own. */
 export type JoinKind = "join" | "device";
 
+const LOOKING = "Looking for the other side, which lets this device in. This takes up to a minute.";
+
+type End = { space: string } | { wrong: string };
+
+/** Follows a job that joins a space, until it has ended. Where the space is here it's joined, though not all of it may have come. */
+function useJoin(id: string | null, onEnd: (end: End) => void): Job | undefined {
+  const jobs = useJobs();
+  const job = jobs?.find((one) => one.id === id);
+  const end = useEffectEvent(onEnd);
+  useEffect(() => {
+    if (id === null || !jobs || isRunning(job)) return;
+    if (!job) end({ wrong: "The node was started again meanwhile. Look whether the space is there, or try again." });
+    else if (job.target) end({ space: job.target });
+    else end({ wrong: job.state === "cancelled" ? "It was cancelled." : sentence(job.error?.detail ?? "It did not work.") });
+  }, [id, job, jobs]);
+  return job;
+}
+
 interface JoinProps {
   asDevice: boolean;
   onBack: () => void;
@@ -28,27 +49,47 @@ interface JoinProps {
 export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
   const [code, setCode] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const [linking, setLinking] = useState<AbortController | null>(null);
+  const [joining, setJoining] = useState<string | null>(null);
   const [scanning, setScanning] = useState(false);
   const act = useRef<HTMLButtonElement>(null);
   const kind = kindOfCode(code);
   const other = (asDevice && kind === "space-link") || (!asDevice && kind === "device-link");
+  const fail = (error: unknown) => setWrong(error instanceof Error ? error.message : "It did not work.");
+  const arrive = async (space: string) => {
+    await queries.invalidateQueries();
+    onDone(space);
+  };
+  const job = useJoin(joining, (end) => {
+    setJoining(null);
+    if ("space" in end) void arrive(end.space);
+    else setWrong(end.wrong);
+  });
+  const busy = linking !== null || joining !== null;
   const join = async (event: FormEvent) => {
     event.preventDefault();
-    setBusy(true);
     setWrong(null);
+    const stop = new AbortController();
+    setLinking(stop);
     try {
-      const tidy = tidyCode(code);
-      const space = asDevice
-        ? (await api.joinAsDevice(tidy, JOIN_SECONDS)).spaces[0]?.id ?? ""
-        : (await api.join(tidy, JOIN_SECONDS)).space.id;
-      await queries.invalidateQueries();
-      onDone(space);
+      if (asDevice) return await arrive((await api.joinAsDevice(tidyCode(code), JOIN_SECONDS, stop.signal)).spaces[0]?.id ?? "");
+      const begun = await api.startJoin(tidyCode(code), JOIN_SECONDS);
+      await followJob();
+      setJoining(begun.id);
     } catch (error) {
-      setWrong(error instanceof Error ? error.message : "It did not work.");
+      if (!stop.signal.aborted) fail(error);
     } finally {
-      setBusy(false);
+      setLinking(null);
     }
+  };
+  const cancel = () => {
+    linking?.abort();
+    // Whatever becomes of it is told by the job itself.
+    if (joining) api.cancelJob(joining).catch(fail);
+  };
+  const back = () => {
+    cancel();
+    onBack();
   };
   // What was read is shown, and joined when the user says so: a code on a wall may be anybody's.
   const take = (text: string) => {
@@ -74,9 +115,14 @@ export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
           <button type="button" className="button plain" onClick={() => onOther(asDevice ? "join" : "device")}>{asDevice ? "Join a space instead" : "Use it for that"}</button>
         </Note>
       )}
-      {busy && <Wait text="Looking for the other side, and fetching what is there. This takes up to a minute." />}
+      {busy && (
+        <div className="row wrap apart">
+          <Wait text={job?.stage === "syncing" ? `The space is here. ${count(job.done, "record")} of it came so far.` : LOOKING} />
+          {job?.target ? <Button onClick={() => void arrive(job.target)}>Open it now</Button> : <Button onClick={cancel} busy={job?.state === "cancelling"}>Cancel</Button>}
+        </div>
+      )}
       <div className="row apart">
-        <Back onBack={onBack} />
+        <Back onBack={back} />
         <Button type="submit" kind="main" big ref={act} busy={busy} blocked={(kind === "none" && "Give the code or the link first.") || (other && "This link is for something else.")}>{asDevice ? "Link this device" : "Join"}</Button>
       </div>
       {scanning && <Suspense fallback={null}><Scan onClose={() => setScanning(false)} onFound={take} /></Suspense>}

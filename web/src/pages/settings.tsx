@@ -1,20 +1,21 @@
 /** The choices of this browser, who one is, and a copy of everything for a bad day. */
 import { useMutation } from "@tanstack/react-query";
-import { useRef, useState, type FormEvent, type ReactNode } from "react";
+import { useState, type FormEvent, type ReactNode } from "react";
 import { Link } from "wouter";
-import type { BackupLine } from "@covey/client";
 import { api } from "../api/client.ts";
+import { followJob, isRunning, useJobs } from "../api/jobs.ts";
 import { renameMe, useProfile } from "../api/profile.ts";
 import { useStatus } from "../api/queries.ts";
 import { openOverlay } from "../frame/overlay-state.ts";
 import { Page } from "../frame/page.tsx";
 import { bytes, count } from "../lib/format.ts";
 import { askToNotify, notifications, setNotifications, useNotifications } from "../lib/notify.ts";
-import { useDensity, useTheme } from "../lib/settings.ts";
+import { useDensity, useSingleKeys, useTheme } from "../lib/settings.ts";
 import { Button } from "../ui/button.tsx";
 import { Choice, Field } from "../ui/field.tsx";
 import { Avatar, Bar, Note } from "../ui/parts.tsx";
-import { toast } from "../ui/toast.tsx";
+import { toast, toastError } from "../ui/toast.tsx";
+import { backupWrong } from "./backup.ts";
 
 export default function Settings() {
   return (
@@ -70,6 +71,7 @@ function OwnName({ name: before }: { name: string }) {
 function Looks() {
   const [theme, setTheme] = useTheme();
   const [density, setDensity] = useDensity();
+  const [keys, setKeys] = useSingleKeys();
   const wanted = useNotifications();
   const [refused, setRefused] = useState(false);
   const notify = (value: "on" | "off") => {
@@ -80,10 +82,13 @@ function Looks() {
     <Section title="This browser">
       <Setting title="Theme"><Choice label="Theme" value={theme} onChange={setTheme} options={[{ value: "system", label: "System" }, { value: "light", label: "Light" }, { value: "dark", label: "Dark" }]} /></Setting>
       <Setting title="Density" text="Compact fits more on a screen."><Choice label="Density" value={density} onChange={setDensity} options={[{ value: "comfortable", label: "Comfortable" }, { value: "compact", label: "Compact" }]} /></Setting>
-      <Setting title="Notifications" text={notifications() ? "When you are mentioned or written to, and this page is not in front." : "This browser has none."}>
+      <Setting title="Notifications" text={notifications() ? "When you are mentioned or written to, and do not look at this page." : "This browser has none."}>
         <Choice label="Notifications" value={wanted ? "on" : "off"} onChange={notify} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
       </Setting>
       {refused && <div className="setting"><Note tone="look">The browser does not allow it. It can be changed in the browser's settings for this page.</Note></div>}
+      <Setting title="Single keys" text="A letter alone leads somewhere, where nothing is being written. Ctrl-K works in any case.">
+        <Choice label="Single keys" value={keys ? "on" : "off"} onChange={(value) => setKeys(value === "on")} options={[{ value: "on", label: "On" }, { value: "off", label: "Off" }]} />
+      </Setting>
       <Setting title="Keys" text="Everything can be reached without a mouse."><Button onClick={() => openOverlay({ kind: "shortcuts" })}>Show the keys</Button></Setting>
     </Section>
   );
@@ -93,27 +98,28 @@ function Backup() {
   const [file, setFile] = useState("");
   const [passphrase, setPassphrase] = useState("");
   const [again, setAgain] = useState("");
-  const [line, setLine] = useState<BackupLine | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
-  const stop = useRef<AbortController | null>(null);
+  const [asking, setAsking] = useState(false);
+  // The newest, whichever page began it: it goes on when this one is left.
+  const job = useJobs()?.findLast((one) => one.kind === "backup");
   const run = async (event: FormEvent) => {
     event.preventDefault();
     setWrong(null);
-    setLine({ event: "progress", stage: "copying", done: 0, total: 1 });
-    stop.current = new AbortController();
+    setAsking(true);
     try {
-      let last: BackupLine | null = null;
-      for await (const next of api.backup(file.trim(), passphrase, stop.current.signal)) setLine((last = next));
-      if (last?.event === "failed") setWrong(last.detail);
-      else if (last?.event !== "done") setWrong("It broke off; no backup was made.");
-      else setPassphrase("");
+      await api.startBackup(file.trim(), passphrase);
+      await followJob();
+      setPassphrase("");
     } catch (error) {
-      setLine(null);
       setWrong(error instanceof Error ? error.message : "It did not work.");
+    } finally {
+      setAgain("");
+      setAsking(false);
     }
-    setAgain("");
   };
-  const busy = line?.event === "progress" && !wrong;
+  const stop = () => void (job && api.cancelJob(job.id).catch(toastError));
+  const busy = asking || isRunning(job);
+  const told = !busy && (wrong ?? (job && backupWrong(job)));
   const blocked = (!file.trim() && "Say where the file is to be.") || (passphrase.length < 8 && "The passphrase needs eight characters or more.") || (passphrase !== again && "The two passphrases differ.");
   return (
     <section className="section" aria-label="Backup">
@@ -125,10 +131,10 @@ function Backup() {
           <Field label="Passphrase" type="password" autoComplete="new-password" value={passphrase} onChange={(event) => setPassphrase(event.target.value)} />
           <Field label="The same once more" type="password" autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />
         </div>
-        {line?.event === "progress" && busy && <div className="stack tight"><Bar done={line.done} total={line.total} label="Backup" /><span className="soft small">{line.stage} {bytes(line.done)} of {bytes(line.total)}</span></div>}
-        {line?.event === "done" && <Note tone="good">The backup is made and read back: {bytes(line.bytes)}, with {count(line.spaces, "space")} and {count(line.records, "record")}.</Note>}
-        {wrong && <Note tone="bad">{wrong}</Note>}
-        <div className="row"><Button type="submit" kind="main" busy={busy} blocked={!busy && blocked}>Make the backup</Button>{busy && <Button onClick={() => stop.current?.abort()}>Stop</Button>}</div>
+        {job && isRunning(job) && <div className="stack tight"><Bar done={job.done} total={job.total ?? 1} label="Backup" /><span className="soft small">{job.stage} {bytes(job.done)} of {bytes(job.total ?? 0)}. It goes on when you leave this page.</span></div>}
+        {!busy && !wrong && job?.result?.kind === "backup" && <Note tone="good">The backup is made and read back: <code>{job.target}</code>, {bytes(job.result.bytes)}, with {count(job.result.spaces, "space")} and {count(job.result.records, "record")}.</Note>}
+        {told && <Note tone="bad">{told}</Note>}
+        <div className="row"><Button type="submit" kind="main" busy={busy} blocked={!busy && blocked}>Make the backup</Button>{isRunning(job) && <Button onClick={stop}>Stop</Button>}</div>
       </form>
     </section>
   );

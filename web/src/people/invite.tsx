@@ -1,7 +1,7 @@
 /** Letting somebody in: a code in big letters, the same as a picture, and who came by it. */
 import type { Invite, InviteState, KnownDevice, Role } from "@covey/client";
 import { useMutation } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../api/client.ts";
 import { onNodeEvent } from "../api/live.ts";
 import { useDevices, useSpace, useStatus } from "../api/queries.ts";
@@ -32,13 +32,18 @@ export default function InviteDialog({ space, onClose }: { space: string; onClos
   );
 }
 
-/** Who joined this space since the panel was opened. */
-function useNewcomer(space: string): { name: string; peer_id: string } | null {
-  const [who, setWho] = useState<{ name: string; peer_id: string } | null>(null);
+interface Newcomer {
+  name: string;
+  peer_id: string;
+}
+
+/** Who joined this space since the panel was opened, or since they were last forgotten. */
+function useNewcomer(space: string): [Newcomer | null, () => void] {
+  const [who, setWho] = useState<Newcomer | null>(null);
   useEffect(() => onNodeEvent((event) => {
     if (event.event === "member_joined" && event.space === space) setWho({ name: event.name, peer_id: event.peer_id });
   }), [space]);
-  return who;
+  return [who, useCallback(() => setWho(null), [])];
 }
 
 /** Makes a code for a role; the one before is over with that, so that nobody comes in as what they were not meant to be. */
@@ -74,11 +79,15 @@ const OVER: Record<Exclude<InviteState, "used">, string> = {
 export function InvitePanel({ space, onDone }: { space: string; onDone: () => void }) {
   const [role, setRole] = useState<Invited>("member");
   const invite = useCode(space);
-  const newcomer = useNewcomer(space);
+  const [newcomer, forget] = useNewcomer(space);
   const { mutate } = invite;
   useEffect(() => mutate(role), [mutate, role]);
   const again = () => mutate(role);
-  if (newcomer) return <Arrived newcomer={newcomer} onAnother={again} onDone={onDone} />;
+  const another = () => {
+    forget();
+    again();
+  };
+  if (newcomer) return <Arrived newcomer={newcomer} onAnother={another} onDone={onDone} />;
   return (
     <>
       <div className="row wrap apart">
@@ -122,7 +131,7 @@ export function OpenCode({ invite, onAgain, waiting }: { invite: Invite; onAgain
 }
 
 interface ArrivedProps {
-  newcomer: { name: string; peer_id: string };
+  newcomer: Newcomer;
   onAnother: () => void;
   onDone: () => void;
 }

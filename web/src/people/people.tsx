@@ -16,6 +16,11 @@ import { toast, toastError } from "../ui/toast.tsx";
 import { Words } from "./words.tsx";
 
 const ROLES: Role[] = ["guest", "member", "admin", "owner"];
+type Powerful = Extract<Role, "admin" | "owner">;
+const POWER: Record<Powerful, string> = {
+  admin: "Admins let people in and put them out, change the space's key, and delete what others wrote in its channels.",
+  owner: "Owners may do everything, as you may: put others out, and you too.",
+};
 const RANK: Record<Role, number> = { guest: 0, member: 1, admin: 2, owner: 3 };
 
 export default function People({ space: id }: { space: string }) {
@@ -86,18 +91,32 @@ interface RoleOfProps {
 
 function RoleOf({ member, space, mayChange, most }: RoleOfProps) {
   const [busy, setBusy] = useState(false);
+  const [wanted, setWanted] = useState<Powerful>("admin");
+  const [asked, setAsked] = useState(false);
   if (!mayChange) return <span className="pill bare">{member.role}</span>;
-  const change = (role: Role) => {
+  const change = async (role: Role) => {
+    await api.setRole(space.id, member.user_id, role);
+    await queries.invalidateQueries({ queryKey: keys.space(space.id) });
+    toast(`${member.name} is ${role} now.`);
+  };
+  const choose = (role: Role) => {
+    // The arrow keys pass through all of them: what gives power over others is asked about first.
+    if (role === "admin" || role === "owner") {
+      setWanted(role);
+      return setAsked(true);
+    }
     setBusy(true);
-    api.setRole(space.id, member.user_id, role)
-      .then(() => queries.invalidateQueries({ queryKey: keys.space(space.id) }))
-      .then(() => toast(`${member.name} is ${role} now.`), toastError)
-      .finally(() => setBusy(false));
+    void change(role).catch(toastError).finally(() => setBusy(false));
   };
   return (
-    <select className="input" aria-label={`Role of ${member.name}`} value={member.role} disabled={busy} onChange={(event) => change(event.target.value as Role)}>
-      {ROLES.filter((role) => RANK[role] <= most).map((role) => <option key={role}>{role}</option>)}
-    </select>
+    <>
+      <select className="input" aria-label={`Role of ${member.name}`} value={member.role} disabled={busy} onChange={(event) => choose(event.target.value as Role)}>
+        {ROLES.filter((role) => RANK[role] <= most).map((role) => <option key={role}>{role}</option>)}
+      </select>
+      <Confirm open={asked} onClose={() => setAsked(false)} title={`Make ${member.name} an ${wanted} of ${space.name}?`} act={`Make them an ${wanted}`} onConfirm={() => change(wanted)}>
+        <p>{POWER[wanted]}</p>
+      </Confirm>
+    </>
   );
 }
 

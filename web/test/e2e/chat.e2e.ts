@@ -238,42 +238,161 @@ test("an edit that is refused while another message is being written is told of,
   expect(await edit.inputValue()).toBe("The peas are not yet.");
 });
 
-test("whoever is mentioned while they look elsewhere is notified, once, and led there", async () => {
-  await tab.context.grantPermissions(["notifications"]);
-  await tab.context.addInitScript(() => {
-    const shown: { title: string; body: string; tag: string; onclick?: () => void; close: () => void }[] = [];
-    const Fake = function (this: object, title: string, { body, tag }: { body: string; tag: string }) {
-      const one = { title, body, tag, close: () => undefined };
-      shown.push(one);
-      return one;
-    };
-    Object.assign(Fake, { permission: "granted", requestPermission: () => Promise.resolve("granted") });
-    let hidden = false;
-    Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
-    Object.assign(window, { Notification: Fake, shown, look: (away: boolean) => (hidden = away) });
+test("an edit that is refused once its message was scrolled out of sight is told of where one looks, and stays with it", async () => {
+  chat.say(harvest, me, "The beans are in.");
+  for (let n = 0; n < 200; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  const mine = chat.messages[0]?.id ?? "";
+  await page.goto(`${proxy.url}/s/${space}/c/${harvest.id}?at=${mine}`);
+  chat.refuse = "the disk is full";
+  chat.refuseWith = 507;
+  let answer = () => undefined as void;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/messages/*", async (route) => {
+    if (route.request().method() !== "GET") await held;
+    await route.continue();
   });
-  const shown = () => page.evaluate(() => (window as unknown as { shown: { title: string; body: string }[] }).shown.map((one) => `${one.title}: ${one.body}`));
-  const lookAway = (away: boolean) => page.evaluate((now) => (window as unknown as { look: (away: boolean) => void }).look(now), away);
-  await page.goto(`${proxy.url}/settings`);
-  await page.getByRole("group", { name: "Notifications" }).or(page.getByRole("radiogroup", { name: "Notifications" })).getByRole("radio", { name: "On" }).check();
-  await page.goto(`${proxy.url}/s/${space}/c/${chat.channels[0]?.id}`);
-  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
-  const arrived = (text: string) => page.getByRole("log").getByText(text).waitFor();
+  const own = log().locator(`[data-message="${mine}"]`);
+  await own.focus();
+  await own.getByRole("button", { name: "Edit" }).click();
+  const edit = page.getByRole("textbox", { name: "Edit the message" });
+  await edit.fill("The beans are in the shed.");
+  await edit.press("Enter");
+  await log().hover();
+  await expect.poll(async () => {
+    await page.mouse.wheel(0, 1500);
+    return own.count();
+  }).toBe(0);
+  answer();
+  await page.getByRole("status").getByText("The disk is full.").waitFor();
+  await expect.poll(async () => {
+    await page.mouse.wheel(0, -1500);
+    return edit.count();
+  }).toBe(1);
+  expect(await edit.inputValue()).toBe("The beans are in the shed.");
+  await log().getByText("Not saved: The disk is full.").waitFor();
+});
+
+test("the emoji window of a message goes with it, and a tip with what it was about", async () => {
+  const said = chat.say(harvest, bob, "Who has the key?");
+  await open();
+  const theirs = log().locator(`[data-message="${said.id}"]`);
+  await theirs.focus();
+  await theirs.getByRole("button", { name: "Reply in a thread" }).hover();
+  await page.getByText("Reply in a thread", { exact: true }).waitFor();
+  await theirs.getByRole("button", { name: "React" }).click();
+  const picker = page.getByRole("dialog", { name: "Emoji" });
+  await picker.waitFor();
+  expect(await page.getByText("Reply in a thread", { exact: true }).count()).toBe(0);
+  chat.change(said, { deleted: true, text: "" });
+  await log().getByText("This message was deleted.").waitFor();
+  await picker.waitFor({ state: "detached" });
+});
+
+test("what can't be pressed now says why, to those who don't see its tip too", async () => {
+  await open();
+  await page.getByRole("button", { name: "New channel" }).click();
+  const start = page.getByRole("button", { name: "Start it" });
+  expect(await start.getAttribute("aria-description")).toBe("It needs a name.");
+  await start.hover();
+  await page.locator(".tip").getByText("It needs a name.").waitFor();
+  await page.getByRole("textbox", { name: "Name" }).fill("seeds");
+  await expect.poll(() => start.getAttribute("aria-description")).toBeNull();
+});
+
+/** Notifications that are kept in place of being shown, and a page that can be made to lie behind another one. */
+const NOTIFIED = () => {
+  const shown: { title: string; body: string; tag: string; onclick?: () => void; close: () => void }[] = [];
+  const Fake = function (this: object, title: string, { body, tag }: { body: string; tag: string }) {
+    const one = { title, body, tag, close: () => undefined };
+    shown.push(one);
+    return one;
+  };
+  Object.assign(Fake, { permission: "granted", requestPermission: () => Promise.resolve("granted") });
+  let hidden = false;
+  Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+  const look = (away: boolean) => {
+    hidden = away;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+  Object.assign(window, { Notification: Fake, shown, look });
+  localStorage.setItem("covey.notify", "on");
+};
+const notified = (one: Page) => one.evaluate(() => (window as unknown as { shown: { title: string; body: string }[] }).shown.map(({ title, body }) => `${title}: ${body}`));
+const lookAway = (one: Page, away: boolean) => one.evaluate((now) => (window as unknown as { look: (away: boolean) => void }).look(now), away);
+const press = (one: Page, at: number) => one.evaluate((n) => (window as unknown as { shown: { onclick?: () => void }[] }).shown[n]?.onclick?.(), at);
+
+test("whoever is mentioned while they look elsewhere is notified, once, and led to the message", async () => {
+  await tab.context.addInitScript(NOTIFIED);
   const general = chat.channels[0] as Channel;
+  await page.goto(`${proxy.url}/s/${space}/c/${general.id}`);
+  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
+  const arrived = (text: string) => page.getByRole("log", { name: "Messages" }).getByText(text).waitFor();
   chat.say(general, bob, "@Ada while you look");
   await arrived("while you look");
-  await lookAway(true);
+  await lookAway(page, true);
   chat.say(general, bob, "to nobody in particular");
   const named = chat.say(harvest, bob, "@Ada are you there?");
   chat.change(named, { text: "@Ada are you there?!", edited: true });
   const direct = chat.channels.find((one) => one.kind === "direct") as Channel;
   chat.say(direct, bob, "psst");
+  const answer = chat.say(harvest, cleo, "@Ada here", { reply_to: named.id });
+  // What was here before is told of again with a reaction to it, as nothing new.
+  chat.emit({ event: "message", new: false, space, channel: harvest.id, message: { ...answer, reactions: { "\u{1F44D}": [cleo.user] } } });
   chat.say(general, bob, "the last");
   await arrived("the last");
-  expect(await shown()).toEqual(["Bob in #harvest: @Ada are you there?", "Bob: psst"]);
-  await lookAway(false);
-  await page.evaluate(() => (window as unknown as { shown: { onclick?: () => void }[] }).shown[0]?.onclick?.());
+  await expect.poll(() => notified(page)).toEqual(["Bob in #harvest: @Ada are you there?", "Bob: psst", `${cleo.name} in #harvest: @Ada here`]);
+  await lookAway(page, false);
+  for (let n = 0; n < 200; n++) chat.say(harvest, bob, `row ${n}`, { minutes: 0.5 });
+  await press(page, 0);
   await page.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  await arrived("are you there?!");
+  await press(page, 2);
+  await page.getByRole("log", { name: "Thread" }).getByText("@Ada here").waitFor();
+});
+
+test("a tab that nobody looks at keeps still while another one is looked at", async () => {
+  await tab.context.addInitScript(NOTIFIED);
+  const other = await tab.context.newPage();
+  for (const one of [page, other]) {
+    await one.goto(`${proxy.url}/s/${space}/c/${harvest.id}`);
+    await one.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  }
+  const arrived = (text: string) => Promise.all([page, other].map((one) => one.getByRole("log").getByText(text).waitFor()));
+  await lookAway(other, true);
+  chat.say(harvest, bob, "@Ada while you read");
+  await arrived("while you read");
+  await lookAway(page, true);
+  chat.say(harvest, bob, "@Ada while you don't");
+  await expect.poll(() => notified(other)).toEqual(["Bob in #harvest: @Ada while you don't"]);
+  expect(await notified(page)).toEqual(["Bob in #harvest: @Ada while you don't"]);
+  // Whoever looks at one again has the other one keep still.
+  await lookAway(page, false);
+  chat.say(harvest, bob, "@Ada once more");
+  await arrived("once more");
+  await lookAway(page, true);
+  chat.say(harvest, bob, "@Ada the last");
+  await expect.poll(async () => (await notified(other)).at(-1)).toBe("Bob in #harvest: @Ada the last");
+  expect(await notified(other)).toHaveLength(2);
+});
+
+test("while messages keep coming, what is read is told once a second at most, and the last of it when the channel is left", async () => {
+  chat.say(harvest, bob, "the first");
+  const marks: string[] = [];
+  page.on("request", (one) => void (one.url().endsWith(`/channels/${harvest.id}/read`) && marks.push((one.postDataJSON() as { upto: string }).upto)));
+  await open();
+  await expect.poll(() => marks.length).toBe(1);
+  const began = Date.now();
+  for (let n = 0; n < 30; n++) {
+    chat.say(harvest, bob, `and another ${n}`);
+    await log().getByText(`and another ${n}`, { exact: true }).waitFor();
+  }
+  // It's being read: nothing of it shows as unread.
+  expect(await page.getByRole("link", { name: /^harvest \d+ unread/ }).count()).toBe(0);
+  await page.getByRole("link", { name: "general", exact: true }).click();
+  await page.getByRole("textbox", { name: "Write to #general" }).waitFor();
+  await expect.poll(() => marks.at(-1)).toBe(chat.messages.at(-1)?.id);
+  expect(marks.length).toBeLessThanOrEqual(3 + (Date.now() - began) / 1000);
+  expect(marks.length).toBeLessThan(30);
 });
 
 test("on a phone a finger reaches what can be done with a message", async () => {
@@ -480,6 +599,27 @@ test("search leads to the message in its place", async () => {
   await log().getByText("the golden pumpkin").waitFor();
 });
 
+test("the words of a search are there again when one comes back from what was found, and when the page is loaded anew", async () => {
+  chat.say(harvest, bob, "the golden pumpkin");
+  await open();
+  await page.getByRole("link", { name: "Search here" }).click();
+  const words = page.getByRole("searchbox", { name: "Words" });
+  await words.pressSequentially("golden pumpkin");
+  const hit = page.getByRole("list", { name: "Found messages" }).getByRole("link");
+  await hit.click();
+  await log().getByText("the golden pumpkin").waitFor();
+  await page.goBack();
+  await hit.waitFor();
+  expect(await words.inputValue()).toBe("golden pumpkin");
+  expect(await page.getByRole("combobox", { name: "Where" }).inputValue()).toBe(harvest.id);
+  await page.reload();
+  await hit.waitFor();
+  expect(await words.inputValue()).toBe("golden pumpkin");
+  // However many letters there were, one step back leads to where one was before.
+  await page.goBack();
+  await box().waitFor();
+});
+
 test("all that was found can be shown, a page after the other", async () => {
   for (let n = 0; n < 120; n++) chat.say(harvest, bob, `bean number ${n}`, { minutes: 0.5 });
   await page.goto(`${proxy.url}/s/${space}/search`);
@@ -511,6 +651,77 @@ test("the keys lead through the messages to what can be done with one", async ()
   expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Reply in a thread");
   await page.keyboard.press("Enter");
   await page.getByRole("complementary", { name: "Thread" }).getByText("first").waitFor();
+});
+
+test("when a thread closes, the focus goes back to where it was opened", async () => {
+  const root = chat.say(harvest, bob, "Who has the key?");
+  chat.say(harvest, cleo, "I have it", { reply_to: root.id });
+  await open();
+  const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+  const thread = page.getByRole("complementary", { name: "Thread" });
+  const replies = log().getByRole("button", { name: "1 reply" });
+  for (const close of [() => page.keyboard.press("Escape"), () => thread.getByRole("button", { name: "Close the thread" }).click(), () => page.goBack()]) {
+    await replies.focus();
+    await page.keyboard.press("Enter");
+    await thread.getByRole("textbox", { name: "Reply" }).waitFor();
+    await thread.getByRole("textbox", { name: "Reply" }).focus();
+    await close();
+    await thread.waitFor({ state: "detached" });
+    await expect.poll(focused).toMatch(/^1 reply/);
+  }
+  // What it was opened by may be gone; the message that it's under is there. And where the focus is elsewhere, it stays.
+  await open(harvest, `?thread=${root.id}`);
+  await thread.getByRole("textbox", { name: "Reply" }).focus();
+  await page.keyboard.press("Escape");
+  await expect.poll(focused).toContain("Who has the key?");
+  await open(harvest, `?thread=${root.id}`);
+  await thread.getByRole("textbox", { name: "Reply" }).waitFor();
+  await page.getByRole("button", { name: "About the channel" }).click();
+  await thread.waitFor({ state: "detached" });
+  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Close the side pane");
+});
+
+test("the tab's title tells how much is unread", async () => {
+  await open();
+  await expect.poll(() => page.title()).toBe("# harvest - Covey");
+  const general = chat.channels[0] as Channel;
+  for (let n = 0; n < 3; n++) chat.say(general, bob, `row ${n}`);
+  await expect.poll(() => page.title()).toBe("(3) # harvest - Covey");
+  await page.getByRole("link", { name: "Network" }).first().click();
+  await expect.poll(() => page.title()).toBe("(3) Network - Covey");
+  await page.getByRole("link", { name: /^general 3 unread/ }).click();
+  await expect.poll(() => page.title()).toBe("# general - Covey");
+});
+
+test("single keys can be switched off, and the palette is reached all the same", async () => {
+  await page.goto(`${proxy.url}/settings`);
+  const keys = page.getByRole("group", { name: "Single keys" }).or(page.getByRole("radiogroup", { name: "Single keys" }));
+  await keys.getByRole("radio", { name: "Off" }).check();
+  await page.getByRole("heading", { name: "Settings", level: 1 }).click();
+  const palette = page.getByRole("combobox", { name: "Go anywhere, do anything" });
+  for (const key of ["n", "/", "?"]) await page.keyboard.press(key);
+  expect(new URL(page.url()).pathname).toBe("/settings");
+  expect(await page.getByRole("dialog").count()).toBe(0);
+  await page.keyboard.press("Control+k");
+  await palette.waitFor();
+  await page.keyboard.press("Escape");
+  await palette.waitFor({ state: "detached" });
+  await keys.getByRole("radio", { name: "On" }).check();
+  await page.getByRole("heading", { name: "Settings", level: 1 }).click();
+  await page.keyboard.press("n");
+  await page.getByRole("heading", { name: "Network", level: 1 }).waitFor();
+});
+
+test("the messages of a channel that is chosen in the palette are asked for before it's opened", async () => {
+  const general = chat.channels[0] as Channel;
+  chat.say(general, bob, "hello from general");
+  await open();
+  await page.keyboard.press("Control+k");
+  const asked = page.waitForRequest((one) => one.url().includes(`/channels/${general.id}/messages`));
+  await page.getByRole("combobox", { name: "Go anywhere, do anything" }).pressSequentially("general");
+  await asked;
+  await page.keyboard.press("Enter");
+  await log().getByText("hello from general").waitFor();
 });
 
 test("two tabs share the draft and what is unread", async () => {

@@ -106,6 +106,101 @@ test("whoever holds the QR code before the camera comes in by it", async () => {
   expect((await ada.client.members(garden)).map((one) => one.name).sort()).toEqual(["Ada", "Bob"]);
 });
 
+test("looking for the other side is ended by a press, and another code can be given", async () => {
+  const { page } = bobTab;
+  await toJoin(page, bobProxy.url);
+  await page.getByLabel("Code or link").fill("COVEY-AAAA-AAAA");
+  await page.getByRole("button", { name: "Join", exact: true }).click();
+  await page.getByText("Looking for the other side").waitFor();
+  await shot(page, "joining-phone");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("It was cancelled.").waitFor();
+  await expect.poll(async () => (await bob.client.jobs()).items.map((one) => `${one.kind} ${one.state}`)).toContain("join cancelled");
+  await page.getByLabel("Code or link").fill("COVEY-AAAA-AAA");
+  await page.getByRole("button", { name: "Join", exact: true }).click();
+  await page.getByText("Looking for the other side").waitFor({ state: "detached" });
+  expect(await page.getByLabel("Code or link").getAttribute("aria-invalid")).toBe("true");
+});
+
+test("a space whose records take long to come can be opened meanwhile, and is joined though they don't come in time", async () => {
+  const job = { id: "j", kind: "join", target: "", state: "running", stage: "pairing", done: 0, total: null, result: null, error: null, started_at: "2026-11-21T07:41:00Z", ended_at: null };
+  for (const open of [true, false]) {
+    const { page, context } = await openTab(browser);
+    let now: object = job;
+    await page.route("**/api/v1/join", (route) => route.fulfill({ status: 202, json: job }));
+    await page.route("**/api/v1/jobs", (route) => route.fulfill({ json: { items: [now] } }));
+    await toJoin(page, adaProxy.url);
+    await page.getByLabel("Code or link").fill("COVEY-AAAA-AAAA");
+    await page.getByRole("button", { name: "Join", exact: true }).click();
+    await page.getByText("Looking for the other side").waitFor();
+    now = { ...job, target: garden, stage: "syncing", done: 1234 };
+    await page.getByText("The space is here. 1,234 records of it came so far.").waitFor();
+    if (open) await page.getByRole("button", { name: "Open it now" }).click();
+    else now = { ...now, state: "failed", error: { type: "/problems/timeout", title: "", status: 504, detail: "it took too long" } };
+    await heading(page, "You are in.");
+    await page.getByRole("button", { name: "Open the space" }).click();
+    await expect.poll(() => new URL(page.url()).pathname).toContain(garden);
+    await context.close();
+  }
+});
+
+test("a backup goes on when the page is left, and what came of it is told", async () => {
+  const { page, context } = await openTab(browser);
+  await page.goto(`${adaProxy.url}/s/${garden}/people`);
+  const settings = async () => {
+    await page.getByRole("link", { name: "Settings" }).first().click();
+    await heading(page, "Settings");
+  };
+  await settings();
+  const backup = page.getByRole("region", { name: "Backup" });
+  const file = join(folder, "ada.backup");
+  await backup.getByLabel("File").fill(file);
+  await backup.getByLabel("Passphrase").fill("beans and peas");
+  await backup.getByLabel("The same once more").fill("beans and peas");
+  // The node is kept waiting until the page is left.
+  let go = () => undefined as void;
+  const left = new Promise<void>((resolve) => (go = resolve));
+  await page.route("**/api/v1/backup", (route) => left.then(() => route.continue()));
+  await backup.getByRole("button", { name: "Make the backup" }).click();
+  await page.getByRole("link", { name: "Network" }).first().click();
+  await heading(page, "Network");
+  go();
+  await page.getByRole("status").getByText("The backup is made and read back.").waitFor();
+  await settings();
+  await backup.getByText("The backup is made and read back:").waitFor();
+  await backup.getByText(file).waitFor();
+  // In another page, and after a reload, too.
+  await page.reload();
+  await backup.getByText(file).waitFor();
+  await shot(page, "backup-made");
+  expect(await violations(page)).toEqual([]);
+  await context.close();
+});
+
+test("when one has come in, another is invited by a code of their own", async () => {
+  const patio = (await ada.client.createSpace("patio")).id;
+  const [cleo, { page, context }] = await Promise.all([startNode("Cleo", "cleo-laptop"), openTab(browser)]);
+  try {
+    await page.goto(`${adaProxy.url}/s/${patio}/people`);
+    await page.getByRole("button", { name: "Invite" }).click();
+    const letters = page.locator(".code-letters");
+    const first = (await letters.textContent()) ?? "";
+    await cleo.client.join(first, 30);
+    await page.getByText("Cleo is here").waitFor();
+    await page.getByRole("button", { name: "Invite another" }).click();
+    await letters.waitFor();
+    const second = (await letters.textContent()) ?? "";
+    expect(second).not.toBe(first);
+    // And whoever comes by that one is told of too.
+    await bob.client.join(second, 30);
+    await page.getByText("Bob is here").waitFor();
+    await context.close();
+  } finally {
+    await cleo.stop();
+  }
+});
+
 test("a QR code of something else is said to be none, and the window goes on looking", async () => {
   const film = join(folder, "wifi.y4m");
   writeQrVideo(film, "WIFI:T:WPA;S:garden;P:peas;;");
@@ -182,6 +277,27 @@ test("a name that somebody changes is seen by the others", async ({ skip }) => {
   await adaTab.page.goto(`${adaProxy.url}/s/${garden}/people`);
   await adaTab.page.getByRole("heading", { name: "Bobby" }).waitFor();
   await context.close();
+});
+
+test("a role that gives power over others is asked about before it's given", async () => {
+  const { page } = adaTab;
+  await page.goto(`${adaProxy.url}/s/${garden}/people`);
+  const role = page.getByLabel(/^Role of Bob/);
+  const asked = page.getByRole("alertdialog", { name: /^Make Bob.* an admin of garden\?$/ });
+  const theirs = async () => (await ada.client.members(garden)).find((one) => !one.you)?.role;
+  await role.selectOption("admin");
+  await shot(page, "role-asked");
+  expect(await violations(page)).toEqual([]);
+  await asked.getByRole("button", { name: "Cancel" }).click();
+  await asked.waitFor({ state: "detached" });
+  expect([await role.inputValue(), await theirs()]).toEqual(["member", "member"]);
+  await role.selectOption("admin");
+  await asked.getByRole("button", { name: "Make them an admin" }).click();
+  await page.getByText(/^Bob.* is admin now\.$/).waitFor();
+  await expect.poll(() => role.inputValue()).toBe("admin");
+  // Taking it back is no risk, and isn't asked about.
+  await role.selectOption("member");
+  await expect.poll(theirs).toBe("member");
 });
 
 test("the key of a space is changed after a question, and what is written then still arrives", async () => {

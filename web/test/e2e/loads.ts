@@ -1,7 +1,7 @@
 /** How long the page that a node serves takes, with an empty cache each time: for the test of it, and for the figures of `scripts/bench.sh`. */
 import type { Channel } from "@covey/client";
 import type { Browser, Page } from "playwright-core";
-import { openTab } from "./browser.ts";
+import { openTab, type Tab } from "./browser.ts";
 import type { TestNode } from "./nodes.ts";
 
 /** So many requests at once fill a channel quickly, and are fewer than a node takes. */
@@ -54,22 +54,34 @@ export async function coldLoad(browser: Browser, node: TestNode, path: string, w
   return time;
 }
 
-/** Opens a channel from another one, in a browser that hasn't shown it yet: how many milliseconds from the click to what was wanted. */
-export async function firstOpening(browser: Browser, node: TestNode, space: string, [from, to]: [Channel, Channel], wanted: string): Promise<number> {
-  const { page, context } = await openTab(browser);
-  await context.request.get(await node.newLink());
-  await page.goto(`${node.api}/s/${space}/c/${from.id}`);
-  await page.locator(writable(from)).waitFor();
-  // What the page does of its own accord after it's usable isn't part of this.
-  await page.waitForLoadState("networkidle");
-  const time = await page.evaluate(([path, selector]) => new Promise<number>((resolve) => {
-    const link = [...document.querySelectorAll("a")].find((one) => one.getAttribute("href")?.startsWith(path ?? ""));
-    if (!link) throw new Error(`no link leads to ${path}`);
-    const started = performance.now();
-    const look = () => (document.querySelector(selector ?? "") ? requestAnimationFrame(() => resolve(performance.now() - started)) : requestAnimationFrame(look));
-    link.click();
-    look();
-  }), [`/s/${space}/c/${to.id}`, wanted]);
-  await context.close();
-  return time;
+/** So long a pointer rests on what is about to be pressed, at least: people aim before they press. */
+const AIMING_MS = 100;
+
+/** Opens a channel that the page hasn't shown yet, from another one: how many milliseconds from the click until what was wanted is drawn. */
+export async function opening(page: Page, space: string, to: Channel, wanted: string): Promise<number> {
+  const opened = await page.evaluateHandle((selector) => {
+    const drawn = new Promise<number>((resolve) => {
+      document.addEventListener("click", ({ timeStamp }) => {
+        // A task that is begun in a frame comes once that one is drawn.
+        const look = () => (document.querySelector(selector) ? setTimeout(() => resolve(performance.now() - timeStamp)) : requestAnimationFrame(look));
+        requestAnimationFrame(look);
+      }, { capture: true, once: true });
+    });
+    return { drawn };
+  }, wanted);
+  await page.locator(`a[href^="/s/${space}/c/${to.id}"]`).first().hover();
+  await page.waitForTimeout(AIMING_MS);
+  await page.mouse.down();
+  await page.mouse.up();
+  return opened.evaluate(({ drawn }) => drawn);
+}
+
+/** A page that shows a channel, in a browser that has nothing of it yet, and has come to rest. */
+export async function atRest(browser: Browser, node: TestNode, space: string, channel: Channel): Promise<Tab> {
+  const tab = await openTab(browser);
+  await tab.context.request.get(await node.newLink());
+  await tab.page.goto(`${node.api}/s/${space}/c/${channel.id}`);
+  await tab.page.locator(writable(channel)).waitFor();
+  await tab.page.waitForLoadState("networkidle");
+  return tab;
 }

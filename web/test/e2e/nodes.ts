@@ -1,9 +1,10 @@
 /** Real nodes for the tests: each in a home of its own, found by the others on this network. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { createClient, type Client } from "@covey/client";
 
 const TARGET = process.env["CARGO_TARGET_DIR"] ?? new URL("../../../target", import.meta.url).pathname;
@@ -57,6 +58,11 @@ export async function startNode(name: string, device: string, options: { network
       return startNode(name, device, { network, home, port: Number(new URL(ready.api).port) });
     },
   };
+}
+
+/** Runs a command of the terminal against a node; what it printed. One that fails is an error that holds what it said. */
+export async function covey(node: TestNode, ...args: string[]): Promise<string> {
+  return (await promisify(execFile)(BINARY, ["--home", node.home, ...args])).stdout;
 }
 
 function firstLine(child: ChildProcess, said: string[]): Promise<{ api: string; web: string }> {

@@ -164,3 +164,31 @@ test("whoever is put out while a channel is open sees it at once, reads on, and 
   await shot(page, "talk-put-out");
   expect(await violations(page)).toEqual([]);
 });
+
+test("a conversation with somebody who is out keeps their name, and nothing can be written to nobody", async ({ skip }) => {
+  skip(!hasChat, "this node has no conversations yet");
+  const cleo = await startNode("Cleo", "cleo-laptop");
+  try {
+    await cleo.client.join((await ada.client.invite(space, "member")).code, 30);
+    const theirs = (await cleo.client.status()).node.user_id;
+    const direct = await ada.client.direct(space, [theirs]);
+    await ada.client.sendMessage(space, direct.id, { text: "see you tomorrow", client_id: crypto.randomUUID() });
+    const { page } = adaTab;
+    await page.goto(`${adaProxy.url}/s/${space}/c/${direct.id}`);
+    const box = page.getByRole("textbox", { name: "Write to Cleo" });
+    await box.waitFor();
+    await said(adaTab, "see you tomorrow").waitFor();
+    await ada.client.removeMember(space, theirs);
+    await expect.poll(async () => (await ada.client.channels(space)).items.find((one) => one.id === direct.id)?.members.map((one) => one.name)).toEqual(["Ada"]);
+    await expect.poll(() => box.getAttribute("placeholder")).toBe("Cleo is no longer in this space.");
+    expect(await box.getAttribute("readonly")).not.toBeNull();
+    await page.getByRole("heading", { name: "Cleo", level: 1 }).waitFor();
+    await page.getByRole("navigation", { name: "Rooms of the space" }).getByRole("link", { name: /^Cleo/ }).waitFor();
+    expect(await page.getByText("Notes to yourself").count()).toBe(0);
+    await said(adaTab, "see you tomorrow").waitFor();
+    await shot(page, "talk-nobody");
+    expect(await violations(page)).toEqual([]);
+  } finally {
+    await cleo.stop();
+  }
+});

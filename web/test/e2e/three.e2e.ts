@@ -282,6 +282,42 @@ test("who types and who is there is seen on the other side, by the mouse alone t
   await context.close();
 });
 
+test("what comes in while nobody sits at the open page is neither read nor makes them present", async () => {
+  // Bob's other page lies open in a browser of its own, and would count as another place where he is.
+  await bob.page.goto("about:blank");
+  await open(ada, harvest.id, "?side=people");
+  const { page, context } = await openTab(browser);
+  await say(ada, harvest.id, "here is something to read");
+  await page.clock.install();
+  let marks = 0;
+  page.on("request", (one) => void (one.url().endsWith("/read") && marks++));
+  await page.goto(`${bob.proxy.url}/s/${space}/c/${harvest.id}`);
+  await page.getByRole("textbox", { name: "Write to #harvest" }).waitFor();
+  const unread = async () => (await bob.node.client.channels(space)).items.find((one) => one.id === harvest.id)?.unread;
+  const him = about(ada).getByRole("listitem").filter({ hasText: "Bob" });
+  await him.getByText("online").waitFor();
+  // Opening it is reading it.
+  await expect.poll(() => marks).toBeGreaterThan(0);
+  await expect.poll(unread).toBe(0);
+  await page.clock.fastForward("05:01");
+  await him.getByText("away").waitFor();
+  const before = marks;
+  const late = await say(ada, harvest.id, "are you back?");
+  await page.getByRole("log").getByText("are you back?").waitFor();
+  await page.getByRole("link", { name: /^harvest 1 unread/ }).waitFor();
+  expect(marks).toBe(before);
+  expect(await unread()).toBe(1);
+  expect((await bob.node.client.presence(space)).items.find((one) => one.user === bob.user)?.state).toBe("away");
+  expect((await ada.node.client.message(space, late.id)).read_by).not.toContain(bob.user);
+  // He comes back, and only moves the mouse.
+  await page.mouse.move(300, 300);
+  await page.mouse.move(320, 310);
+  await him.getByText("online").waitFor();
+  await expect.poll(unread).toBe(0);
+  await expect.poll(async () => (await ada.node.client.message(space, late.id)).read_by).toContain(bob.user);
+  await context.close();
+});
+
 test("what is being written is found in another browser, and what was sent isn't", async () => {
   const second = await openTab(browser);
   const url = `${ada.proxy.url}/s/${space}/c/${harvest.id}`;
@@ -318,6 +354,41 @@ test("what is being written is found in another browser, and what was sent isn't
   await box.fill("");
   await fresh.context.close();
   await second.context.close();
+});
+
+test("what was begun here and sent from another browser is a draft here no longer", async () => {
+  await open(ada, harvest.id);
+  const box = ada.page.getByRole("textbox", { name: "Write to #harvest" });
+  const kept = async () => (await ada.node.client.channel(space, harvest.id)).draft;
+  await box.fill("begun here");
+  await expect.poll(kept).toBe("begun here");
+  const { page, context } = await openTab(browser);
+  await page.goto(`${ada.proxy.url}/s/${space}/c/${harvest.id}`);
+  const elsewhere = page.getByRole("textbox", { name: "Write to #harvest" });
+  await expect.poll(() => elsewhere.inputValue()).toBe("begun here");
+  await elsewhere.press("Enter");
+  await expect.poll(kept).toBe("");
+  // Also where the page lay open all the while.
+  await ada.page.evaluate(() => {
+    Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
+    window.dispatchEvent(new Event("blur"));
+    Reflect.deleteProperty(document, "hasFocus");
+    window.dispatchEvent(new Event("focus"));
+  });
+  await expect.poll(() => box.inputValue()).toBe("");
+  // What is written here since stays, whatever is on the node.
+  await box.fill("mine");
+  await expect.poll(kept).toBe("mine");
+  await elsewhere.fill("theirs");
+  await expect.poll(kept).toBe("theirs");
+  await ada.page.route("**/draft", (route) => route.abort());
+  await box.fill("mine, and more");
+  await ada.page.reload();
+  await expect.poll(() => box.inputValue()).toBe("mine, and more");
+  await ada.page.unroute("**/draft");
+  await box.fill("");
+  await expect.poll(kept).toBe("");
+  await context.close();
 });
 
 test("a node that starts again under an open conversation costs nothing that was typed, and brings what came meanwhile", async () => {

@@ -2,13 +2,22 @@ import type { Peer, Space, Status } from "@covey/client";
 import { describe, expect, test } from "vitest";
 import { healthOf } from "../../src/api/health.ts";
 import { changedFields, columnsOf, parseDocument } from "../../src/data/columns.ts";
-import { csvToLines, parseCsv, toCsv } from "../../src/lib/csv.ts";
+import { csvToLines, toCsv } from "../../src/lib/csv.ts";
 import { ago, bytes, count, countdown, names, sentence, unturned } from "../../src/lib/format.ts";
 import { best } from "../../src/lib/fuzzy.ts";
 import { colourOf, COLOURS, glyphOf, initialOf, markOf } from "../../src/lib/identity.ts";
 import { kindOfCode, tidyCode } from "../../src/lib/join-code.ts";
 import { distance, layout } from "../../src/network/layout.ts";
 import { standingWith } from "../../src/network/why.ts";
+import fixture from "../fixtures/csv.json" with { type: "json" };
+
+interface Example {
+  what: string;
+  csv: string;
+  lines?: string;
+  wrong_row?: number;
+}
+const EXAMPLES: Example[] = fixture;
 
 describe("words and numbers", () => {
   test("a name in a sentence turns nothing round, and stays what it is otherwise", () => {
@@ -56,11 +65,15 @@ describe("words and numbers", () => {
 });
 
 describe("data", () => {
-  test("CSV as spreadsheets write it", () => {
-    expect(parseCsv('\ufeffa,b\r\n"x ""y""","1\n2"\r\n\r\n3,')).toEqual([["a", "b"], ['x "y"', "1\n2"], ["3", ""]]);
-    expect(csvToLines("id,name\np1,bean\n,pea")).toBe('{"id":"p1","doc":{"name":"bean"}}\n{"name":"pea"}');
-    expect(() => parseCsv('"never closed')).toThrow("never closed");
+  test.each(EXAMPLES)("CSV: $what", ({ csv, lines, wrong_row }) => {
+    if (wrong_row === undefined) expect(csvToLines(csv)).toBe(lines);
+    else expect(() => csvToLines(csv)).toThrow(new RegExp(`^Row ${wrong_row} has `));
+  });
+
+  test("a CSV file that can't be read is refused, and not in part", () => {
+    expect(() => csvToLines('a\n"never closed')).toThrow("row 2 is never closed");
     expect(() => csvToLines("a,a\n1,2")).toThrow("same name");
+    expect(() => csvToLines("")).toThrow("empty");
   });
 
   test("what is exported runs as no formula, and comes back", () => {

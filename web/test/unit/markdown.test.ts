@@ -17,6 +17,22 @@ describe("what is written in a message", () => {
     expect(inline("@Bob Miller and @bob, not @Bobby or me@Bob", names)).toBe("mention(@Bob Miller) and mention(@bob), not @Bobby or me@Bob");
   });
 
+  test("a link whose name looks like another address shows where it leads", () => {
+    const shown = (name: string, href = "https://evil.example/login") => inline(`[${name}](${href})`);
+    const lies = [
+      "https://bank.example", "bank.example", "www.bank.example/login", "HTTPS://BANK.EXAMPLE", "https:bank.example", "bank.example:443", "log in at bank.example.", "(bank.example)",
+      "**bank**.example", "b\u200bank.example", "bank\u3002example", "bank\uff0eexample", "me@bank.example", "https://bank.example@evil.example.bank.example", "http://localhost", "192.168.0.1",
+      "https://bank.example\\@evil.example", "evil.example.bank.example", "evil.example bank.example",
+    ];
+    for (const name of lies) expect(shown(name), name).toBe("link(https://evil.example/login)");
+    for (const name of ["evil.example", "www.evil.example", "https://evil.example/other", "EVIL.EXAMPLE:8443", "the *plan*", "v1.2.3", "e.g. this", "3.50 each", "a: b", "and/or", "@ six"]) {
+      expect(shown(name), name).not.toContain("/login");
+    }
+    expect(shown("bob@garden.example", "mailto:bob@garden.example")).toBe("link(bob@garden.example)");
+    expect(shown("bob@bank.example", "mailto:bob@evil.example")).toBe("link(mailto:bob@evil.example)");
+    expect(shown("d\u00e4ch.example", "https://xn--dch-qla.example/")).toBe("link(d\u00e4ch.example)");
+  });
+
   test("links are made where they are meant", () => {
     expect(inline("see https://covey.example/a_b?c=(d). Or (https://x.example/y)")).toBe("see link(https://covey.example/a_b?c=(d)). Or (link(https://x.example/y))");
     expect(inline("[the *plan*](https://x.example)")).toBe("link(the em(plan))");

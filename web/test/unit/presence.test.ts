@@ -1,7 +1,8 @@
 /** Who is told to be there, and when: one person at several tabs, who reads, types, or has gone for a coffee. */
 import type { OwnPresence } from "@covey/client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { AWAY_MS, TELL_EVERY_MS, watchPresence, type PresenceWatch } from "../../src/chat/presence.ts";
+import { TELL_EVERY_MS, watchPresence, type PresenceWatch } from "../../src/chat/presence.ts";
+import { AWAY_MS } from "../../src/lib/looking.ts";
 import { write } from "../../src/lib/store.ts";
 
 const MINUTE = 60_000;
@@ -119,6 +120,19 @@ test("a node that is back is told how it is now, and not that somebody came", as
   await wait(MINUTE);
   tab.watch.setOpen(true);
   expect(tab.told).toEqual(["online"]);
+});
+
+test("what the page sends by itself while nobody is there makes nobody present", async () => {
+  const tab = new Tab();
+  tab.watch.acted();
+  expect(tab.told).toEqual(["online"]);
+  await wait(AWAY_MS + 1);
+  // Something that waited for the node goes out, and the node takes that for a person.
+  tab.watch.acted();
+  expect(tab.told).toEqual(["online", "away", "away"]);
+  tab.does("keydown");
+  tab.watch.acted();
+  expect(tab.told).toEqual(["online", "away", "away", "online"]);
 });
 
 test("nothing is told while nobody listens, and what wasn't heard is said again", async () => {

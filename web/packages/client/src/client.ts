@@ -213,7 +213,7 @@ const ofChat = (connection: Connection) => {
     react: (space: string, id: string, emoji: string, on: boolean) =>
       ask<void>(connection, path("spaces", space, "messages", id, "reactions", emoji), { method: on ? "PUT" : "DELETE" }),
     markRead: (space: string, id: string, upto: string) =>
-      ask<void>(connection, channel(space, id, "read"), { method: "PUT", json: { upto } }),
+      ask<void>(connection, channel(space, id, "read"), { method: "PUT", json: { upto }, keepalive: true }),
     saveDraft: (space: string, id: string, text: string) =>
       ask<void>(connection, channel(space, id, "draft"), { method: "PUT", json: { text } }),
     typing: (space: string, id: string) => ask<void>(connection, channel(space, id, "typing"), { method: "POST" }),

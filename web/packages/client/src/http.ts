@@ -42,6 +42,8 @@ export interface Call {
   accept?: string;
   /** `respond-async` (RFC 7240) for a job in place of waiting. */
   prefer?: string;
+  /** Goes out even if the page that sends it is closed in the same moment. */
+  keepalive?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -67,6 +69,7 @@ export async function send(connection: Connection, url: string, call: Call = {})
   const init: RequestInit = { method: call.method ?? "GET", headers, credentials: "same-origin" };
   const body = call.json !== undefined ? JSON.stringify(call.json) : call.body;
   if (body !== undefined) init.body = body;
+  if (call.keepalive) init.keepalive = true;
   if (call.signal) init.signal = call.signal;
   let response: Response;
   try {
