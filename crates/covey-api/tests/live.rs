@@ -5,7 +5,7 @@ mod sockets;
 
 use std::time::Duration;
 
-use covey_node::Role;
+use covey_node::{NetworkMode, Role};
 use serde_json::{Value, json};
 use sockets::{As, Served, config, join};
 use tokio::net::TcpSocket;
@@ -228,6 +228,84 @@ async fn joining_without_waiting_is_a_job_that_says_what_came_and_can_be_cancell
     assert_eq!((&done["result"]["kind"], &done["result"]["records"]), (&json!("join"), &json!(300)));
     assert_eq!(done["stage"], "syncing");
     assert_eq!((&done["done"], &done["target"]), (&json!(300), &json!(garden.id().to_string())));
+    ada.stop().await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_says_whether_its_message_is_new_or_looks_otherwise_now() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = two(home.path()).await;
+    let (mut adas, mut bobs) = (ada.events(As::Program).await, bob.events(As::Program).await);
+    ada.done("POST", "spaces/garden/channels", &json!({ "name": "beds" }), 201).await;
+    bobs.until("the channel", |event| event["event"] == "channel").await;
+    let sent = ada.done("POST", MESSAGES, &json!({ "text": "hello @bob" }), 201).await;
+    let message = format!("spaces/garden/messages/{}", sent["id"].as_str().unwrap());
+    let is_it = |event: &Value| event["event"] == "message" && event["message"]["id"] == sent["id"];
+    for events in [&mut adas, &mut bobs] {
+        assert_eq!(events.until("the message", is_it).await["new"], true);
+    }
+
+    // What is said of it afterwards is told of the same message, which isn't new.
+    bob.done("PUT", &format!("{message}/reactions/%F0%9F%91%8D"), &Value::Null, 204).await;
+    ada.done("PATCH", &message, &json!({ "text": "hello there, @bob" }), 200).await;
+    ada.done("DELETE", &message, &Value::Null, 204).await;
+    for events in [&mut adas, &mut bobs] {
+        let (mut seen, mut is_over) = (0, false);
+        while !is_over {
+            let event = events.until("what became of it", is_it).await;
+            assert_eq!(event["new"], false, "{event}");
+            seen += 1;
+            is_over = event["message"]["deleted"] == true;
+        }
+        assert!(seen >= 2, "a reaction, an edit, a deletion: {seen}");
+    }
+
+    // An answer is a message of its own; what it answers looks otherwise by it.
+    let root = ada.done("POST", MESSAGES, &json!({ "text": "a question" }), 201).await;
+    let has = |id: &Value| {
+        let id = id.clone();
+        move |event: &Value| event["event"] == "message" && event["message"]["id"] == id
+    };
+    assert_eq!(bobs.until("the question", has(&root["id"])).await["new"], true);
+    let answer = json!({ "text": "an answer", "reply_to": root["id"] });
+    let answer = bob.done("POST", MESSAGES, &answer, 201).await;
+    assert_eq!(adas.until("the answer", has(&answer["id"])).await["new"], true);
+    ada.stop().await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_is_told_of_before_the_first_message_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = two(home.path()).await;
+    let bobs_place = bob.node.listen_addresses().await;
+    ada.stop().await;
+    let mut bobs = bob.events(As::Program).await;
+
+    // Ada begins it while nobody is near, so Bob hears of it and of what she says at once.
+    let mut alone = config(home.path(), "ada");
+    alone.network = NetworkMode::Solo;
+    let ada = Served::new(alone).await;
+    let direct = ada.done("POST", "spaces/garden/direct", &json!({ "users": ["bob"] }), 201).await;
+    let path = format!("spaces/garden/channels/{}/messages", direct["id"].as_str().unwrap());
+    let first = ada.done("POST", &path, &json!({ "text": "between us" }), 201).await;
+    ada.stop().await;
+    let mut near = config(home.path(), "ada");
+    near.bootstrap = bobs_place;
+    let ada = Served::new(near).await;
+
+    let mut is_known = false;
+    loop {
+        let event = bobs.next().await.expect("the socket stays open");
+        is_known |= event["event"] == "channel" && event["channel"]["id"] == direct["id"];
+        if event["event"] == "message" {
+            assert_eq!((&event["message"]["id"], &event["channel"]), (&first["id"], &direct["id"]));
+            assert_eq!(event["new"], true);
+            break;
+        }
+    }
+    assert!(is_known, "the message was told before its channel");
     ada.stop().await;
     bob.stop().await;
 }
