@@ -5,10 +5,14 @@ mod sockets;
 
 use std::time::Duration;
 
+use covey_api::limits::{MAX_CONNECTIONS, SEND_TIMEOUT};
 use covey_node::{NetworkMode, Role};
 use serde_json::{Value, json};
-use sockets::{As, Served, config, join};
-use tokio::net::TcpSocket;
+use sockets::{As, PATIENCE, Served, config, join};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
 
 async fn two(home: &std::path::Path) -> (Served, Served) {
     let (ada, bob) = (Served::new(config(home, "ada")).await, Served::new(config(home, "bob")).await);
@@ -308,4 +312,47 @@ async fn a_conversation_is_told_of_before_the_first_message_in_it() {
     assert!(is_known, "the message was told before its channel");
     ada.stop().await;
     bob.stop().await;
+}
+
+/// What comes on a connection until the node closes it.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    // Closed while something that wasn't read was still there is closed too.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an end in time");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_ask_nothing_are_let_go_and_shut_nobody_out() {
+    /// Longer than it takes to ask for something here.
+    const SHORT: Duration = Duration::from_millis(500);
+    let home = tempfile::tempdir().unwrap();
+    let ada = Served::patient(config(home.path(), "ada"), "127.0.0.1:0", SEND_TIMEOUT, SHORT).await;
+    let connect = || TcpStream::connect(ada.server.addr());
+    // A web socket may say nothing for as long as it likes.
+    let mut events = ada.events(As::Program).await;
+    let mut silent = Vec::new();
+    while silent.len() < MAX_CONNECTIONS {
+        silent.push(connect().await.unwrap());
+    }
+    ada.done("GET", "status", &Value::Null, 200).await;
+    for stream in &mut silent {
+        assert_eq!(until_closed(stream).await, "");
+    }
+
+    // Nor does half a head keep a place, or one that goes on for ever; and who asks once gets their answer and is let go.
+    let mut half = connect().await.unwrap();
+    half.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: ").await.unwrap();
+    let mut once = connect().await.unwrap();
+    let request = format!("GET /api/v1/openapi.json HTTP/1.1\r\nHost: {}\r\n\r\n", ada.server.addr());
+    once.write_all(request.as_bytes()).await.unwrap();
+    assert!(until_closed(&mut once).await.starts_with("HTTP/1.1 "));
+    assert!(!until_closed(&mut half).await.starts_with("HTTP/1.1 2"));
+
+    // What takes longer to answer than that is answered.
+    let nobody = json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 1 });
+    ada.done("POST", "join", &nobody, 504).await;
+    ada.node.create_space("garden").await.unwrap();
+    events.until("what happens", |event| event["event"] == "space_added").await;
+    ada.stop().await;
 }
