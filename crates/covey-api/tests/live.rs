@@ -356,3 +356,33 @@ async fn connections_that_ask_nothing_are_let_go_and_shut_nobody_out() {
     events.until("what happens", |event| event["event"] == "space_added").await;
     ada.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn becoming_somebodys_device_without_waiting_is_a_job_too() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, phone) =
+        (Served::new(config(home.path(), "ada")).await, Served::new(config(home.path(), "phone")).await);
+    let garden = ada.node.create_space("garden").await.unwrap();
+    garden.collection("plants").unwrap().put_many(vec![(None, r#"{"n":1}"#.to_owned())]).await.unwrap();
+    let mut events = phone.events(As::Program).await;
+    let mut until_over = async |job: &Value| {
+        let is_it = |event: &Value| event["job"]["id"] == job["id"] && event["job"]["ended_at"].is_string();
+        events.until("the job's end", is_it).await["job"].clone()
+    };
+    let lost = phone.job("devices/join", &json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 300 })).await;
+    assert_eq!((&lost["kind"], &lost["state"]), (&json!("link"), &json!("running")));
+    phone.done("DELETE", &format!("jobs/{}", lost["id"].as_str().unwrap()), &Value::Null, 202).await;
+    assert_eq!(until_over(&lost).await["state"], "cancelled");
+
+    let link = ada.node.link_device(Duration::from_secs(60)).await.unwrap().link;
+    let job = phone.job("devices/join", &json!({ "code": link })).await;
+    assert_eq!((&job["stage"], &job["target"]), (&json!("pairing"), &json!("")), "the code is a secret");
+    let done = until_over(&job).await;
+    let user = ada.node.identity().user.to_string();
+    assert_eq!((&done["state"], &done["error"]), (&json!("done"), &Value::Null), "{done}");
+    assert_eq!((&done["stage"], &done["target"]), (&json!("syncing"), &json!(user)));
+    assert_eq!((&done["result"]["kind"], &done["result"]["user_id"]), (&json!("link"), &json!(user)));
+    assert_eq!(done["result"]["spaces"][0]["name"], "garden");
+    ada.stop().await;
+    phone.stop().await;
+}
