@@ -224,34 +224,37 @@ async fn read(
     let mut is_marked = true;
     loop {
         // Marked when nothing more waits: of many messages at once with the last of them.
-        let frame = match socket.next().now_or_never() {
-            Some(frame) => frame,
-            None => {
-                if let Some(last) = printed.last().filter(|_| marks && !is_marked) {
-                    // What can't be marked stays unread; following goes on.
-                    let _ = mark(client, &channel, last).await;
-                    is_marked = true;
-                }
-                socket.next().await
+        let frame = if let Some(frame) = socket.next().now_or_never() {
+            frame
+        } else {
+            if let Some(last) = printed.last().filter(|_| marks && !is_marked) {
+                // What can't be marked stays unread; following goes on.
+                let _ = mark(client, &channel, last).await;
+                is_marked = true;
             }
+            socket.next().await
         };
         let Some(frame) = frame else { return Err(ended()) };
         let Frame::Text(text) = frame.map_err(|error| ended().because(error))? else { continue };
         let event: EventDto = serde_json::from_str(&text)
             .map_err(|error| Failure::failed("the node sent no event").because(error))?;
         let news = match event.event {
-            EventKind::Message { channel: of, message, .. } if of == channel.id => vec![*message],
+            EventKind::Message { channel: of, message, .. } if of == channel.id => Ok(vec![*message]),
             EventKind::Reset => {
-                let now: ChannelDto =
-                    client.get(&path(&["spaces", &channel.space, "channels", &channel.id])).await?;
-                printed.missed(client, &now, out).await?
+                let now = client.get(&path(&["spaces", &channel.space, "channels", &channel.id])).await;
+                match now {
+                    Ok(now) => printed.missed(client, &now, out).await,
+                    Err(error) => Err(error),
+                }
             }
             EventKind::Channel { channel: of, .. } if of.id == channel.id => {
-                printed.missed(client, &of, out).await?
+                printed.missed(client, &of, out).await
             }
             _ => continue,
         };
-        for message in news {
+        // A node that has just stopped was there when following began.
+        let is_over = |error: Failure| if error.is_no_node() { ended() } else { error };
+        for message in news.map_err(is_over)? {
             if printed.is_news(&message) {
                 print(&message, None, out)?;
                 is_marked = false;
