@@ -125,11 +125,12 @@ impl EventLog {
 /// What is told of an event. Of chat it's how the message or the channel looks now.
 async fn told(node: &Node, event: Event) -> Option<EventKind> {
     match event {
-        Event::Message { space, id } => {
+        Event::Message { space, id, is_new } => {
             let space = node.space(&space.to_string()).ok()?;
             let message = convert::chat::message(space.chat().message(&id).await.ok()?);
             let space = space.parent().unwrap_or(space).id().to_string();
-            Some(EventKind::Message { space, channel: message.channel.clone(), message: Box::new(message) })
+            let (channel, message) = (message.channel.clone(), Box::new(message));
+            Some(EventKind::Message { space, channel, is_new, message })
         }
         Event::ChannelChanged { space: id, channel } => {
             let space = node.space(&id.to_string()).ok()?;

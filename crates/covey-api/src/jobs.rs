@@ -91,11 +91,12 @@ impl Running {
         });
     }
 
-    /// Says which space is being joined, as soon as it's known, and how many of its records have come.
-    pub(crate) fn tell_arrived(&self, space: String, records: u64) {
+    /// Says which space is being joined, or whose device this one becomes, as soon as it's known, and how many records have
+    /// come.
+    pub(crate) fn tell_arrived(&self, target: String, records: u64) {
         self.jobs.change(&self.id, |job| {
             job.stage = Some("syncing".to_owned());
-            (job.target, job.done) = (space, records);
+            (job.target, job.done) = (target, records);
         });
     }
 }

@@ -10,6 +10,7 @@
 //! | [`problem`] | errors as RFC 9457 problem documents |
 //! | [`access`] | who may talk to the node: token, browser sessions, Host and Origin |
 //! | [`csv_rows`] | CSV into lines of JSON, for clients that import it |
+//! | `connections` | how many there may be, and how long one may ask nothing |
 //! | `events` | the numbered, resumable stream of what happens |
 //! | `find` | people and devices by id, part of an id, or name |
 //! | `jobs` | long work that goes on by itself |
@@ -17,7 +18,7 @@
 //! | `openapi` | the document that describes the API |
 //! | `refusal` | why the rules of membership don't allow something |
 //! | `routes` | the handlers |
-//! | `server` | the listener, its bound on connections, and a clean stop |
+//! | `server` | the server as a whole, and a clean stop |
 //! | `sessions` | browsers that are signed in |
 //!
 //! Invariants: a request without the right token learns nothing but the version of HTTP; a request with a
@@ -25,6 +26,7 @@
 //! stream is held in memory beyond its bound in [`limits`]; what a write answers is durable.
 
 pub mod access;
+mod connections;
 mod convert;
 pub mod csv_rows;
 pub mod dto;

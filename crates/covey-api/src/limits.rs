@@ -38,6 +38,10 @@ pub const EVENTS_KEPT: usize = 1024;
 /// Connections served at once. A person has a few; a program that leaks them meets a bound.
 pub const MAX_CONNECTIONS: usize = 256;
 
+/// A connection on which no whole head of a request comes for so long is closed, web sockets not. Longer than a slow client takes,
+/// and short enough that whoever fills all connections with silence doesn't keep others out.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Rejected credentials per [`FAILURE_WINDOW`] before they are answered with 429. Right ones always pass,
 /// so that a program that guesses can't lock the owner out.
 pub const MAX_FAILURES: u32 = 20;

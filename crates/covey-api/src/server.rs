@@ -1,28 +1,21 @@
-//! The listener, the bound on its connections, and a clean stop.
+//! The server as a whole: what it is made of, its links, and a clean stop.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::serve::Listener;
 use covey_node::Node;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     access::{Access, Token},
+    connections,
     events::{self, EventLog},
     jobs::Jobs,
-    limits::{MAX_CONNECTIONS, STOP_TIMEOUT},
+    limits::STOP_TIMEOUT,
     routes::{self, ApiState},
     sessions::Sessions,
 };
@@ -39,6 +32,9 @@ pub struct ApiConfig {
     /// A web socket whose client takes this long to accept one message is closed: [`limits::SEND_TIMEOUT`](crate::limits)
     /// where people are.
     pub send_timeout: Duration,
+    /// A connection that asks nothing for this long is closed, web sockets not: [`limits::IDLE_TIMEOUT`](crate::limits) where
+    /// people are.
+    pub idle_timeout: Duration,
 }
 
 /// The API could not be started.
@@ -53,7 +49,7 @@ pub struct Server {
     access: Arc<Access>,
     jobs: Arc<Jobs>,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
     recording: JoinHandle<()>,
 }
 
@@ -84,11 +80,7 @@ pub async fn serve(node: Node, config: ApiConfig) -> Result<Server, ServeError> 
         send_timeout: config.send_timeout,
     };
     let router = routes::router(state);
-    let listener = Bounded { listener: config.listener, slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
-    let serving =
-        tokio::spawn(
-            async move { axum::serve(listener, router).with_graceful_shutdown(stopped(stopping)).await },
-        );
+    let serving = tokio::spawn(connections::serve(config.listener, router, config.idle_timeout, stopping));
     Ok(Server { addr, access, jobs, stop, serving, recording })
 }
 
@@ -120,7 +112,8 @@ impl Server {
         self.recording.abort();
         let ended = async {
             self.jobs.stop().await;
-            (&mut self.serving).await
+            // It ends by itself, or was cut off already.
+            let _ = (&mut self.serving).await;
         };
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!(
@@ -144,71 +137,4 @@ fn url(addr: SocketAddr) -> String {
 
 pub(crate) fn web_link(addr: SocketAddr, access: &Access) -> String {
     format!("{}/open?code={}", url(addr), *access.new_link_code())
-}
-
-/// A listener that lets at most [`MAX_CONNECTIONS`] in; others wait in the kernel's queue.
-struct Bounded {
-    listener: TcpListener,
-    slots: Arc<Semaphore>,
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let (stream, addr) = Listener::accept(&mut self.listener).await;
-        // Events and answers are small and wanted at once.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-        (Connection { stream, _slot: slot }, addr)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that gives its slot back when it ends, also after it became a WebSocket.
-struct Connection {
-    stream: TcpStream,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -5,10 +5,14 @@ mod sockets;
 
 use std::time::Duration;
 
-use covey_node::Role;
+use covey_api::limits::{MAX_CONNECTIONS, SEND_TIMEOUT};
+use covey_node::{NetworkMode, Role};
 use serde_json::{Value, json};
-use sockets::{As, Served, config, join};
-use tokio::net::TcpSocket;
+use sockets::{As, PATIENCE, Served, config, join};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
 
 async fn two(home: &std::path::Path) -> (Served, Served) {
     let (ada, bob) = (Served::new(config(home, "ada")).await, Served::new(config(home, "bob")).await);
@@ -230,4 +234,155 @@ async fn joining_without_waiting_is_a_job_that_says_what_came_and_can_be_cancell
     assert_eq!((&done["done"], &done["target"]), (&json!(300), &json!(garden.id().to_string())));
     ada.stop().await;
     bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_says_whether_its_message_is_new_or_looks_otherwise_now() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = two(home.path()).await;
+    let (mut adas, mut bobs) = (ada.events(As::Program).await, bob.events(As::Program).await);
+    ada.done("POST", "spaces/garden/channels", &json!({ "name": "beds" }), 201).await;
+    bobs.until("the channel", |event| event["event"] == "channel").await;
+    let sent = ada.done("POST", MESSAGES, &json!({ "text": "hello @bob" }), 201).await;
+    let message = format!("spaces/garden/messages/{}", sent["id"].as_str().unwrap());
+    let is_it = |event: &Value| event["event"] == "message" && event["message"]["id"] == sent["id"];
+    for events in [&mut adas, &mut bobs] {
+        assert_eq!(events.until("the message", is_it).await["new"], true);
+    }
+
+    // What is said of it afterwards is told of the same message, which isn't new.
+    bob.done("PUT", &format!("{message}/reactions/%F0%9F%91%8D"), &Value::Null, 204).await;
+    ada.done("PATCH", &message, &json!({ "text": "hello there, @bob" }), 200).await;
+    ada.done("DELETE", &message, &Value::Null, 204).await;
+    for events in [&mut adas, &mut bobs] {
+        let (mut seen, mut is_over) = (0, false);
+        while !is_over {
+            let event = events.until("what became of it", is_it).await;
+            assert_eq!(event["new"], false, "{event}");
+            seen += 1;
+            is_over = event["message"]["deleted"] == true;
+        }
+        assert!(seen >= 2, "a reaction, an edit, a deletion: {seen}");
+    }
+
+    // An answer is a message of its own; what it answers looks otherwise by it.
+    let root = ada.done("POST", MESSAGES, &json!({ "text": "a question" }), 201).await;
+    let has = |id: &Value| {
+        let id = id.clone();
+        move |event: &Value| event["event"] == "message" && event["message"]["id"] == id
+    };
+    assert_eq!(bobs.until("the question", has(&root["id"])).await["new"], true);
+    let answer = json!({ "text": "an answer", "reply_to": root["id"] });
+    let answer = bob.done("POST", MESSAGES, &answer, 201).await;
+    assert_eq!(adas.until("the answer", has(&answer["id"])).await["new"], true);
+    ada.stop().await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_is_told_of_before_the_first_message_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = two(home.path()).await;
+    let bobs_place = bob.node.listen_addresses().await;
+    ada.stop().await;
+    let mut bobs = bob.events(As::Program).await;
+
+    // Ada begins it while nobody is near, so Bob hears of it and of what she says at once.
+    let mut alone = config(home.path(), "ada");
+    alone.network = NetworkMode::Solo;
+    let ada = Served::new(alone).await;
+    let direct = ada.done("POST", "spaces/garden/direct", &json!({ "users": ["bob"] }), 201).await;
+    let path = format!("spaces/garden/channels/{}/messages", direct["id"].as_str().unwrap());
+    let first = ada.done("POST", &path, &json!({ "text": "between us" }), 201).await;
+    ada.stop().await;
+    let mut near = config(home.path(), "ada");
+    near.bootstrap = bobs_place;
+    let ada = Served::new(near).await;
+
+    let mut is_known = false;
+    loop {
+        let event = bobs.next().await.expect("the socket stays open");
+        is_known |= event["event"] == "channel" && event["channel"]["id"] == direct["id"];
+        if event["event"] == "message" {
+            assert_eq!((&event["message"]["id"], &event["channel"]), (&first["id"], &direct["id"]));
+            assert_eq!(event["new"], true);
+            break;
+        }
+    }
+    assert!(is_known, "the message was told before its channel");
+    ada.stop().await;
+    bob.stop().await;
+}
+
+/// What comes on a connection until the node closes it.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    // Closed while something that wasn't read was still there is closed too.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an end in time");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_ask_nothing_are_let_go_and_shut_nobody_out() {
+    /// Longer than it takes to ask for something here.
+    const SHORT: Duration = Duration::from_millis(500);
+    let home = tempfile::tempdir().unwrap();
+    let ada = Served::patient(config(home.path(), "ada"), "127.0.0.1:0", SEND_TIMEOUT, SHORT).await;
+    let connect = || TcpStream::connect(ada.server.addr());
+    // A web socket may say nothing for as long as it likes.
+    let mut events = ada.events(As::Program).await;
+    let mut silent = Vec::new();
+    while silent.len() < MAX_CONNECTIONS {
+        silent.push(connect().await.unwrap());
+    }
+    ada.done("GET", "status", &Value::Null, 200).await;
+    for stream in &mut silent {
+        assert_eq!(until_closed(stream).await, "");
+    }
+
+    // Nor does half a head keep a place, or one that goes on for ever; and who asks once gets their answer and is let go.
+    let mut half = connect().await.unwrap();
+    half.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: ").await.unwrap();
+    let mut once = connect().await.unwrap();
+    let request = format!("GET /api/v1/openapi.json HTTP/1.1\r\nHost: {}\r\n\r\n", ada.server.addr());
+    once.write_all(request.as_bytes()).await.unwrap();
+    assert!(until_closed(&mut once).await.starts_with("HTTP/1.1 "));
+    assert!(!until_closed(&mut half).await.starts_with("HTTP/1.1 2"));
+
+    // What takes longer to answer than that is answered.
+    let nobody = json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 1 });
+    ada.done("POST", "join", &nobody, 504).await;
+    ada.node.create_space("garden").await.unwrap();
+    events.until("what happens", |event| event["event"] == "space_added").await;
+    ada.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn becoming_somebodys_device_without_waiting_is_a_job_too() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, phone) =
+        (Served::new(config(home.path(), "ada")).await, Served::new(config(home.path(), "phone")).await);
+    let garden = ada.node.create_space("garden").await.unwrap();
+    garden.collection("plants").unwrap().put_many(vec![(None, r#"{"n":1}"#.to_owned())]).await.unwrap();
+    let mut events = phone.events(As::Program).await;
+    let mut until_over = async |job: &Value| {
+        let is_it = |event: &Value| event["job"]["id"] == job["id"] && event["job"]["ended_at"].is_string();
+        events.until("the job's end", is_it).await["job"].clone()
+    };
+    let lost = phone.job("devices/join", &json!({ "code": "COVEY-AAAA-BBBB", "timeout_s": 300 })).await;
+    assert_eq!((&lost["kind"], &lost["state"]), (&json!("link"), &json!("running")));
+    phone.done("DELETE", &format!("jobs/{}", lost["id"].as_str().unwrap()), &Value::Null, 202).await;
+    assert_eq!(until_over(&lost).await["state"], "cancelled");
+
+    let link = ada.node.link_device(Duration::from_secs(60)).await.unwrap().link;
+    let job = phone.job("devices/join", &json!({ "code": link })).await;
+    assert_eq!((&job["stage"], &job["target"]), (&json!("pairing"), &json!("")), "the code is a secret");
+    let done = until_over(&job).await;
+    let user = ada.node.identity().user.to_string();
+    assert_eq!((&done["state"], &done["error"]), (&json!("done"), &Value::Null), "{done}");
+    assert_eq!((&done["stage"], &done["target"]), (&json!("syncing"), &json!(user)));
+    assert_eq!((&done["result"]["kind"], &done["result"]["user_id"]), (&json!("link"), &json!(user)));
+    assert_eq!(done["result"]["spaces"][0]["name"], "garden");
+    ada.stop().await;
+    phone.stop().await;
 }

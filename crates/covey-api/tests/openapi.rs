@@ -110,6 +110,8 @@ const STORY: &[Step<'_>] = &[
     ),
     ("get", "/api/v1/spaces/{space}/channels/{channel}/messages", &["garden", "tea"], "?limit=1", "", 200),
     ("get", "/api/v1/spaces/{space}/channels/{channel}/messages", &["garden", "tea"], "?limit=0", "", 400),
+    ("get", "/api/v1/spaces/{space}/search", &["garden"], "?q=tea&limit=0", "", 400),
+    ("get", "/api/v1/spaces/{space}/search", &["garden"], "?q=tea&limit=1001", "", 400),
     ("get", "/api/v1/spaces/{space}/search", &["garden"], "?q=tea", "", 200),
     (
         "put",

@@ -78,7 +78,8 @@ pub struct Channel {
     pub members: Vec<Participant>,
     /// Who made it, if it's public and they are known: its admin for good.
     pub founder: Option<UserId>,
-    /// How many messages of others the reader has not read, up to [`MAX_UNREAD`].
+    /// How many messages of others the reader has not read, up to [`MAX_UNREAD`]; of a channel they aren't in none, unless
+    /// they are a guest, who can't join, and have read in it.
     pub unread: u64,
     /// How many of these mention the reader.
     pub mentions: u64,
@@ -181,12 +182,18 @@ impl Chat {
         self.node().secrets().user.id()
     }
 
-    /// Writes own records in a space, all in one entry; answers when it's on disk.
+    /// Says something for a person who does so just now, and is there by that: as [`Chat::note`].
     async fn say(&self, space: SpaceId, says: Vec<Say>) -> Result<Hlc, NodeError> {
+        self.node().require_going_on(space)?;
+        self.node().set_presence(false);
+        self.note(space, says).await
+    }
+
+    /// Writes own records in a space, all in one entry; answers when it's on disk. It tells nothing of whether anybody is
+    /// there: an open page marks as read what comes while nobody is at it.
+    async fn note(&self, space: SpaceId, says: Vec<Say>) -> Result<Hlc, NodeError> {
         let node = self.node().clone();
         node.require_going_on(space)?;
-        // Whoever says something is there.
-        node.set_presence(false);
         node.0.news.turn(space).await;
         let (secrets, now) = (node.secrets(), node.now_ms());
         let device = node.device();

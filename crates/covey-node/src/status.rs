@@ -246,6 +246,9 @@ pub enum Event {
         space: SpaceId,
         /// Which.
         id: String,
+        /// Whether it has only just come here, or been written here; otherwise something of it has changed. One that came
+        /// with its deletion isn't new.
+        is_new: bool,
     },
     /// A channel is new, or something of it has changed: its name, who is in it, or so many messages that they aren't told
     /// of one by one.

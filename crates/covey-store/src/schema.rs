@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_chat.sql"),
     include_str!("../migrations/0004_seen.sql"),
     include_str!("../migrations/0005_pairing.sql"),
+    include_str!("../migrations/0006_chat_places.sql"),
 ];
 
 /// The schema version that this program writes.

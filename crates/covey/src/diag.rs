@@ -53,6 +53,11 @@ impl Failure {
         Self::new(Exit::NoNode, message)
     }
 
+    /// Whether it's that no node runs.
+    pub(crate) fn is_no_node(&self) -> bool {
+        matches!(self.exit, Exit::NoNode)
+    }
+
     /// The node refuses: exit code 4.
     pub(crate) fn not_allowed(message: impl Into<String>) -> Self {
         Self::new(Exit::NotAllowed, message)

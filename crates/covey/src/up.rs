@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use covey_api::{
     ApiConfig, Server, Token,
     dto::{ApiFile, IdentityDto},
-    limits::SEND_TIMEOUT,
+    limits::{IDLE_TIMEOUT, SEND_TIMEOUT},
 };
 use covey_node::{Node, NodeConfig, Role};
 use serde_json::json;
@@ -135,7 +135,8 @@ struct Serving {
 
 async fn serve(node: &Node, listener: TcpListener, settings: &Settings) -> Result<Serving, Failure> {
     let token = Token::generate();
-    let config = ApiConfig { listener, token: token.clone(), hosts: Vec::new(), send_timeout: SEND_TIMEOUT };
+    let (send_timeout, idle_timeout) = (SEND_TIMEOUT, IDLE_TIMEOUT);
+    let config = ApiConfig { listener, token: token.clone(), hosts: Vec::new(), send_timeout, idle_timeout };
     let server = covey_api::serve(node.clone(), config)
         .await
         .map_err(|error| Failure::failed("the API could not start").because(error))?;

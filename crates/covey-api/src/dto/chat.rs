@@ -44,7 +44,8 @@ pub struct ChannelDto {
     /// The user who made it, if it's public and they are known: its admin for good.
     #[schema(required)]
     pub founder: Option<String>,
-    /// How many messages the reader hasn't read, up to 1000.
+    /// How many messages the reader hasn't read, up to 1000; of a channel they aren't in none, unless they are a guest, who
+    /// can't join, and have read in it.
     pub unread: u64,
     /// How many of them mention the reader.
     pub mentions: u64,

@@ -64,12 +64,18 @@ pub enum EventKind {
         /// The newest position of the change feed.
         feed_position: u64,
     },
-    /// A message is new, or looks otherwise than before.
+    /// A message is new, or looks otherwise than before. Its channel was told of first.
     Message {
         /// In which space.
         space: String,
         /// In which channel.
         channel: String,
+        /// Whether it was written just now, or has only just come here; what is told of it later, as an edit or a reaction,
+        /// isn't. One that came with its deletion isn't new. What came while its author was away is new when it comes, so
+        /// whoever tells people of it looks at `at` too.
+        #[serde(rename = "new", default)]
+        #[schema(required)]
+        is_new: bool,
         /// The message as it is now.
         message: Box<MessageDto>,
     },

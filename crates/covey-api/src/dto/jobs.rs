@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ImportDto, JoinedDto, ProblemDto, words};
+use super::{ImportDto, JoinedDto, LinkedDto, ProblemDto, words};
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -15,6 +15,8 @@ pub enum JobKind {
     Import,
     /// Joining a space, with its first sync.
     Join,
+    /// Becoming a device of another user's, with the first sync of their spaces.
+    Link,
 }
 
 /// How a job stands.
@@ -64,6 +66,8 @@ pub enum JobResult {
     Import(ImportDto),
     /// The space is here.
     Join(JoinedDto),
+    /// This device is one of theirs.
+    Link(Box<LinkedDto>),
 }
 
 /// Long work that goes on without anybody waiting for it: `GET jobs/{job}`.
@@ -74,16 +78,16 @@ pub struct JobDto {
     pub id: String,
     /// What it does.
     pub kind: JobKind,
-    /// To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, as soon as it's known.
-    /// Never the code.
+    /// To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, or of the user whose
+    /// device this one becomes, as soon as it's known. Never the code.
     pub target: String,
     /// How it stands.
     pub state: JobState,
-    /// What it is at, where it has more than one stage: of a backup `copying`, then `checking`; of a join `pairing`, then
-    /// `syncing`.
+    /// What it is at, where it has more than one stage: of a backup `copying`, then `checking`; of a join or a link `pairing`,
+    /// then `syncing`.
     #[schema(value_type = Option<words::JobStage>, required)]
     pub stage: Option<String>,
-    /// Bytes of the stage that are done; of a join the records that have come.
+    /// Bytes of the stage that are done; of a join or a link the records that have come.
     pub done: u64,
     /// How many it is in all, if that is known.
     #[schema(required)]

@@ -170,7 +170,7 @@ pub(super) async fn take_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Says up to where a channel was read.
+/// Says up to where a channel was read. Of a guest, who may write nothing, only this device knows it.
 #[utoipa::path(
     put,
     path = "/spaces/{space}/channels/{channel}/read",
@@ -220,10 +220,11 @@ pub(super) struct SearchQuery {
     /// Where the page before ended, as its `next` says it.
     next: Option<i64>,
     /// Most messages that are wanted; 100 unless it is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-/// Messages in which words stand, newest first, a page at a time.
+/// Messages in which words stand, the newest by their times first, a page at a time.
 #[utoipa::path(
     get,
     path = "/spaces/{space}/search",

@@ -4,7 +4,11 @@
 
 use std::fmt::Write as _;
 
-use covey_api::{ApiConfig, Server, Token, limits::SEND_TIMEOUT, serve};
+use covey_api::{
+    ApiConfig, Server, Token,
+    limits::{IDLE_TIMEOUT, SEND_TIMEOUT},
+    serve,
+};
 use covey_node::{NetworkMode, Node, NodeConfig, Profile};
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
@@ -98,7 +102,8 @@ impl Served {
         let token = Token::generate();
         let shown = token.expose().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let config = ApiConfig { listener, token, hosts: Vec::new(), send_timeout: SEND_TIMEOUT };
+        let (send_timeout, idle_timeout) = (SEND_TIMEOUT, IDLE_TIMEOUT);
+        let config = ApiConfig { listener, token, hosts: Vec::new(), send_timeout, idle_timeout };
         let server = serve(node.clone(), config).await.unwrap();
         Self { home, node, server, token: shown }
     }

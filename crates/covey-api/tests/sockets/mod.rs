@@ -7,7 +7,11 @@
 
 use std::{path::Path, time::Duration};
 
-use covey_api::{ApiConfig, Server, Token, limits::SEND_TIMEOUT, serve};
+use covey_api::{
+    ApiConfig, Server, Token,
+    limits::{IDLE_TIMEOUT, SEND_TIMEOUT},
+    serve,
+};
 use covey_node::{MdnsConfig, Node, NodeConfig, Profile, Role, Space};
 use futures::StreamExt;
 use serde_json::Value;
@@ -75,11 +79,21 @@ impl Served {
 
     /// One whose API is at this address, and waits this long for a client that takes nothing.
     pub(crate) async fn with(config: NodeConfig, addr: &str, send_timeout: Duration) -> Self {
+        Self::patient(config, addr, send_timeout, IDLE_TIMEOUT).await
+    }
+
+    /// The same; a connection that asks nothing for `idle_timeout` is let go.
+    pub(crate) async fn patient(
+        config: NodeConfig,
+        addr: &str,
+        send_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
         let node = Node::open(config).await.unwrap();
         let token = Token::generate();
         let shown = token.expose().to_owned();
         let listener = TcpListener::bind(addr).await.unwrap();
-        let api = ApiConfig { listener, token, hosts: Vec::new(), send_timeout };
+        let api = ApiConfig { listener, token, hosts: Vec::new(), send_timeout, idle_timeout };
         let server = serve(node.clone(), api).await.unwrap();
         Self { node, server, token: shown }
     }

@@ -41,7 +41,7 @@ pub(crate) async fn delete_again(node: &Node, space: SpaceId) -> Result<(), Node
     let chat = Space::new(node.clone(), space).chat();
     for ids in ids.chunks(AT_ONCE) {
         let says = ids.iter().map(|id| Say::new(ids::EDITS, id.as_str()).with("deleted", &true)).collect();
-        chat.say(space, says).await?;
+        chat.note(space, says).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use covey_types::{Hlc, UserId};
 use super::{
     has_read,
     project::{News, Place, Projector, names, tag_bytes},
+    rooms::Home,
 };
 use crate::NodeError;
 
@@ -22,7 +23,8 @@ impl Projector {
         messages: Vec<(i64, Hlc, String)>,
     ) -> Result<(), NodeError> {
         let marks = marks_of(tx, channel, self.user)?;
-        let furthest = marks.iter().map(|mark| &mark.at).max();
+        let here = tx.chat_read_here(channel)?;
+        let furthest = marks.iter().map(|mark| &mark.at).max().max(here.as_ref());
         for (number, hlc, id) in messages {
             let is_passed = furthest.is_some_and(|at| (at.0, at.1.as_str()) >= (hlc, id.as_str()));
             if is_passed && !marks.iter().any(|mark| has_read(mark, (hlc, &id))) {
@@ -55,6 +57,7 @@ impl Projector {
         let Mark { stamp, upto, seen } = said;
         let mark = ChatMark { device: stamp.device, user, written: stamp.hlc, at: (upto.hlc, upto.id), seen };
         let before = marks_of(tx, channel, self.user)?.into_iter().map(|mark| mark.at).max();
+        let before = before.max(tx.chat_read_here(channel)?);
         tx.put_chat_mark(channel, &mark)?;
         if user == self.user {
             for (number, hlc, id) in tx.chat_late(channel)? {
@@ -72,6 +75,25 @@ impl Projector {
         news.channel(place, rest);
         Ok(())
     }
+}
+
+/// Notes on this device alone that a channel was read up to a place; whether that says anything new.
+///
+/// # Errors
+/// The store's.
+pub(super) fn read_here(tx: &mut Tx<'_>, home: &Home, at: &(Hlc, String)) -> Result<bool, StoreError> {
+    let channel = tx.ensure_chat_channel(home.key, &home.inner)?;
+    let is_further = tx.chat_read_here(channel)?.is_none_or(|before| before < *at);
+    if is_further {
+        tx.set_chat_read_here(channel, at)?;
+    }
+    let late = tx.chat_late(channel)?;
+    let read: Vec<_> =
+        late.into_iter().filter(|(_, hlc, id)| (*hlc, id.as_str()) <= (at.0, at.1.as_str())).collect();
+    for (number, ..) in &read {
+        tx.drop_chat_late(*number)?;
+    }
+    Ok(is_further || !read.is_empty())
 }
 
 /// How far a user has read a channel, on each of their devices.

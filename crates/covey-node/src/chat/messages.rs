@@ -11,10 +11,10 @@ use covey_store::ChatMessage;
 use covey_types::{Hlc, SpaceId, UserId};
 
 use super::{
-    Chat, Message, Position, Say, fresh_part,
-    rooms::{Home, Room},
+    Chat, Message, Position, Say, fresh_part, marks,
+    rooms::{Home, Room, is_guest},
 };
-use crate::{NodeError, Space};
+use crate::{Event, NodeError, Space};
 
 /// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -217,7 +217,8 @@ impl Chat {
         self.say(space, vec![say]).await.map(drop)
     }
 
-    /// Says that one has read a channel up to a message, and everything before it.
+    /// Says that one has read a channel up to a message, and everything before it. Of a guest, who may write nothing, only
+    /// this device knows it.
     ///
     /// # Errors
     /// [`NodeError::NotFound`] for a message that isn't in the channel.
@@ -226,6 +227,10 @@ impl Chat {
         let (_, message) = self.find_in(&room, upto).await?;
         let at = (message.hlc, message.id);
         for home in &room.homes {
+            if is_guest(self.node().engine().space(home.space)?, self.me()) {
+                self.note_read(home, at.clone()).await?;
+                continue;
+            }
             let (before, seen) = self.read_since(home, &at).await?;
             // Said again where nothing has changed but late messages: they are read now.
             let upto = before.filter(|before| *before > at).unwrap_or_else(|| at.clone());
@@ -235,7 +240,17 @@ impl Chat {
                 let (field, value) = mark::seen_field(&tag, upto);
                 say = say.with(&field, &value);
             }
-            self.say(home.space, vec![say]).await?;
+            self.note(home.space, vec![say]).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps on this device alone how far a channel was read.
+    async fn note_read(&self, home: &Home, at: (Hlc, String)) -> Result<(), NodeError> {
+        let place = home.clone();
+        let is_news = self.node().write(move |tx, _| Ok(marks::read_here(tx, &place, &at)?)).await?;
+        if is_news {
+            self.node().emit(Event::ChannelChanged { space: home.space, channel: home.inner.clone() });
         }
         Ok(())
     }

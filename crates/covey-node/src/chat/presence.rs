@@ -178,8 +178,8 @@ pub(crate) async fn run(node: Node) {
 }
 
 impl Node {
-    /// Says that this device's user is there, or away. Who says nothing for five minutes is away too; sending something
-    /// says that one is there.
+    /// Says that this device's user is there, or away. Who does nothing for five minutes is away too. Whatever people do
+    /// in chat says that they are there; what is marked as read doesn't, since an open page does that with nobody at it.
     pub fn set_presence(&self, away: bool) {
         let now = self.now_ms();
         let is_news = {
@@ -234,19 +234,24 @@ impl Chat {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+    use std::{
+        path::Path,
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
     };
 
     use super::*;
-    use crate::{NetworkMode, NodeConfig, Profile, WallClock};
+    use crate::{NetworkMode, NodeConfig, Profile, WallClock, chat::NewMessage};
 
-    #[tokio::test]
-    async fn who_does_nothing_for_five_minutes_is_away_and_back_with_the_next_thing_they_do() {
-        let home = tempfile::tempdir().unwrap();
+    type Act<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+    /// A node on its own whose user has just started it, and its clock.
+    async fn node(home: &Path) -> (Node, Arc<AtomicU64>) {
         let time = Arc::new(AtomicU64::new(1_800_000_000_000));
-        let mut config = NodeConfig::new(home.path());
+        let mut config = NodeConfig::new(home);
         config.profile = Some(Profile { user_name: "Ada".into(), device_name: "laptop".into() });
         config.network = NetworkMode::Solo;
         config.clock = WallClock::new({
@@ -254,11 +259,53 @@ mod tests {
             move || time.load(Ordering::SeqCst)
         });
         let node = Node::open(config).await.unwrap();
-        let chat = node.create_space("garden").await.unwrap().chat();
         // Its start counts as something that was done; the task that says so runs beside this one.
         while node.0.presences.state().active_ms.is_none() {
             tokio::task::yield_now().await;
         }
+        (node, time)
+    }
+
+    #[tokio::test]
+    async fn a_mark_says_nothing_of_whether_its_user_is_there_and_what_they_write_does() {
+        let home = tempfile::tempdir().unwrap();
+        let (node, time) = node(home.path()).await;
+        let chat = node.create_space("garden").await.unwrap().chat();
+        chat.create_channel("beds", false, "").await.unwrap();
+        let say = |text: &str| NewMessage { text: text.into(), ..NewMessage::default() };
+        let first = chat.send("beds", say("one")).await.unwrap().id;
+        let own = || chat.presence()[0].1;
+        assert_eq!(own(), Presence::Online);
+
+        // What an open page does while nobody is at it.
+        node.set_presence(true);
+        chat.mark_read("beds", &first).await.unwrap();
+        chat.set_draft("beds", "hal").await.unwrap();
+        assert_eq!(own(), Presence::Away, "whoever said that they are away");
+        node.set_presence(false);
+        time.fetch_add(AWAY_AFTER.as_millis() as u64, Ordering::SeqCst);
+        chat.mark_read("beds", &first).await.unwrap();
+        assert_eq!(own(), Presence::Away, "whoever has done nothing for long");
+
+        let acts: [(&str, Act<'_>); 4] = [
+            ("edit", Box::pin(async { chat.edit(&first, "two").await.map(drop).unwrap() })),
+            ("react", Box::pin(async { chat.react(&first, "👍", true).await.unwrap() })),
+            ("delete", Box::pin(async { chat.delete(&first).await.unwrap() })),
+            ("send", Box::pin(async { chat.send("beds", say("three")).await.map(drop).unwrap() })),
+        ];
+        for (name, act) in acts {
+            node.set_presence(true);
+            act.await;
+            assert_eq!(own(), Presence::Online, "after {name}");
+        }
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn who_does_nothing_for_five_minutes_is_away_and_back_with_the_next_thing_they_do() {
+        let home = tempfile::tempdir().unwrap();
+        let (node, time) = node(home.path()).await;
+        let chat = node.create_space("garden").await.unwrap().chat();
         let after = AWAY_AFTER.as_millis() as u64;
         assert_eq!(after, 5 * 60 * 1000);
         let pass = |ms| time.fetch_add(ms, Ordering::SeqCst);

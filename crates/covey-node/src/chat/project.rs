@@ -6,7 +6,7 @@
 //! space has changed, what authors were when they wrote something is looked up again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -44,7 +44,8 @@ struct State {
 /// What has changed in chat.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    messages: BTreeSet<(SpaceId, String)>,
+    /// Which, and whether they are new here.
+    messages: BTreeMap<(SpaceId, String), bool>,
     /// Where messages have changed; told of in place of them if there are too many.
     busy: BTreeSet<(SpaceId, String)>,
     channels: BTreeSet<(SpaceId, String)>,
@@ -57,16 +58,18 @@ pub(crate) struct Projector {
     pub(super) user: UserId,
 }
 
-/// Tells whoever follows along what has changed.
+/// Tells whoever follows along what has changed: of channels before what is said in them, since the first message of a
+/// conversation may come with the conversation itself.
 pub(crate) fn tell(node: &Node, news: News) {
     let is_much = news.messages.len() > MAX_TOLD;
-    let mut channels = news.channels;
+    let (mut channels, mut messages) = (news.channels, news.messages);
     if is_much {
         channels.extend(news.busy);
-    } else {
-        news.messages.into_iter().for_each(|(space, id)| node.emit(Event::Message { space, id }));
+        messages.clear();
     }
     channels.into_iter().for_each(|(space, channel)| node.emit(Event::ChannelChanged { space, channel }));
+    let tell = |((space, id), is_new)| node.emit(Event::Message { space, id, is_new });
+    messages.into_iter().for_each(tell);
 }
 
 /// Makes what isn't made yet: once, at the start.
@@ -182,7 +185,7 @@ impl Projector {
                 let Some(tag) = tag_bytes(tag) else { return Ok(()) };
                 let reactions = reactions(tx, engine, place, moved, &record)?;
                 tx.set_chat_reactions(place.key, rest, &tag, &reactions)?;
-                news.message(tx, place, rest)?;
+                news.message(tx, place, rest, false)?;
             }
             ids::MARKS => self.mark(tx, engine, place, (&moved.id, tag, rest), &record, news)?,
             ids::CHANGES => {
@@ -256,7 +259,7 @@ impl Projector {
         if let Some(number) = number.filter(|_| author != self.user) {
             self.note_late(tx, channel, vec![(number, new.hlc, new.id.clone())])?;
         }
-        news.message(tx, place, &new.id)
+        news.message(tx, place, &new.id, number.is_some())
     }
 
     /// Whether a space is a direct message: in one all are its owners, and nobody has a right over what the others wrote.
@@ -308,11 +311,12 @@ impl Projector {
 }
 
 impl News {
-    fn message(&mut self, tx: &Tx<'_>, place: Place, id: &str) -> Result<(), NodeError> {
+    /// Notes that a message is new, or otherwise changed: what came with a new one makes it no older.
+    fn message(&mut self, tx: &Tx<'_>, place: Place, id: &str, is_new: bool) -> Result<(), NodeError> {
         if let Some(message) = tx.chat_message(place.key, id)? {
             self.busy(tx, place, message.channel)?;
             if self.messages.len() <= MAX_TOLD {
-                self.messages.insert((place.id, id.to_owned()));
+                *self.messages.entry((place.id, id.to_owned())).or_default() |= is_new && !message.deleted;
             }
         }
         Ok(())

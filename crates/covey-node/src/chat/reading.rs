@@ -8,7 +8,7 @@ use covey_types::{DeviceId, Hlc, SpaceId, UserId};
 
 use super::{
     Channel, Chat, MAX_UNREAD, Message, MessageState, Participant, Position, has_read,
-    rooms::{Home, Look, Room},
+    rooms::{Home, Look, Room, is_guest},
 };
 use crate::{Deliveries, NodeError, Space};
 
@@ -155,12 +155,29 @@ impl Look<'_> {
         Ok(Gathered { rooms, messages, marks, names, owners })
     }
 
+    /// Whether what is unread in a channel is the reader's: they are in it; or they are a guest, who can't join, and have read
+    /// in it.
+    fn follows(&self, room: &Room) -> Result<bool, NodeError> {
+        if room.joined.contains(&self.me) {
+            return Ok(true);
+        }
+        for home in &room.homes {
+            let channel = self.rows.chat_channel(home.key, &home.inner)?;
+            let here = channel.map(|channel| self.rows.chat_read_here(channel)).transpose()?.flatten();
+            if here.is_some() && is_guest(self.engine.space(home.space)?, self.me) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn unread(&self, room: &Room) -> Result<(u64, u64, Option<String>), NodeError> {
         let (mut count, mut mentions, mut first) = (0, 0, None);
         for home in &room.homes {
             let Some(channel) = self.rows.chat_channel(home.key, &home.inner)? else { continue };
             let own = self.rows.chat_marks(channel)?.into_iter().filter(|mark| mark.user == self.me);
-            let after = own.map(|mark| mark.at).max().unwrap_or((room.since, String::new()));
+            let furthest = own.map(|mark| mark.at).max().max(self.rows.chat_read_here(channel)?);
+            let after = furthest.unwrap_or((room.since, String::new()));
             let unread = self.rows.chat_unread(channel, self.me, &after, MAX_UNREAD)?;
             count += unread.count;
             mentions += unread.mentions;
@@ -315,11 +332,11 @@ impl Chat {
         self.finish(gathered.await?.ok_or_else(none)?).await?.pop().ok_or_else(none)
     }
 
-    /// Messages in which all of these words are, those that came last first: of one channel, or of all that can be read
+    /// Messages in which all of these words are, the newest by their times first: of one channel, or of all that can be read
     /// here. `below` goes on with a page that was cut.
     ///
     /// # Errors
-    /// [`NodeError::Invalid`] for no words; [`NodeError::NotFound`] for a channel that isn't there.
+    /// [`NodeError::Invalid`] for no words or a page that is too long; [`NodeError::NotFound`] for a channel that isn't there.
     pub async fn search(
         &self,
         words: &str,
@@ -329,7 +346,9 @@ impl Chat {
     ) -> Result<FoundPage, NodeError> {
         let query = text::query(words)
             .ok_or_else(|| NodeError::Invalid("a search needs a word: letters or digits".into()))?;
-        let limit = limit.clamp(1, MAX_PAGE);
+        if limit == 0 || limit > MAX_PAGE {
+            return Err(NodeError::Invalid(format!("a page has 1 to {MAX_PAGE} messages")));
+        }
         let rooms = match channel {
             Some(wanted) => vec![self.room(wanted).await?],
             None => self.rooms().await?,
@@ -410,8 +429,7 @@ impl Chat {
                 let last = newest.into_iter().next();
                 let has_last = last.is_some();
                 placed.extend(last.map(|(home, row)| Placed { row, home, room: at }));
-                let is_in = room.joined.contains(&look.me);
-                let unread = if is_in { look.unread(room)? } else { (0, 0, None) };
+                let unread = if look.follows(room)? { look.unread(room)? } else { (0, 0, None) };
                 let people = |user: &UserId| {
                     let role =
                         look.engine.space(parent).ok().and_then(|state| state.membership.role_of_user(*user));

@@ -66,6 +66,11 @@ fn is_about(id: &str, only: Option<&str>) -> bool {
     })
 }
 
+/// Whether somebody may read in a space and write nothing.
+pub(super) fn is_guest(state: &SpaceState, user: UserId) -> bool {
+    state.membership.role_of_user(user) == Some(Role::Guest)
+}
+
 /// What a look at the channels is made with.
 pub(super) struct Look<'a> {
     pub(super) rows: &'a Reader<'a>,

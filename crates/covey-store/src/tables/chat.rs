@@ -2,7 +2,8 @@
 //! `chat_marks`.
 //!
 //! All but drafts follow from the records, and are kept in step by whoever writes those (the node). Messages are in the
-//! order of their times and ids; their keys are the order in which they came here.
+//! order of their times and ids. Their keys are their times, as far as those are free, so that the index of words, which is
+//! in the order of keys, gives the newest first without looking at all that it has found.
 
 use covey_types::{DeviceId, Hlc, UserId};
 use rusqlite::Row;
@@ -105,7 +106,7 @@ pub enum ChatPage {
 /// A message that was found, with marks in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatFound {
-    /// The number under which it was found: the next page is of lower ones.
+    /// The number under which it was found, which grows with its time: the next page is of lower ones.
     pub number: i64,
     /// The message.
     pub message: ChatMessage,
@@ -232,7 +233,8 @@ impl Reader<'_> {
         self.rows("find what was said of a message", sql, (space.0, message, MAX_SAID), |row| row.get(0))
     }
 
-    /// Messages in which `query` (of FTS5) fits, those that came last first: within channels or whole spaces.
+    /// Messages in which `query` (of FTS5) fits, the newest by their times first: within channels or whole spaces. Those of one
+    /// moment (a millisecond) are in any order.
     pub fn chat_search(
         &self,
         (spaces, channels): (&[SpaceKey], &[ChatKey]),
@@ -345,6 +347,8 @@ impl Tx<'_> {
     pub fn put_chat_message(&mut self, new: &ChatMessage) -> Result<Option<i64>, StoreError> {
         let doing = "store a message";
         let mentions: Vec<u8> = new.mentions.iter().flat_map(|user| user.0).collect();
+        let sql = "UPDATE chat_messages SET channel = ?2, hlc = ?3, device = ?5, user = ?6, edited = ?7, deleted = ?8,
+                       reply_to = ?9, root = ?10, mentions = ?11, text = ?12 WHERE space = ?1 AND id = ?4";
         let params = rusqlite::params![
             new.space.0,
             new.channel.0,
@@ -359,15 +363,37 @@ impl Tx<'_> {
             mentions,
             new.text,
         ];
-        let sql = "INSERT INTO chat_messages(space, channel, hlc, id, device, user, edited, deleted, reply_to, root, mentions, text)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT(space, id) DO NOTHING";
         if self.execute(doing, sql, params)? > 0 {
-            return Ok(Some(self.conn().last_insert_rowid()));
+            return Ok(None);
         }
-        let sql = "UPDATE chat_messages SET channel = ?2, hlc = ?3, device = ?5, user = ?6, edited = ?7, deleted = ?8,
-                       reply_to = ?9, root = ?10, mentions = ?11, text = ?12 WHERE space = ?1 AND id = ?4";
-        self.execute(doing, sql, params)?;
-        Ok(None)
+        let number = self.free_number(new.hlc)?;
+        let sql = "INSERT INTO chat_messages(space, channel, hlc, id, device, user, edited, deleted, reply_to, root, mentions, text, key)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let params = [params, rusqlite::params![number]].concat();
+        self.execute(doing, sql, params.as_slice())?;
+        Ok(Some(number))
+    }
+
+    /// The number of a new message of this time: the time itself, or behind those of the same moment.
+    fn free_number(&self, hlc: Hlc) -> Result<i64, StoreError> {
+        /// A millisecond.
+        const MOMENT: i64 = 1 << 16;
+        let doing = "find the place of a message";
+        // What claims to be from so far in the future is held, and never comes here.
+        let mut number = i64::try_from(hlc.to_u64()).unwrap_or(i64::MAX).min(i64::MAX >> 1);
+        loop {
+            let sql = "SELECT key FROM chat_messages WHERE key = ?1";
+            if self.row(doing, sql, [number], |_| Ok(()))?.is_none() {
+                return Ok(number);
+            }
+            let behind = number + MOMENT;
+            let sql = "SELECT max(key) FROM chat_messages WHERE key >= ?1 AND key < ?2";
+            let last: i64 = self.row(doing, sql, (number, behind), |row| row.get(0))?.unwrap_or(number);
+            number = last + 1;
+            if number < behind {
+                return Ok(number);
+            }
+        }
     }
 
     /// Takes a message away that doesn't count any more; whether there was one.

@@ -1,4 +1,4 @@
-//! Read marks of channels, what came late, and how much is unread.
+//! Read marks of channels, those that only this device knows, what came late, and how much is unread.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +70,12 @@ impl Reader<'_> {
                 seen: seen(row, 5)?,
             })
         })
+    }
+
+    /// Up to where a channel was read, as only this device knows it.
+    pub fn chat_read_here(&self, channel: ChatKey) -> Result<Option<(Hlc, String)>, StoreError> {
+        let sql = "SELECT hlc, id FROM chat_read_here WHERE channel = ?1";
+        self.row("read how far a channel was read", sql, [channel.0], |row| Ok((hlc(row, 0)?, row.get(1)?)))
     }
 
     /// Of messages between two places, the first of them left out, and of those that came late before the last one: up to
@@ -162,6 +168,13 @@ impl Tx<'_> {
     pub fn drop_chat_late(&mut self, number: i64) -> Result<(), StoreError> {
         let sql = "DELETE FROM chat_late WHERE message = ?1";
         self.execute("note that a late message is read", sql, [number]).map(drop)
+    }
+
+    /// Notes up to where a channel was read, for this device alone.
+    pub fn set_chat_read_here(&mut self, channel: ChatKey, at: &(Hlc, String)) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO chat_read_here(channel, hlc, id) VALUES(?1, ?2, ?3)";
+        let params = (channel.0, Bits(at.0.to_u64()), &at.1);
+        self.execute("note how far a channel was read", sql, params).map(drop)
     }
 
     /// Stores how far somebody has read on one device.

@@ -84,7 +84,7 @@ pub(crate) enum Chat {
         #[arg(long, value_name = "MESSAGE")]
         reply_to: Option<String>,
     },
-    /// Print the newest messages of a channel, and mark them as read
+    /// Print the newest messages of a channel, and mark what is printed as read if you are in it
     Read {
         #[command(flatten)]
         place: ChannelPlace,
@@ -95,7 +95,7 @@ pub(crate) enum Chat {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Find messages in which all of these words are, newest first; the last word may be a beginning
+    /// Find messages in which all of these words are, the newest by their times first; the last word may be a beginning
     Search {
         /// The space: its name, its id, or the first characters of its id
         space: String,

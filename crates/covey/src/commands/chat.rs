@@ -6,7 +6,8 @@ use covey_api::dto::{
     ChannelDto, ChannelList, ChannelRole, EventDto, EventKind, FoundList, MemberDto, MessageDto, MessageList,
     NewChannel, NewDirect, NewMessage, NewParticipant, ReadUpTo, SpaceDto,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use serde::Serialize;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
@@ -99,10 +100,10 @@ async fn list(client: &Client, space: &str, out: &Out) -> Result<(), Failure> {
     }
     let row = |channel: &ChannelDto| {
         let unread = match (channel.joined, channel.unread) {
-            (false, _) => "not joined".to_owned(),
+            (false, 0) => "not joined".to_owned(),
             (true, 0) => String::new(),
-            (true, n) if channel.mentions > 0 => format!("{n}, {} mention you", channel.mentions),
-            (true, n) => n.to_string(),
+            (_, n) if channel.mentions > 0 => format!("{n}, {} mention you", channel.mentions),
+            (_, n) => n.to_string(),
         };
         let last = channel.last.as_ref().map(|last| ago(&last.at)).unwrap_or_default();
         vec![shown(channel), channel.kind.clone(), channel.members.len().to_string(), unread, last]
@@ -129,7 +130,12 @@ pub(super) async fn chat(client: &Client, command: &Chat, out: &Out) -> Result<(
             if !out.is_json() && found.items.is_empty() {
                 return out.line("  Nothing was found.");
             }
-            found.items.iter().try_for_each(|found| print(&found.message, out))
+            let channels: ChannelList = client.get(&path(&["spaces", space, "channels"])).await?;
+            let channels: BTreeMap<&str, &ChannelDto> =
+                channels.items.iter().map(|channel| (channel.id.as_str(), channel)).collect();
+            found.items.iter().try_for_each(|found| {
+                print(&found.message, channels.get(found.message.channel.as_str()).copied(), out)
+            })
         }
     }
 }
@@ -149,13 +155,27 @@ async fn send(
     out.line(&format!("Sent to {}.", shown(channel)))
 }
 
-/// One message: a line of JSON, or readable text. What people wrote can't steer the terminal or pass for lines of ours.
-fn print(message: &MessageDto, out: &Out) -> Result<(), Failure> {
-    if out.is_json() {
-        return out.document(message);
+/// A message with the name of its channel.
+#[derive(Serialize)]
+struct Placed<'a> {
+    #[serde(flatten)]
+    message: &'a MessageDto,
+    channel_name: &'a str,
+}
+
+/// One message: a line of JSON, or readable text; with the name of its channel where that isn't plain. What people wrote can't
+/// steer the terminal or pass for lines of ours.
+fn print(message: &MessageDto, channel: Option<&ChannelDto>, out: &Out) -> Result<(), Failure> {
+    match channel {
+        Some(channel) if out.is_json() => {
+            return out.document(&Placed { message, channel_name: &channel.name });
+        }
+        None if out.is_json() => return out.document(message),
+        _ => {}
     }
     let name = out.paint(Tone::Strong, &visible(&message.author_name));
-    let mut marks = ago(&message.at);
+    let mut marks = channel.map(|channel| format!("{}, ", shown(channel))).unwrap_or_default();
+    marks.push_str(&ago(&message.at));
     if message.edited {
         marks.push_str(", edited");
     }
@@ -167,6 +187,20 @@ fn print(message: &MessageDto, out: &Out) -> Result<(), Failure> {
     out.line(&line)
 }
 
+/// Marks a channel as read up to a message.
+async fn mark(client: &Client, channel: &ChannelDto, upto: &str) -> Result<(), Failure> {
+    client.note(&within(channel, "read"), &ReadUpTo { upto: upto.to_owned() }).await
+}
+
+/// Whether what is printed of a channel is marked as read: where one is in it; or is a guest, who can't join.
+async fn is_followed(client: &Client, channel: &ChannelDto) -> Result<bool, Failure> {
+    if channel.joined {
+        return Ok(true);
+    }
+    let space: SpaceDto = client.get(&path(&["spaces", &channel.space])).await?;
+    Ok(space.role.as_deref() == Some("guest"))
+}
+
 async fn read(
     client: &Client,
     place: &ChannelPlace,
@@ -175,56 +209,146 @@ async fn read(
     out: &Out,
 ) -> Result<(), Failure> {
     let channel = find(client, place).await?;
+    let marks = is_followed(client, &channel).await?;
     // Opened first, so that nothing is missed between the page and the first event.
     let socket = if follow { Some(client.socket("events").await?) } else { None };
     let query = [("limit", Some(limit.to_string()))];
     let page: MessageList = client.get(&with_query(within(&channel, "messages"), &query)).await?;
-    page.items.iter().try_for_each(|message| print(message, out))?;
-    let last = page.items.last();
-    if channel.joined
-        && let Some(last) = last
-    {
-        let upto = ReadUpTo { upto: last.id.clone() };
-        client.note(&within(&channel, "read"), &upto).await?;
+    page.items.iter().try_for_each(|message| print(message, None, out))?;
+    if let Some(last) = page.items.last().filter(|_| marks) {
+        mark(client, &channel, &last.id).await?;
     }
     let Some(mut socket) = socket else { return Ok(()) };
-    let mut seen: BTreeMap<String, MessageDto> =
-        page.items.into_iter().map(|message| (message.id.clone(), message)).collect();
     let ended = || Failure::failed("the connection to the node is gone");
-    while let Some(frame) = socket.next().await {
+    let mut printed = Printed::new(page);
+    let mut is_marked = true;
+    loop {
+        // Marked when nothing more waits: of many messages at once with the last of them.
+        let frame = if let Some(frame) = socket.next().now_or_never() {
+            frame
+        } else {
+            if let Some(last) = printed.last().filter(|_| marks && !is_marked) {
+                // What can't be marked stays unread; following goes on.
+                let _ = mark(client, &channel, last).await;
+                is_marked = true;
+            }
+            socket.next().await
+        };
+        let Some(frame) = frame else { return Err(ended()) };
         let Frame::Text(text) = frame.map_err(|error| ended().because(error))? else { continue };
         let event: EventDto = serde_json::from_str(&text)
             .map_err(|error| Failure::failed("the node sent no event").because(error))?;
         let news = match event.event {
-            EventKind::Message { channel: of, message, .. } if of == channel.id => vec![*message],
-            EventKind::Reset => client.get::<MessageList>(&within(&channel, "messages")).await?.items,
+            EventKind::Message { channel: of, message, .. } if of == channel.id => Ok(vec![*message]),
+            EventKind::Reset => {
+                let now = client.get(&path(&["spaces", &channel.space, "channels", &channel.id])).await;
+                match now {
+                    Ok(now) => printed.missed(client, &now, out).await,
+                    Err(error) => Err(error),
+                }
+            }
             EventKind::Channel { channel: of, .. } if of.id == channel.id => {
-                client.get::<MessageList>(&within(&channel, "messages")).await?.items
+                printed.missed(client, &of, out).await
             }
             _ => continue,
         };
-        for message in news {
-            let is_news = seen.get(&message.id).is_none_or(|known| differs(known, &message));
-            if is_news {
-                print(&message, out)?;
+        // A node that has just stopped was there when following began.
+        let is_over = |error: Failure| if error.is_no_node() { ended() } else { error };
+        for message in news.map_err(is_over)? {
+            if printed.is_news(&message) {
+                print(&message, None, out)?;
+                is_marked = false;
             }
-            seen.insert(message.id.clone(), message);
-            while seen.len() > MAX_SEEN {
-                seen.pop_first();
-            }
+            printed.take(message);
         }
     }
-    Err(ended())
+}
+
+/// What was printed of a channel while following it.
+struct Printed {
+    /// By their places, so the oldest first; at most [`MAX_PRINTED`].
+    messages: BTreeMap<String, MessageDto>,
+    /// The place before which nothing is looked up any more: where following began, or what is forgotten.
+    floor: String,
 }
 
 /// Messages that are remembered while following, to tell what is new: some pages.
-const MAX_SEEN: usize = 4096;
+const MAX_PRINTED: usize = 4096;
 
-/// Whether a reader sees something new in a message.
-fn differs(known: &MessageDto, now: &MessageDto) -> bool {
-    (&known.text, known.edited, known.deleted, &known.reactions)
-        != (&now.text, now.edited, now.deleted, &now.reactions)
+impl Printed {
+    fn new(page: MessageList) -> Self {
+        // A page that is all there is leaves nothing out.
+        let first = page.items.first().filter(|_| page.before.is_some());
+        let floor = first.map(|first| first.position.clone()).unwrap_or_default();
+        let messages = page.items.into_iter().map(|message| (message.position.clone(), message)).collect();
+        Self { messages, floor }
+    }
+
+    /// The id of the newest.
+    fn last(&self) -> Option<&str> {
+        self.messages.values().next_back().map(|message| message.id.as_str())
+    }
+
+    /// Whether a reader sees something new in a message.
+    fn is_news(&self, message: &MessageDto) -> bool {
+        self.messages.get(&message.position).is_none_or(|known| {
+            (&known.text, known.edited, known.deleted, &known.reactions)
+                != (&message.text, message.edited, message.deleted, &message.reactions)
+        })
+    }
+
+    fn take(&mut self, message: MessageDto) {
+        self.messages.insert(message.position.clone(), message);
+        while self.messages.len() > MAX_PRINTED {
+            let gone = self.messages.pop_first();
+            self.floor =
+                gone.map(|(position, _)| position).unwrap_or_default().max(std::mem::take(&mut self.floor));
+        }
+    }
+
+    /// The newest messages, oldest first, after events that don't say which have come: back to a page on which all are known
+    /// and behind which nothing is unread, or to where following began.
+    async fn missed(
+        &self,
+        client: &Client,
+        channel: &ChannelDto,
+        out: &Out,
+    ) -> Result<Vec<MessageDto>, Failure> {
+        let mut pages: Vec<Vec<MessageDto>> = Vec::new();
+        let (mut before, mut wanted) = (None, channel.new_since.clone());
+        loop {
+            let query = [("limit", Some(PAGE.to_string())), ("before", before)];
+            let page: MessageList = client.get(&with_query(within(channel, "messages"), &query)).await?;
+            let mut items = page.items;
+            if items.iter().any(|message| Some(&message.id) == wanted.as_ref()) {
+                wanted = None;
+            }
+            let all = items.len();
+            items.retain(|message| message.position >= self.floor);
+            let is_end = items.len() < all || page.before.is_none();
+            let is_known = items.iter().all(|message| self.messages.contains_key(&message.position));
+            pages.push(items);
+            if is_end || (is_known && wanted.is_none()) {
+                break;
+            }
+            if pages.len() == MAX_PAGES {
+                out.note(&format!(
+                    "more than {} messages have come: the oldest aren't shown",
+                    PAGE * MAX_PAGES
+                ));
+                break;
+            }
+            before = page.before;
+        }
+        Ok(pages.into_iter().rev().flatten().collect())
+    }
 }
+
+/// Messages that are looked up at once while following: where nothing was missed, one page is enough.
+const PAGE: usize = 100;
+
+/// Pages that are looked up one behind the other: far more than anybody reads at once, and some ten MiB.
+const MAX_PAGES: usize = 200;
 
 pub(super) async fn dm(client: &Client, dm: &Dm, out: &Out) -> Result<(), Failure> {
     let (space, user) = match &dm.space {

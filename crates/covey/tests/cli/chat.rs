@@ -180,6 +180,104 @@ fn whoever_follows_a_channel_sees_what_is_said_changed_and_deleted_as_it_happens
 }
 
 #[test]
+fn whoever_follows_sees_all_of_what_comes_at_once_and_has_read_it() {
+    /// More than a page, and far more than are told of one by one.
+    const MANY: usize = 250;
+    let (ada, bob) = (home("Ada", "laptop"), home("Bob", "phone"));
+    let (here, there) = (ada.up_with(&QUIC), bob.up_with(&QUIC));
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden"])["link"].as_str().unwrap().to_owned();
+    bob.ok(&["join", &link, "--timeout", "20s"]);
+    ada.ok(&["channel", "create", "garden", "beds"]);
+    ada.ok(&["chat", "send", "garden", "beds", "before"]);
+    until(&bob, &["channel", "list", "garden"], |channels| channels[0]["last"]["text"] == "before");
+    bob.ok(&["channel", "join", "garden", "beds"]);
+
+    // Ada writes much while she is away, so that it comes to Bob all at once.
+    here.stop();
+    let alone = ada.up();
+    for n in 0..MANY {
+        let body = json!({ "text": format!("number {n}") }).to_string().into_bytes();
+        let path = "/api/v1/spaces/garden/channels/beds/messages";
+        let sent = alone.request("POST", path, "Content-Type: application/json\r\n", &body);
+        assert_eq!(sent.status(), 201, "{}", sent.0);
+    }
+    alone.stop();
+    let mut command = bob.command(&["--json", "chat", "read", "garden", "beds", "--follow"]);
+    let mut following = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = Lines::new(following.stdout.take().unwrap());
+    assert_eq!(lines.next_json()["text"], "before");
+    let at = there.ready["listen"][0].as_str().unwrap().to_owned();
+    let _here = ada.up_with(&[&QUIC[..], &["--bootstrap", &at]].concat());
+    let texts: Vec<Value> = (0..MANY).map(|_| lines.next_json()["text"].take()).collect();
+    let wanted: Vec<Value> = (0..MANY).map(|n| json!(format!("number {n}"))).collect();
+    assert_eq!(texts, wanted, "all of them, once, in their order");
+    until(&bob, &["channel", "list", "garden"], |channels| channels[0]["unread"] == 0);
+    ada.ok(&["chat", "send", "garden", "beds", "one more"]);
+    assert_eq!(lines.next_json()["text"], "one more");
+    until(&bob, &["channel", "list", "garden"], |channels| channels[0]["unread"] == 0);
+    following.kill().unwrap();
+    following.wait().unwrap();
+}
+
+#[test]
+fn a_search_says_in_which_channel_each_message_stands() {
+    let ada = home("Ada", "laptop");
+    let node = ada.up();
+    ada.ok(&["space", "create", "garden"]);
+    for channel in ["beds", "shed"] {
+        ada.ok(&["channel", "create", "garden", channel]);
+        ada.ok(&["chat", "send", "garden", channel, "plums are ripe"]);
+    }
+    let found = ada.ok(&["chat", "search", "garden", "plums"]);
+    let named: Vec<&str> = found.lines().filter(|line| line.contains("Ada")).collect();
+    assert!(named.len() == 2 && named[0].contains("#shed") && named[1].contains("#beds"), "{found}");
+    let found = ada.ok(&["--json", "chat", "search", "garden", "plums"]);
+    let names: Vec<Value> = found
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["channel_name"].take())
+        .collect();
+    assert_eq!(names, ["shed", "beds"]);
+    drop(node);
+}
+
+#[test]
+fn what_a_role_forbids_in_chat_ends_with_4() {
+    let (ada, gus) = (home("Ada", "laptop"), home("Gus", "phone"));
+    let nodes = (ada.up_with(&QUIC), gus.up_with(&QUIC));
+    ada.ok(&["space", "create", "garden"]);
+    let link = ada.json(&["invite", "garden", "--role", "guest"])["link"].as_str().unwrap().to_owned();
+    gus.ok(&["join", &link, "--timeout", "20s"]);
+    ada.ok(&["channel", "create", "garden", "beds"]);
+    ada.ok(&["chat", "send", "garden", "beds", "look around"]);
+    until(&gus, &["channel", "list", "garden"], |channels| channels[0]["last"]["text"] == "look around");
+    let refused: [&[&str]; 6] = [
+        &["chat", "send", "garden", "beds", "hello"],
+        &["dm", "Ada", "hello"],
+        &["channel", "create", "garden", "mine"],
+        &["channel", "create", "garden", "mine", "--private"],
+        &["channel", "join", "garden", "beds"],
+        &["channel", "invite", "garden", "beds", "Gus"],
+    ];
+    for command in refused {
+        let said = gus.fails(4, command);
+        assert!(said.contains("guest"), "{command:?}: {said}");
+    }
+    assert!(gus.ok(&["chat", "read", "garden", "beds"]).contains("look around"), "reading is theirs");
+    assert!(gus.ok(&["chat", "search", "garden", "around"]).contains("look around"));
+
+    // A member writes, and leads nobody else's channel.
+    ada.ok(&["member", "role", "garden", "Gus", "member"]);
+    let may = |members: &Value| {
+        members.as_array().unwrap().iter().any(|one| one["name"] == "Gus" && one["role"] == "member")
+    };
+    until(&gus, &["member", "list", "garden"], may);
+    gus.ok(&["chat", "send", "garden", "beds", "now I may"]);
+    gus.fails(4, &["channel", "role", "garden", "beds", "Gus", "admin"]);
+    drop(nodes);
+}
+
+#[test]
 fn one_takes_another_name_compares_words_and_signs_browsers_out() {
     let (ada, bob) = (home("Ada", "laptop"), home("Bob", "phone"));
     let nodes = (ada.up_with(&QUIC), bob.up_with(&QUIC));

@@ -88,7 +88,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes this device one of another user's, by a code or a link of theirs. */
+        /**
+         * Makes this device one of another user's, by a code or a link of theirs, and waits for their spaces.
+         * @description A client that prefers not to wait gets a job, which says how many records have come. If it's cancelled before this device is
+         *     theirs, it takes another code; after that it stays theirs, and their spaces come all the same.
+         */
         post: operations["joinAsDevice"];
         delete?: never;
         options?: never;
@@ -537,7 +541,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Says up to where a channel was read. */
+        /** Says up to where a channel was read. Of a guest, who may write nothing, only this device knows it. */
         put: operations["markRead"];
         post?: never;
         delete?: never;
@@ -921,7 +925,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Messages in which words stand, newest first, a page at a time. */
+        /** Messages in which words stand, the newest by their times first, a page at a time. */
         get: operations["searchMessages"];
         put?: never;
         post?: never;
@@ -1231,7 +1235,8 @@ export interface components {
             topic: string;
             /**
              * Format: uint64
-             * @description How many messages the reader hasn't read, up to 1000.
+             * @description How many messages the reader hasn't read, up to 1000; of a channel they aren't in none, unless they are a guest, who
+             *     can't join, and have read in it.
              */
             unread: number;
         };
@@ -1453,6 +1458,12 @@ export interface components {
             event: "message";
             /** @description The message as it is now. */
             message: components["schemas"]["Message"];
+            /**
+             * @description Whether it was written just now, or has only just come here; what is told of it later, as an edit or a reaction,
+             *     isn't. One that came with its deletion isn't new. What came while its author was away is new when it comes, so
+             *     whoever tells people of it looks at `at` too.
+             */
+            new: boolean;
             /** @description In which space. */
             space: string;
         } | {
@@ -1684,7 +1695,7 @@ export interface components {
         Job: {
             /**
              * Format: uint64
-             * @description Bytes of the stage that are done; of a join the records that have come.
+             * @description Bytes of the stage that are done; of a join or a link the records that have come.
              */
             done: number;
             /**
@@ -1707,8 +1718,8 @@ export interface components {
             /** @description How it stands. */
             state: components["schemas"]["JobState"];
             /**
-             * @description To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, as soon as it's known.
-             *     Never the code.
+             * @description To what: the file of a backup, `SPACE/COLLECTION` of an import, the id of a space that is joined, or of the user whose
+             *     device this one becomes, as soon as it's known. Never the code.
              */
             target: string;
             /**
@@ -1721,7 +1732,7 @@ export interface components {
          * @description What a job does.
          * @enum {string}
          */
-        JobKind: "backup" | "import" | "join";
+        JobKind: "backup" | "import" | "join" | "link";
         /** @description The jobs that run, and those that ended a short while ago, newest first: `GET jobs`. */
         JobList: {
             /** @description The jobs. */
@@ -1737,6 +1748,9 @@ export interface components {
         }) | (components["schemas"]["Joined"] & {
             /** @enum {string} */
             kind: "join";
+        }) | (components["schemas"]["Linked"] & {
+            /** @enum {string} */
+            kind: "link";
         });
         /**
          * @description What a job is at.
@@ -2640,7 +2654,10 @@ export interface operations {
     joinAsDevice: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `respond-async` (RFC 7240) for a job in place of the answer. */
+                Prefer?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2657,6 +2674,17 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Linked"];
+                };
+            };
+            /** @description It becomes one of theirs as a job. */
+            202: {
+                headers: {
+                    /** @description Where the job is. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             400: components["responses"]["Invalid"];
