@@ -136,7 +136,10 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
   // Answers come with the page too; they stand in their thread, and their number under the message.
   const items = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const messages = useMemo(() => items?.filter((one) => one.reply_to === null) ?? [], [items]);
-  const readOnly = whyReadOnly(useSpace(space));
+  const here = useSpace(space);
+  const readOnly = whyReadOnly(here);
+  // A guest can't join, and what they have read is kept for them all the same.
+  const reads = channel.joined || here?.role === "guest";
   const me = useMe();
   const [draft, setDraft] = useDraft(space, channel.id, null, channel.draft);
   const editLast = useRef<(() => void) | null>(null);
@@ -145,8 +148,8 @@ function Talk({ space, channel, title, around, thread, onReply, onOpen }: TalkPr
   const { hasNextPage, hasPreviousPage, fetchNextPage, fetchPreviousPage, isFetching } = query;
   const news = useNews({ items, channel, hasOlder: hasPreviousPage, atPresent: !hasNextPage, thread, me });
   const seen = useCallback(() => {
-    if (newest && channel.joined && isLooking()) markSeen(space, channel.id, newest);
-  }, [channel.id, channel.joined, newest, space]);
+    if (newest && reads && isLooking()) markSeen(space, channel.id, newest);
+  }, [channel.id, newest, reads, space]);
   useEffect(() => {
     const hide = () => document.visibilityState === "hidden" && flushSeen(space, channel.id);
     document.addEventListener("visibilitychange", hide);

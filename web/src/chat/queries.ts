@@ -28,11 +28,11 @@ export const askChannelsAhead = (space: string): void => void queries.prefetchQu
 
 export const useChannel = (space: string, id: string): Channel | undefined => useChannels(space).data?.find((one) => one.id === id);
 
-/** How many messages one hasn't seen yet in the channels that one is in. */
+/** How many messages one hasn't seen yet in the channels that one is in, or follows as a guest: of all others the node says that there are none. */
 export const useUnread = (space: string | null): number => (useChannels(space).data ?? []).reduce((sum, one) => sum + (isUnread(one) ? one.unread : 0), 0);
 
 /** Not what is being read just now, of which the node hears in a moment. */
-export const isUnread = (channel: Channel): boolean => channel.joined && !channel.archived && channel.unread > 0 && !isBeingTold(channel.space, channel.id, channel.last?.id);
+export const isUnread = (channel: Channel): boolean => !channel.archived && channel.unread > 0 && !isBeingTold(channel.space, channel.id, channel.last?.id);
 
 export const useMe = (): string | null => useStatus().data?.node.user_id ?? null;
 

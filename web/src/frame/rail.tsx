@@ -3,7 +3,7 @@ import type { Space } from "@covey/client";
 import { MonitorSmartphone, Plus, Settings } from "lucide-react";
 import { Link, useLocation } from "wouter";
 import { spacesOf, useStatus } from "../api/queries.ts";
-import { useChannels } from "../chat/queries.ts";
+import { isUnread, useChannels } from "../chat/queries.ts";
 import { initialOf } from "../lib/identity.ts";
 import { LinkButton } from "./link.tsx";
 
@@ -31,7 +31,7 @@ export function Rail({ current }: { current: string | null }) {
 }
 
 function SpaceButton({ space: { id, name, removed }, current }: { space: Space; current: boolean }) {
-  const unread = (useChannels(id).data ?? []).some((channel) => channel.joined && channel.unread > 0);
+  const unread = (useChannels(id).data ?? []).some(isUnread);
   const label = [name, unread ? "unread messages" : "", removed ? "you are no longer in it" : ""].filter(Boolean).join(", ");
   return (
     <Link href={`/s/${id}`} className={`space-button ${removed ? "out" : ""}`} aria-current={current ? "true" : undefined} aria-label={label} title={label}>
