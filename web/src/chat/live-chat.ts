@@ -57,7 +57,7 @@ function take(event: NodeEvent, me: string | null, go: (path: string) => void): 
       tellTyping();
       stale(...keys.channels(event.space));
       // One that was here before is told of again with a reaction to it, or when it's judged anew.
-      return (event as { new?: boolean }).new === false ? undefined : tellUser(event.space, event.message, me, go);
+      return event.new ? tellUser(event.space, event.message, me, go) : undefined;
     case "channel":
       keepChannel(event.space, event.channel);
       // It's also what is told in place of very many messages, of one that was taken back, and of what was read.

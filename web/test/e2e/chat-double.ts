@@ -70,7 +70,7 @@ export class ChatDouble {
       if (message.mentions.includes(this.me.user)) channel.mentions++;
     }
     channel.last = message;
-    this.emit({ event: "message", space: this.space, channel: channel.id, message });
+    this.emit({ event: "message", space: this.space, channel: channel.id, new: true, message });
     return message;
   }
 
@@ -78,7 +78,7 @@ export class ChatDouble {
     const at = this.messages.findIndex((one) => one.id === message.id);
     const next = { ...(this.messages[at] ?? message), ...change };
     this.messages[at] = next;
-    this.emit({ event: "message", space: this.space, channel: next.channel, message: next });
+    this.emit({ event: "message", space: this.space, channel: next.channel, new: false, message: next });
   }
 
   /** Somebody else's device has it. The node tells only up to where a device has everything. */
