@@ -4,11 +4,9 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{PATIENCE, config, eventually, join, node};
+use common::{PATIENCE, away, config, eventually, join, near, node};
 use covey_node::{
-    Chat, NetworkMode, Node, NodeError, Role, Space, WallClock,
+    Chat, Node, NodeError, Role, Space, WallClock,
     chat::{ChannelChange, ChannelKind, FoundPage, Message, MessageState, NewMessage, Presence, Wanted},
 };
 
@@ -26,20 +24,6 @@ async fn newest(chat: &Chat, channel: &str, limit: usize) -> Vec<Message> {
 
 async fn texts(chat: &Chat, channel: &str) -> Vec<String> {
     newest(chat, channel, 100).await.into_iter().map(|message| message.text).collect()
-}
-
-/// A node without a network.
-async fn away(home: &Path, name: &str) -> Node {
-    let mut config = config(&home.join(name), name);
-    config.network = NetworkMode::Solo;
-    Node::open(config).await.unwrap()
-}
-
-/// A node that knows where another one is.
-async fn near(home: &Path, name: &str, other: &Node) -> Node {
-    let mut config = config(&home.join(name), name);
-    config.bootstrap = other.listen_addresses().await;
-    Node::open(config).await.unwrap()
 }
 
 async fn alone() -> (tempfile::TempDir, Node, Space) {

@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{PATIENCE, config, eventually, join, node};
+use common::{PATIENCE, away, config, eventually, join, near, node};
 use covey_node::{
     Chat, Event, NetworkMode, Node, Role,
     chat::{Message, MessageState, NewMessage},
@@ -14,20 +12,6 @@ use covey_node::{
 
 async fn say(chat: &Chat, channel: &str, words: &str) -> Message {
     chat.send(channel, NewMessage { text: words.into(), ..NewMessage::default() }).await.unwrap()
-}
-
-/// Starts a node again that can reach nobody.
-async fn alone(home: &Path, name: &str) -> Node {
-    let mut config = config(&home.join(name), name);
-    config.network = NetworkMode::Solo;
-    Node::open(config).await.unwrap()
-}
-
-/// Starts a node again that finds this one.
-async fn near(home: &Path, name: &str, other: &Node) -> Node {
-    let mut config = config(&home.join(name), name);
-    config.bootstrap = other.listen_addresses().await;
-    Node::open(config).await.unwrap()
 }
 
 async fn unread(chat: &Chat) -> u64 {
@@ -177,7 +161,7 @@ async fn a_guest_has_read_marks_of_their_own_and_tells_nobody_of_them() {
     let theirs = join(&garden, &bob, Role::Member).await.chat();
     eventually("bob sees it", || async { theirs.message(&third.id).await.is_ok() }).await;
     bob.shutdown().await;
-    let bob = alone(home.path(), "bob").await;
+    let bob = away(home.path(), "bob").await;
     let late = say(&bob.space("garden").unwrap().chat(), "beds", "bob, away").await;
     bob.shutdown().await;
     let newest = say(&mine, "beds", "four").await;
@@ -222,7 +206,7 @@ async fn a_search_finds_the_newest_by_its_time_first_whatever_came_last() {
 
     // Both write by turns while they hear nothing of each other.
     bob.shutdown().await;
-    let bob = alone(home.path(), "bob").await;
+    let bob = away(home.path(), "bob").await;
     let theirs = bob.space("garden").unwrap().chat();
     for n in 1..=6 {
         say(if n % 2 == 0 { &mine } else { &theirs }, "beds", &format!("plum {n}")).await;

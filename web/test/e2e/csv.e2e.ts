@@ -3,16 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { csvToLines } from "../../src/lib/csv.ts";
-import fixture from "../fixtures/csv.json" with { type: "json" };
+import { EXAMPLES } from "../fixtures/csv.ts";
 import { covey, startNode, type TestNode } from "./nodes.ts";
-
-interface Example {
-  what: string;
-  csv: string;
-  lines?: string;
-  wrong_row?: number;
-}
-const EXAMPLES: Example[] = fixture;
 
 let ada: TestNode;
 let space: string;

@@ -9,15 +9,7 @@ import { colourOf, COLOURS, glyphOf, initialOf, markOf } from "../../src/lib/ide
 import { kindOfCode, tidyCode } from "../../src/lib/join-code.ts";
 import { distance, layout } from "../../src/network/layout.ts";
 import { standingWith } from "../../src/network/why.ts";
-import fixture from "../fixtures/csv.json" with { type: "json" };
-
-interface Example {
-  what: string;
-  csv: string;
-  lines?: string;
-  wrong_row?: number;
-}
-const EXAMPLES: Example[] = fixture;
+import { EXAMPLES } from "../fixtures/csv.ts";
 
 describe("words and numbers", () => {
   test("a name in a sentence turns nothing round, and stays what it is otherwise", () => {

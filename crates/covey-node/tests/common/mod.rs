@@ -7,7 +7,7 @@
 
 use std::{path::Path, time::Duration};
 
-use covey_node::{MdnsConfig, Node, NodeConfig, Profile, Role, Space};
+use covey_node::{MdnsConfig, NetworkMode, Node, NodeConfig, Profile, Role, Space};
 
 /// How long anything may take before a test gives up: far more than it needs, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +29,20 @@ pub(crate) fn config(home: &Path, name: &str) -> NodeConfig {
 /// A running node in a home of its own.
 pub(crate) async fn node(home: &Path, name: &str) -> Node {
     Node::open(config(&home.join(name), name)).await.unwrap()
+}
+
+/// The same that can reach nobody.
+pub(crate) async fn away(home: &Path, name: &str) -> Node {
+    let mut config = config(&home.join(name), name);
+    config.network = NetworkMode::Solo;
+    Node::open(config).await.unwrap()
+}
+
+/// The same that knows where another one is.
+pub(crate) async fn near(home: &Path, name: &str, other: &Node) -> Node {
+    let mut config = config(&home.join(name), name);
+    config.bootstrap = other.listen_addresses().await;
+    Node::open(config).await.unwrap()
 }
 
 /// Lets `joiner` into a space by link.
