@@ -8,6 +8,7 @@ mod edges;
 mod lengths;
 mod links;
 mod module_docs;
+mod promises;
 mod purity;
 mod source;
 mod tidy;

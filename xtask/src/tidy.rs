@@ -7,13 +7,14 @@
 //! | [`links`] | a Markdown file points to a file or a heading that isn't there |
 //! | [`module_docs`] | a Rust file does not begin by saying what it is |
 //! | [`architecture`] | ARCHITECTURE.md lacks a crate or a row of the table of edges |
+//! | [`promises`] | docs/traps.md names a test that isn't there |
 //! | [`lengths`] | never; prints the longest files and functions |
 
 use std::{env, fmt, path::Path, process::Command, process::ExitCode};
 
 use serde_json::Value;
 
-use crate::{architecture, edges, lengths, links, module_docs, purity, tree::Tree};
+use crate::{architecture, edges, lengths, links, module_docs, promises, purity, tree::Tree};
 
 /// Something that breaks a rule: where, and what.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,6 +75,7 @@ fn check(tree: &Tree, metadata: &Value) -> Vec<Problem> {
         links::check(tree),
         module_docs::check(tree),
         architecture::check(tree, metadata),
+        promises::check(tree),
     ]
     .into_iter()
     .flatten()

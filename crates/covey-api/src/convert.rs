@@ -5,7 +5,7 @@ pub(crate) mod chat;
 mod people;
 
 use covey_node::{
-    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, InvitationState, Joined, Nameplate,
+    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, InvitationState, Joined, Nameplate, NewLogs,
     NetworkMode, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
 };
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     dto::{
-        ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto,
+        ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto, NewLogsDto,
         NetworkDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto, WithdrawnDto,
     },
     problem::Problem,
@@ -145,6 +145,7 @@ pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
         pending: status.pending,
         sync: status.sync.into_iter().map(sync).collect(),
         forks: status.forks.into_iter().map(fork).collect(),
+        new_logs: status.new_logs.into_iter().map(new_logs).collect(),
         personal: status.personal,
         removed: status.removed.map(|removal| RemovalDto {
             by: removal.by,
@@ -156,6 +157,10 @@ pub(crate) fn space(status: SpaceStatus) -> SpaceDto {
 
 fn fork(fork: Fork) -> ForkDto {
     ForkDto { peer_id: fork.device.to_string(), name: fork.name, log: fork.log.to_string(), seq: fork.seq }
+}
+
+fn new_logs(found: NewLogs) -> NewLogsDto {
+    NewLogsDto { peer_id: found.device.to_string(), name: found.name, times: found.times }
 }
 
 pub(crate) fn invitation(invitation: Invitation) -> InviteDto {

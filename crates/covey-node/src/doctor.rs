@@ -19,6 +19,7 @@ pub(crate) async fn examine(node: &Node) -> Vec<Check> {
         let name = label(node, &space);
         if let Ok(status) = space.status().await {
             checks.push(sync(&name, &status));
+            checks.extend(crate::new_logs::check(&name, &status.new_logs));
         }
         checks.extend(orphan(node, &space, &name));
         let forks =

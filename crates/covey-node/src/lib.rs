@@ -53,6 +53,7 @@ pub mod devices;
 mod doctor;
 pub mod error;
 mod forks;
+mod new_logs;
 pub mod node;
 mod own;
 pub mod pairing;
@@ -84,6 +85,6 @@ pub use node::{Joined, Node, OpenError, init};
 pub use pairing::{JoinError, Linked, PairingAct};
 pub use space::{Change, Invitation, Space, Watch};
 pub use status::{
-    Check, ClockStatus, Event, Fork, Identity, Member, PeerState, PeerStatus, Removal, SpaceStatus, Status,
+    Check, ClockStatus, Event, Fork, Identity, Member, NewLogs, PeerState, PeerStatus, Removal, SpaceStatus, Status,
     SyncState, SyncStatus, Transport,
 };

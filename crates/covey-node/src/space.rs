@@ -153,6 +153,7 @@ impl Space {
                 .map(|collection| collection.live)
                 .sum(),
             forks: crate::forks::of(space),
+            new_logs: crate::new_logs::of(space, &logs),
             pending,
             sync,
             personal: self.is_personal(),

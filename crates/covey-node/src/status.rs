@@ -131,6 +131,17 @@ pub struct Fork {
     pub seq: u64,
 }
 
+/// A device that goes on in a new log: it was restored, set back or copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLogs {
+    /// Which device.
+    pub device: DeviceId,
+    /// What it's called, if that is known.
+    pub name: Option<String>,
+    /// How many logs it has begun after its first.
+    pub times: u64,
+}
+
 /// A space at one moment.
 #[derive(Debug, Clone)]
 pub struct SpaceStatus {
@@ -153,6 +164,8 @@ pub struct SpaceStatus {
     pub records: u64,
     /// Logs of devices that wrote two histories.
     pub forks: Vec<Fork>,
+    /// Its devices that have begun more than one log.
+    pub new_logs: Vec<NewLogs>,
     /// Entries of this device that no other device of the space is known to hold.
     pub pending: u64,
     /// One line per device of the space but this; none when this device is out of it.

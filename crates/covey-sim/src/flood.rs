@@ -139,7 +139,10 @@ impl World {
             let written = self.act_in(machine, space, move |rows, engine, secrets, wall| {
                 let entry = engine.append_records(rows, secrets, space, wall, |_, _, _| {
                     let mut body = BodyWriter::new();
-                    let (id, value) = (format!("record {}", i % 12), "7".repeat(bytes) + &i.to_string());
+                    // Nothing that packs: the windows are to be filled.
+                    let mut noise = fastrand::Rng::with_seed(i as u64);
+                    let value: String = (0..bytes).map(|_| noise.alphanumeric()).collect();
+                    let (id, value) = (format!("record {}", i % 12), value + &i.to_string());
                     let value = format!("\"{value}\"");
                     let id = RecordId::parse(&id)?;
                     body.push(&Op::Put { collection: "plants", id, fields: vec![("flood", &value)] })?;

@@ -22,6 +22,8 @@
 //! | [`check`] | what must be true in the end |
 //! | [`crowd`] | no story, but a measurement: many who all write at once |
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 pub mod check;
 mod children;
 mod compaction;
@@ -36,7 +38,7 @@ mod thieves;
 pub mod world;
 
 /// What came of one seed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Run {
     /// The seed.
     pub seed: u64,
@@ -105,7 +107,17 @@ pub enum Planted {
 pub fn run(seed: u64, options: Options) -> Run {
     covey_types::replay::seed(seed);
     let mut world = world::World::new(seed, options);
-    let failure = story::play(&mut world).err();
+    // What panics has failed like any other: the seed is what is wanted then.
+    let played = catch_unwind(AssertUnwindSafe(|| story::play(&mut world)));
+    let failure = match played {
+        Ok(played) => played.err(),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing said");
+            let failure = Some(format!("it panicked: {said}"));
+            return Run { seed, log: world.into_log(), failure, ..Run::default() };
+        }
+    };
     let (entries, settled_ms) = (world.entries(), world.settled_ms());
     let (compacted, saved, vacuous) = (world.compacted(), world.saved_by_cuts(), world.vacuous);
     let most_under_way = world.most_under_way;

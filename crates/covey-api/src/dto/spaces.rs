@@ -71,6 +71,9 @@ pub struct SpaceDto {
     /// Devices that wrote two histories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<ForkDto>,
+    /// Devices that went on in a new log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_logs: Vec<NewLogsDto>,
 }
 
 /// How this node came to be out of a space.
@@ -100,6 +103,19 @@ pub struct ForkDto {
     pub log: String,
     /// The first place that doesn't count.
     pub seq: u64,
+}
+
+/// A device that went on in a new log: it was restored, set back or copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewLogs)]
+pub struct NewLogsDto {
+    /// Which device.
+    pub peer_id: String,
+    /// What it's called, if that is known.
+    #[schema(required)]
+    pub name: Option<String>,
+    /// How many logs it has begun after its first.
+    pub times: u64,
 }
 
 /// `POST spaces`.

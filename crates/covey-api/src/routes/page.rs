@@ -267,6 +267,7 @@ mod tests {
             sync: Vec::new(),
             removed: None,
             forks: Vec::new(),
+            new_logs: Vec::new(),
         };
         let html = space_item(&space);
         assert!(!html.contains("<script"));
@@ -299,6 +300,7 @@ mod tests {
             sync: vec![refused],
             removed: None,
             forks: Vec::new(),
+            new_logs: Vec::new(),
         };
         let html = space_item(&space);
         assert!(html.contains("you are no longer in it") && html.contains("none any more"), "{html}");

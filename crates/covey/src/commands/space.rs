@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use covey_api::dto::{CollectionDto, ForkDto, MemberDto, NewMember, NewSpace, PeerDto, SpaceDto};
+use covey_api::dto::{CollectionDto, ForkDto, MemberDto, NewLogsDto, NewMember, NewSpace, PeerDto, SpaceDto};
 
 use crate::{
     args::Args,
@@ -125,7 +125,15 @@ fn show_sync(space: &SpaceDto, peers: &[PeerDto], out: &Out) -> Result<(), Failu
         .sync
         .iter()
         .try_for_each(|sync| out.line(&format!("  {}", super::status::sync_sentence(sync, peers))))?;
-    space.forks.iter().try_for_each(|fork| out.line(&format!("  {}", fork_sentence(fork))))
+    space.forks.iter().try_for_each(|fork| out.line(&format!("  {}", fork_sentence(fork))))?;
+    space.new_logs.iter().try_for_each(|found| out.line(&format!("  {}", new_logs_sentence(found))))
+}
+
+pub(super) fn new_logs_sentence(found: &NewLogsDto) -> String {
+    let name = visible(found.name.as_deref().unwrap_or("A device"));
+    let (short, times) = (super::status::short(&found.peer_id), found.times);
+    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    format!("{name} ({short}) went on in a new log {times}: it was restored or set back; see `covey doctor`")
 }
 
 pub(super) fn fork_sentence(fork: &ForkDto) -> String {

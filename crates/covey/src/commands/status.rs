@@ -107,6 +107,10 @@ pub(super) fn space_table(spaces: &[SpaceDto], peers: &[PeerDto], out: &Out) -> 
             let line = format!("  {}: {}", visible(&label(space, spaces)), super::space::fork_sentence(fork));
             out.line(&out.paint(Tone::Look, &line))?;
         }
+        for found in &space.new_logs {
+            let line = super::space::new_logs_sentence(found);
+            out.line(&format!("  {}: {line}", visible(&label(space, spaces))))?;
+        }
         for sync in space.sync.iter().filter(|sync| sync.state != "in_sync") {
             let line = format!("  {}: {}", visible(&label(space, spaces)), sync_sentence(sync, peers));
             out.line(&out.paint(Tone::Look, &line))?;

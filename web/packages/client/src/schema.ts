@@ -1954,6 +1954,18 @@ export interface components {
              */
             expires_s?: number | null;
         };
+        /** @description A device that went on in a new log: it was restored, set back or copied. */
+        NewLogs: {
+            /** @description What it's called, if that is known. */
+            name: string | null;
+            /** @description Which device. */
+            peer_id: string;
+            /**
+             * Format: uint64
+             * @description How many logs it has begun after its first.
+             */
+            times: number;
+        };
         /** @description Somebody who is taken into a child space: `POST spaces/{space}/members`. */
         NewMember: {
             role?: components["schemas"]["Role"] | null;
@@ -2247,6 +2259,8 @@ export interface components {
             members: number;
             /** @description Its name; of a direct message the names of the others. */
             name: string;
+            /** @description Devices that went on in a new log. */
+            new_logs?: components["schemas"]["NewLogs"][];
             /** @description The space whose child it is. */
             parent?: components["schemas"]["SpaceName"];
             /**
