@@ -122,7 +122,7 @@ impl Engine {
             let info: SpaceInfo = wire::decode("a space's description", &row.info, MAX_INFO_BYTES)
                 .map_err(|err| corrupt("read a space", &err))?;
             let loaded = load_membership(rows, row.key, row.id, &info.keys)?;
-            newest = newest.max(newest_believed(rows, row.key)?);
+            newest = newest_believed(rows, row.key)?.into_iter().map(|(_, hlc)| hlc).fold(newest, Hlc::max);
             let mut state = SpaceState::new(row.key, row.id, info, loaded.membership);
             (state.frozen, state.sealed_voids) = (loaded.frozen, loaded.sealed_voids);
             state.unplaced_voids = loaded.unplaced_voids;

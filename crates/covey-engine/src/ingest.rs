@@ -9,6 +9,7 @@ use covey_types::{DeviceId, SpaceId, limits::MAX_CLOCK_DRIFT_MS, wire};
 use crate::{
     Engine, EngineError, HoldReason, Ingested, LookBack, MAX_MERGED_BYTES, Prepared, RowsMut, Secrets,
     apply::{self, ApplyError, Writer},
+    clock,
     compact::LogState,
     forks::Part,
     load::{decode_stored, load_evidence},
@@ -285,7 +286,12 @@ impl Engine {
         if let Err(err) = self.clock.observe(hlc, wall_ms) {
             outcome.from_the_future.insert(log.device, err.ahead_ms);
             let until = hlc.wall_ms().saturating_sub(MAX_CLOCK_DRIFT_MS);
-            return Ok(rows.hold(place.log, seq, HoldReason::Future as u32, until)?);
+            // Clocks have no say in who is in a space: a removal counts at once, whatever its author takes the time to be.
+            if !place.entry.header.kind.is_membership() {
+                return Ok(rows.hold(place.log, seq, HoldReason::Future as u32, until)?);
+            }
+            let space = self.space(place.space)?.key;
+            clock::disbelieve(rows, (space, place.log, seq), until, wall_ms)?;
         }
         // The key may have come with an entry just before this one.
         let plain = match plain {

@@ -35,6 +35,7 @@ pub mod acts;
 mod apply;
 pub mod backend;
 pub mod children;
+mod clock;
 pub mod compact;
 mod devices;
 mod ends;

@@ -14,7 +14,7 @@ use covey_types::{
 };
 
 use crate::{
-    Rows,
+    Rows, clock,
     compact::LogState,
     fold::{Act, Void, fold, unplaced},
     prepare::open_body,
@@ -34,24 +34,31 @@ pub(crate) fn corrupt(doing: &'static str, err: &DecodeError) -> StoreError {
     StoreError::Corrupt { doing, reason: err.to_string() }
 }
 
-/// The newest time in a space's logs that the clock may go by: entries that are held because they claim to be from
-/// the future, and what follows them in their logs, don't count.
-pub(crate) fn newest_believed(reader: &(impl Rows + ?Sized), space: SpaceKey) -> Result<Hlc, StoreError> {
-    let mut first_held: BTreeMap<LogKey, u64> = BTreeMap::new();
-    for row in reader.held(space)?.iter().filter(|row| row.reason == HoldReason::Future as u32) {
-        let seq = first_held.entry(row.log).or_insert(row.seq);
-        *seq = row.seq.min(*seq);
+/// The newest time in each of a space's logs that the clock may go by: entries that claim to be from the future, and what
+/// follows them in their logs, don't count.
+pub(crate) fn newest_believed(
+    reader: &(impl Rows + ?Sized),
+    space: SpaceKey,
+) -> Result<Vec<(LogId, Hlc)>, StoreError> {
+    let held = reader.held(space)?;
+    let held =
+        held.iter().filter(|row| row.reason == HoldReason::Future as u32).map(|row| (row.log, row.seq));
+    let acts = clock::unbelieved(reader)?.into_iter().filter(|act| act.space == space.number());
+    let mut first: BTreeMap<LogKey, u64> = BTreeMap::new();
+    for (log, seq) in held.chain(acts.map(|act| (LogKey::new(act.log), act.seq))) {
+        let first = first.entry(log).or_insert(seq);
+        *first = seq.min(*first);
     }
-    let mut newest = Hlc::default();
+    let mut newest = Vec::new();
     for log in reader.logs(space)? {
-        let hlc = match first_held.get(&log.key) {
-            None => log.hlc,
-            Some(seq) => match reader.entry(log.key, seq - 1)? {
-                Some(before) => decode_stored(&before)?.header.hlc,
-                None => continue,
-            },
-        };
-        newest = newest.max(hlc);
+        match first.get(&log.key) {
+            None => newest.push((log.id, log.hlc)),
+            Some(seq) => {
+                let before =
+                    reader.entry(log.key, seq - 1)?.map(|before| decode_stored(&before)).transpose()?;
+                newest.extend(before.map(|before| (log.id, before.header.hlc)));
+            }
+        }
     }
     Ok(newest)
 }
