@@ -5,7 +5,7 @@
 //! it's right again, as what others wrote shows, a new log begins with the right time.
 
 use covey_store::{LogKey, SpaceKey, StoreError};
-use covey_types::{DeviceId, Hlc, HlcClock, SpaceId, limits::MAX_LOGS_PER_DEVICE, wire};
+use covey_types::{DeviceId, Hlc, HlcClock, limits::MAX_LOGS_PER_DEVICE, wire};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,12 +61,11 @@ pub(crate) fn disbelieve(
 }
 
 impl Engine {
-    /// Begins a new log where the own one is dated far ahead of the clock, if it was this device's clock that was wrong. It
+    /// Begins new logs where the own ones are dated far ahead of the clock, if it was this device's clock that was wrong. It
     /// isn't, as far as can be known, where what others wrote is ahead of the clock too, or where nobody else has written.
     pub(crate) fn go_by_the_right_time(
         &mut self,
         rows: &mut impl RowsMut,
-        id: SpaceId,
         device: DeviceId,
         wall_ms: u64,
     ) -> Result<(), EngineError> {
@@ -86,14 +85,19 @@ impl Engine {
         if theirs == Hlc::default() || theirs.is_too_far_ahead(wall_ms) {
             return Ok(());
         }
-        let own = self.space(id)?.own_log(device);
-        let own_logs = mine.iter().filter(|(space, ..)| *space == id).count();
-        let is_ahead = |log, hlc: &Hlc| log == own && hlc.is_too_far_ahead(wall_ms);
-        if mine.iter().any(|(space, log, hlc)| *space == id && is_ahead(*log, hlc)) {
-            // Whoever sets their clock wrong again and again keeps the last of the logs that they may have.
-            if own_logs >= MAX_LOGS_PER_DEVICE / 2 {
-                return Ok(());
+        // In all spaces at once: the clock is one for all of them, and no log goes back in time.
+        let mut ahead = Vec::new();
+        for (id, log, hlc) in &mine {
+            if hlc.is_too_far_ahead(wall_ms) && *log == self.space(*id)?.own_log(device) {
+                ahead.push(*id);
             }
+        }
+        let logs_in = |id| mine.iter().filter(|(space, ..)| *space == id).count();
+        // Whoever sets their clock wrong again and again keeps the last of the logs that they may have.
+        if ahead.iter().any(|id| logs_in(*id) >= MAX_LOGS_PER_DEVICE / 2) {
+            return Ok(());
+        }
+        for id in ahead {
             tracing::warn!(space = %id, "the clock was far ahead and is right now: what is written from now on goes into a new log");
             self.begin_incarnation(rows, id)?;
         }

@@ -192,6 +192,7 @@ impl Engine {
     ) -> Result<(SpaceId, Arc<Entry>), EngineError> {
         let internal = |err: String| EngineError::Internal(err);
         let (keys, first) = KeyRing::generate();
+        self.go_by_the_right_time(rows, secrets.device.id(), wall_ms)?;
         let device = secrets.device.id();
         let incarnation = Incarnation(u64::from_le_bytes(random_bytes()));
         let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter: None, parent };

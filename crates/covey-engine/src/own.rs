@@ -42,7 +42,7 @@ impl Engine {
         wall_ms: u64,
         body: impl FnOnce(&mut R, &mut Self, LogId) -> Result<Vec<u8>, EngineError>,
     ) -> Result<Arc<Entry>, EngineError> {
-        self.go_by_the_right_time(rows, id, secrets.device.id(), wall_ms)?;
+        self.go_by_the_right_time(rows, secrets.device.id(), wall_ms)?;
         let state = self.space(id)?;
         state.require_role(secrets.device.id(), Role::Member)?;
         self.require_inside(id, secrets.device.id())?;
@@ -67,7 +67,7 @@ impl Engine {
         wall_ms: u64,
         acts: &[MembershipOp],
     ) -> Result<(Arc<Entry>, Ingested), EngineError> {
-        self.go_by_the_right_time(rows, id, secrets.device.id(), wall_ms)?;
+        self.go_by_the_right_time(rows, secrets.device.id(), wall_ms)?;
         let state = self.require_may(id, secrets.device.id(), acts)?;
         // Membership entries are read by all members whatever the epoch: an older key serves where the newest is missing.
         let key = state.current_key().or_else(|| state.info.keys.newest()).cloned();

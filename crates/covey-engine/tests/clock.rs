@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
+use covey_engine::Engine;
 use covey_log::Entry;
 use covey_records::{BodyWriter, Op, RecordId};
 use covey_space::Role;
@@ -61,6 +62,27 @@ fn a_device_whose_clock_is_right_again_writes_what_others_apply_at_once() {
     // Once: it stays in that log.
     let next = put(&ada, space, "next", NOW_MS + MINUTE_MS);
     assert_eq!((next.header.log, next.header.seq), (near.header.log, 2));
+}
+
+#[test]
+fn no_log_goes_back_in_time_in_any_space_not_even_over_a_restart() {
+    let (ada, bob, garden) = two();
+    let far_ms = NOW_MS + TWO_YEARS_MS;
+    let shed = ada.with(move |tx, engine, secrets| Ok(engine.found_space(tx, secrets, "shed", far_ms)?.0));
+    put(&ada, garden, "far", far_ms);
+    let far = put(&ada, shed, "far", far_ms);
+    // The clock is found to be right again in one of them. In the other nobody else has written.
+    put(&ada, garden, "near", NOW_MS);
+    let near = put(&ada, shed, "near", NOW_MS);
+    assert!(near.header.log != far.header.log && near.header.hlc.wall_ms() < NOW_MS + MINUTE_MS);
+    ada.with(|tx, engine, _| {
+        *engine = Engine::load(tx)?;
+        Ok(())
+    });
+    let (again, later) = (put(&ada, shed, "again", NOW_MS), put(&ada, garden, "again", NOW_MS));
+    assert_eq!((again.header.log, again.header.seq), (near.header.log, 2));
+    assert!(again.header.hlc > near.header.hlc && later.header.hlc.wall_ms() < NOW_MS + MINUTE_MS);
+    assert!(bob.hear(&ada, garden).rejected.is_empty());
 }
 
 #[test]
