@@ -49,6 +49,12 @@ impl SpaceState {
         // A key that was given and doesn't open helps nobody: whoever made it was mistaken, or worse.
         let useless = self.current_key().is_none() && self.membership.was_given_key(device);
         // Who may not begin an epoch shares the keys that there are: an admin who would have to may be the one who lacks them.
+        #[cfg(feature = "planted")]
+        let role = if crate::planted::has(crate::planted::Defect::KeepsTheKey) {
+            role.min(Role::Member)
+        } else {
+            role
+        };
         if role >= Role::Admin && (useless || self.membership.needs_rotation()) {
             return Chores { rotate: true, ..Chores::default() };
         }

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use covey_space::MembershipOp;
+
 /// A defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
@@ -9,6 +11,8 @@ pub enum Defect {
     SkipsSignatures,
     /// What lies past the end of somebody's membership is applied like all else.
     LosesCuts,
+    /// No new epoch is begun when somebody goes, nor later.
+    KeepsTheKey,
 }
 
 thread_local! {
@@ -21,6 +25,13 @@ pub fn with<T>(defect: Option<Defect>, job: impl FnOnce() -> T) -> T {
     let result = job();
     PLANTED.set(before);
     result
+}
+
+/// What is written of some acts where no new epoch is begun when somebody goes.
+pub(crate) fn without_rotations(acts: &[MembershipOp]) -> Vec<MembershipOp> {
+    let goes = |act: &MembershipOp| matches!(act, MembershipOp::Rotate(_));
+    let keeps = has(Defect::KeepsTheKey) && !acts.iter().all(goes);
+    acts.iter().filter(|act| !(keeps && goes(act))).cloned().collect()
 }
 
 /// Whether this thread works with this defect.

@@ -14,7 +14,7 @@ use covey_types::{
     limits::{MAX_LOGS_PER_DEVICE, MAX_SYNC_FRAME_BYTES},
 };
 
-use crate::world::World;
+use crate::{Planted, world::World};
 
 /// Authors that are made up at once: more than a space keeps the logs of.
 const AUTHORS: u64 = MAX_UNKNOWN_LOGS as u64 + 16;
@@ -34,8 +34,8 @@ const ENTRIES: u32 = 150;
 /// By how much a sender may run over a window beside one entry: one batch.
 const SLACK_BYTES: u64 = 256 << 10;
 
-/// Large ones, and their bytes, less than a record may have: together more than two windows of the smallest kind hold.
-const LARGE_ENTRIES: u32 = 12;
+/// Large ones, and their bytes, less than a record may have: together more than a window may have under way.
+const LARGE_ENTRIES: u32 = 20;
 const LARGE_BYTES: usize = 900 << 10;
 
 impl World {
@@ -132,8 +132,9 @@ impl World {
 
     /// Writes more than anybody could read, soundly: many entries, or large ones.
     fn write_much(&mut self, machine: usize, space: SpaceId) {
+        let is_planted = self.options.planted == Some(Planted::IgnoresWindows);
         let (entries, bytes) =
-            if self.more.u8(0..4) == 0 { (LARGE_ENTRIES, LARGE_BYTES) } else { (ENTRIES, 1) };
+            if self.more.u8(0..4) == 0 || is_planted { (LARGE_ENTRIES, LARGE_BYTES) } else { (ENTRIES, 1) };
         self.note(format!("m{machine} writes {entries} entries of {bytes} bytes at once"));
         for i in 0..entries {
             let written = self.act_in(machine, space, move |rows, engine, secrets, wall| {

@@ -99,6 +99,12 @@ pub enum Planted {
     LosesCuts,
     /// One machine takes forged entries.
     SkipsSignatures,
+    /// Nobody begins a new epoch when somebody goes.
+    KeepsTheKey,
+    /// Machines send without looking at how much the other has room for.
+    IgnoresWindows,
+    /// One machine whose session broke never tries again.
+    GivesUp,
     /// Machines send what is newer than the last time they met, in place of what the other lacks.
     TimeAsCursor,
 }

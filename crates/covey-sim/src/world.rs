@@ -375,6 +375,10 @@ impl World {
         if a == b || !self.reachable(a, b) || self.machines[a].conns.contains_key(&b) {
             return;
         }
+        let has_met = self.machines[a].met.contains_key(&b);
+        if self.options.planted == Some(Planted::GivesUp) && has_met && (a == 1 || b == 1) {
+            return;
+        }
         // Without an answer nothing is begun.
         if !self.is_heard(a, b) || !self.is_heard(b, a) {
             return;
@@ -384,7 +388,10 @@ impl World {
         for (here, there) in [(a, b), (b, a)] {
             let nonce = random_bytes();
             let config = SessionConfig {
-                window_bytes: self.window_bytes,
+                window_bytes: match self.options.planted {
+                    Some(Planted::IgnoresWindows) => u32::MAX,
+                    _ => self.window_bytes,
+                },
                 nonce,
                 agent: "sim".into(),
                 clock_ms: self.wall_ms(here),

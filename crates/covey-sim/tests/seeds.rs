@@ -117,6 +117,21 @@ fn a_cut_that_is_lost_is_noticed() {
 }
 
 #[test]
+fn a_key_that_stays_with_those_who_are_put_out_is_noticed() {
+    is_noticed(Planted::KeepsTheKey, 100, &["is out of the space and holds its current key", "was put out and reads"]);
+}
+
+#[test]
+fn more_under_way_than_there_is_room_for_is_noticed() {
+    is_noticed(Planted::IgnoresWindows, 300, &["bytes are under way"]);
+}
+
+#[test]
+fn a_machine_that_gives_up_after_a_session_broke_is_noticed() {
+    is_noticed(Planted::GivesUp, 100, &["hold other entries", "lacks", "something to do", "left undone"]);
+}
+
+#[test]
 fn a_signature_that_is_not_checked_is_noticed() {
     is_noticed(Planted::SkipsSignatures, 300, &["forge"]);
 }

@@ -214,6 +214,7 @@ impl World {
         match self.options.planted {
             Some(Planted::SkipsSignatures) if machine == 1 => Some(Defect::SkipsSignatures),
             Some(Planted::LosesCuts) if machine == 1 => Some(Defect::LosesCuts),
+            Some(Planted::KeepsTheKey) => Some(Defect::KeepsTheKey),
             _ => None,
         }
     }
