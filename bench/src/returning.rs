@@ -3,7 +3,8 @@
 //! A and B hold a million records; ten change while B is off. The time is from B's first connection to the last of the
 //! ten in B's store. The bytes are UDP payload both ways from B's stop until both know again that nothing is missing; beside
 //! them what B's return costs when nothing has changed, which is the handshake of the connection with its padded
-//! packets, the greeting, and a million records compared by their logs' heads.
+//! packets, the greeting, and a million records compared by their logs' heads. And what the same change costs while B is
+//! connected, from before it until A knows that B has it.
 
 use anyhow::Result;
 use covey_lab::Lan;
@@ -55,6 +56,14 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
             without.push(sent);
         }
     }
+    let mut live = Samples::default();
+    for _ in 0..times {
+        let before = (ada.traffic()?, bob.traffic()?);
+        ada.change(CHANGED)?;
+        ada.settle(records as u64)?;
+        let (here, there) = (ada.traffic()?.since(before.0), bob.traffic()?.since(before.1));
+        live.push((here.payload() + there.payload()) / 1000.0);
+    }
     bob.stop()?;
     ada.stop()?;
     let what = |what: &str| format!("{CHANGED} of {records} records changed while B was off, {what}");
@@ -72,5 +81,12 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
         Figure::new(what("UDP payload of the whole return"), with.median(), "kB")
             .beside("a return without changes", without.median())
             .sampled(&with),
+        Figure::new(
+            format!("{CHANGED} of {records} records changed while B was there, UDP payload"),
+            live.median(),
+            "kB",
+        )
+        .below(10.0)
+        .sampled(&live),
     ])
 }

@@ -1,4 +1,5 @@
-//! The limit of the disk: a plain SQLCipher table with the same rows, set up as the store sets up its own.
+//! The limit of the disk: a plain table with the same rows, set up as the store sets up its own, in SQLCipher or in SQLite
+//! without a key.
 
 use std::{
     path::Path,
@@ -17,8 +18,8 @@ const ROWS_PER_TRANSACTION: usize = 1000;
 const STATE: [u8; 12] = [7; 12];
 
 /// The same key and pragmas as the store's writer, the same columns and the same way to find a record.
+const KEY: &str = "PRAGMA key = \"x'abababababababababababababababababababababababababababababababab'\";";
 const SCHEMA: &str = "
-    PRAGMA key = \"x'abababababababababababababababababababababababababababababababab'\";
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;
     CREATE TABLE records(collection INTEGER NOT NULL, id TEXT NOT NULL, doc TEXT, state BLOB NOT NULL);
@@ -33,18 +34,36 @@ impl Plain {
     /// Makes one in this folder.
     pub(crate) fn new(folder: &Path, name: &str) -> Result<Self> {
         let conn = Connection::open(folder.join(name))?;
+        conn.execute_batch(KEY)?;
+        conn.execute_batch(SCHEMA)?;
+        Ok(Self(conn))
+    }
+
+    /// The same without a key: plain SQLite.
+    pub(crate) fn unencrypted(folder: &Path, name: &str) -> Result<Self> {
+        let conn = Connection::open(folder.join(name))?;
         conn.execute_batch(SCHEMA)?;
         Ok(Self(conn))
     }
 
     /// How long it takes to insert the rows `from..from + count`, made on the way.
     pub(crate) fn insert(&self, from: usize, count: usize) -> Result<Duration> {
+        self.insert_of(nodes::document, from, count)
+    }
+
+    /// The same with other documents.
+    pub(crate) fn insert_of(
+        &self,
+        document: fn(usize) -> String,
+        from: usize,
+        count: usize,
+    ) -> Result<Duration> {
         let started = Instant::now();
         let mut insert = self.0.prepare_cached(INSERT)?;
         for first in (from..from + count).step_by(ROWS_PER_TRANSACTION) {
             self.0.execute_batch("BEGIN IMMEDIATE")?;
             for n in first..(first + ROWS_PER_TRANSACTION).min(from + count) {
-                insert.execute(params![nodes::ordered_id(n), nodes::document(n), &STATE[..]])?;
+                insert.execute(params![nodes::ordered_id(n), document(n), &STATE[..]])?;
             }
             self.0.execute_batch("COMMIT")?;
         }

@@ -26,6 +26,8 @@ const STEPS_IN_A_ROW: usize = 256;
 /// Devices that are named where a log waits for more.
 const NAMED: usize = 3;
 
+const DAY_MS: u64 = 86_400_000;
+
 /// Looks at spaces of which there's news until the node stops.
 pub(crate) async fn run(node: Node, limits: Limits) {
     let mut ticks = tokio::time::interval(INTERVAL);
@@ -110,19 +112,44 @@ pub(crate) async fn waits(node: &Node, space: SpaceId, name: &str) -> Result<Opt
         let detail = format!("{name}: all have agreed to what was superseded, and it's about to be dropped");
         return Ok(Some(Check { name: "compaction", ok: true, detail, remedy: None }));
     }
-    let ago = |heard_ms: u64| format!("last seen {} days ago", now.saturating_sub(heard_ms) / 86_400_000);
-    let named = late
-        .iter()
-        .take(NAMED)
-        .map(|(device, at)| format!("{} ({})", called(node, space, *device), ago(*at)));
+    let days = |heard_ms: u64| now.saturating_sub(heard_ms) / DAY_MS;
+    let late: Vec<_> =
+        late.into_iter().map(|(device, at)| (called(node, space, device), days(at))).collect();
+    Ok(Some(waits_for(name, &late)))
+}
+
+/// What is to be said of devices that haven't agreed, those that were seen longest ago first, with how many days ago that was.
+fn waits_for(name: &str, late: &[(String, u64)]) -> Check {
+    let named = late.iter().take(NAMED).map(|(device, days)| format!("{device} (last seen {days} days ago)"));
     let named: Vec<_> = named.collect();
     let more = if late.len() > NAMED { " and others" } else { "" };
     let detail = format!("{name}: what was superseded is dropped once {}{more} has agreed", named.join(", "));
-    Ok(Some(Check { name: "compaction", ok: true, detail, remedy: None }))
+    // Nobody else is waited for so long: without those who administer a space nothing of it is dropped.
+    let gone = late.iter().find(|(_, days)| *days > covey_engine::compact::ABSENT_AFTER_MS / DAY_MS);
+    let remedy = gone.map(|(device, _)| {
+        format!(
+            "nothing is lost, and the space takes more room; if {device} doesn't come back, an owner puts it out: covey member \
+             remove, or its own user: covey device revoke"
+        )
+    });
+    Check { name: "compaction", ok: remedy.is_none(), detail, remedy }
 }
 
 fn called(node: &Node, space: SpaceId, device: DeviceId) -> String {
     let engine = node.engine();
     let name = engine.space(space).ok().and_then(|state| state.membership.device_name(device));
     name.map_or_else(|| device.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_administers_and_is_away_for_long_is_something_to_mend() {
+        let said = waits_for("garden", &[("phone".into(), 3), ("laptop".into(), 0)]);
+        assert!(said.ok && said.detail.contains("phone (last seen 3 days ago), laptop"), "{said:?}");
+        let said = waits_for("garden", &[("phone".into(), 31)]);
+        assert!(!said.ok && said.remedy.unwrap().contains("if phone doesn't come back"));
+    }
 }

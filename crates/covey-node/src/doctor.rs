@@ -22,9 +22,10 @@ pub(crate) async fn examine(node: &Node) -> Vec<Check> {
             checks.extend(crate::new_logs::check(&name, &status.new_logs));
         }
         checks.extend(orphan(node, &space, &name));
-        let forks =
-            node.engine().space(space.id()).map(|state| crate::forks::others(&name, state, node.device()));
-        checks.extend(forks.unwrap_or_default());
+        if let Ok(state) = node.engine().space(space.id()) {
+            checks.extend(crate::owners::check(&name, state, (node.device(), node.identity().user)));
+            checks.extend(crate::forks::others(&name, state, node.device()));
+        }
         checks.extend(held(node, space.id(), name.clone()).await);
         match crate::compaction::waits(node, space.id(), &name).await {
             Ok(waits) => checks.extend(waits),

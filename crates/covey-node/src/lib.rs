@@ -54,6 +54,7 @@ mod doctor;
 pub mod error;
 mod forks;
 mod new_logs;
+mod owners;
 pub mod node;
 mod own;
 pub mod pairing;

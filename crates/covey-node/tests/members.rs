@@ -183,3 +183,25 @@ async fn a_removal_whose_asker_goes_away_is_told_to_everybody_all_the_same() {
         node.shutdown().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_owner_is_told_what_there_is_to_do_while_their_device_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let (ada, bob) = (node(home.path(), "ada").await, node(home.path(), "bob").await);
+    let here = ada.create_space("garden").await.unwrap();
+    let told = async |node: &Node| {
+        let checks = node.doctor().await;
+        checks.into_iter().find(|check| check.name == "owner").map(|check| check.detail)
+    };
+    assert_eq!(told(&ada).await, None, "nobody else is in it");
+    let there = join(&here, &bob, Role::Admin).await;
+    let advice = told(&ada).await.unwrap();
+    assert!(advice.starts_with("garden: you are its only owner"), "{advice}");
+    assert_eq!(told(&bob).await, None);
+    here.set_role(bob.identity().user, Role::Owner).await.unwrap();
+    eventually("bob is owner too", || async { there.role() == Some(Role::Owner) }).await;
+    assert_eq!((told(&ada).await, told(&bob).await), (None, None));
+    for node in [ada, bob] {
+        node.shutdown().await;
+    }
+}

@@ -141,7 +141,7 @@ impl World {
                 let entry = engine.append_records(rows, secrets, space, wall, |_, _, _| {
                     let mut body = BodyWriter::new();
                     // Nothing that packs: the windows are to be filled.
-                    let mut noise = fastrand::Rng::with_seed(i as u64);
+                    let mut noise = fastrand::Rng::with_seed(u64::from(i));
                     let value: String = (0..bytes).map(|_| noise.alphanumeric()).collect();
                     let (id, value) = (format!("record {}", i % 12), value + &i.to_string());
                     let value = format!("\"{value}\"");
