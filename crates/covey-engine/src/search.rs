@@ -43,13 +43,19 @@ fn log_key(
     Ok(found.map(|row| (row.key, row.head)))
 }
 
-/// The first step: hashes all over the log.
+/// The first step: hashes all over the log, up to where the other's log reaches, as far as that is known. Of places beyond
+/// that the other one can say nothing.
 ///
 /// # Errors
 /// The backend's.
-pub fn points(rows: &(impl Rows + ?Sized), space: SpaceKey, log: LogId) -> Result<Compared, StoreError> {
+pub fn points(
+    rows: &(impl Rows + ?Sized),
+    space: SpaceKey,
+    log: LogId,
+    upto: u64,
+) -> Result<Compared, StoreError> {
     match log_key(rows, space, log)? {
-        Some((key, head)) => Ok(Compared::Points(between(rows, key, 0, head.seq)?)),
+        Some((key, head)) => Ok(Compared::Points(between(rows, key, 0, head.seq.min(upto))?)),
         None => Ok(Compared::Same),
     }
 }
@@ -104,7 +110,7 @@ fn agreement(rows: &(impl Rows + ?Sized), log: LogKey) -> Result<Option<Entry>, 
     Ok(entry.filter(|entry| entry.hash == agreed.at.hash))
 }
 
-/// The logs of which others have another entry, at the end of what they have, than is here.
+/// The logs of which others have another entry, at the end of what they have, than is here; with the place of that.
 ///
 /// # Errors
 /// The backend's.
@@ -112,13 +118,13 @@ pub fn differing(
     rows: &(impl Rows + ?Sized),
     space: SpaceKey,
     theirs: &[(LogId, Head)],
-) -> Result<Vec<LogId>, StoreError> {
+) -> Result<Vec<(LogId, u64)>, StoreError> {
     let logs: BTreeMap<LogId, LogKey> = rows.logs(space)?.into_iter().map(|row| (row.id, row.key)).collect();
     let mut found = Vec::new();
     for (log, head) in theirs {
         let Some(key) = logs.get(log) else { continue };
         if rows.hash_at(*key, head.seq)?.is_some_and(|here| here != head.hash) {
-            found.push(*log);
+            found.push((*log, head.seq));
         }
     }
     Ok(found)

@@ -65,13 +65,21 @@ pub(crate) fn place(kind: Kind) -> BodyContext {
 
 /// The logs of the first three devices, and another that the third wrote after it was at its fifth entry: a fork.
 pub(crate) static LOGS: LazyLock<[Vec<Entry>; 4]> = LazyLock::new(|| {
-    let log = |device: usize| chain(device, &[], 1);
-    let third = log(2);
-    let fork = chain(2, &third[..5], 2);
-    [log(0), log(1), third, fork]
+    logs(|_| Kind::RECORDS)
 });
 
-fn chain(device: usize, start: &[Entry], salt: u8) -> Vec<Entry> {
+/// The same logs, where every sixth entry changes who is in the space.
+pub(crate) static LOGS_WITH_ACTS: LazyLock<[Vec<Entry>; 4]> =
+    LazyLock::new(|| logs(|seq| if seq.is_multiple_of(6) { Kind::MEMBERSHIP } else { Kind::RECORDS }));
+
+fn logs(kind: fn(u64) -> Kind) -> [Vec<Entry>; 4] {
+    let log = |device: usize| chain(device, &[], 1, kind);
+    let third = log(2);
+    let fork = chain(2, &third[..5], 2, kind);
+    [log(0), log(1), third, fork]
+}
+
+fn chain(device: usize, start: &[Entry], salt: u8, kind: fn(u64) -> Kind) -> Vec<Entry> {
     let actor = &ACTORS[device];
     let mut entries = start.to_vec();
     while (entries.len() as u64) < ENTRIES {
@@ -81,7 +89,7 @@ fn chain(device: usize, start: &[Entry], salt: u8) -> Vec<Entry> {
             log: actor.log(),
             head,
             hlc: Hlc::new(1000 + 10 * head.seq, 0),
-            kind: Kind::RECORDS,
+            kind: kind(head.seq + 1),
             epoch: epoch(u8::from(head.seq > 8)).id(),
             deps: vec![EntryHash([u8::from(head.seq > 16); 32])],
         };

@@ -4,8 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use covey_engine::{EngineError, Ingested, compare, differing, points, unwritten};
-use covey_log::{BodyContext, Draft, Entry, Evidence, Kind, SignedHeader, seal};
+use covey_log::{BodyContext, Compared, Draft, Entry, Evidence, Kind, SignedHeader, seal};
 use covey_records::{BodyWriter, Op, RecordId};
+use covey_store::StoreError;
 use covey_sync::Input;
 use covey_types::{Head, Hlc, LogId, Signature, SpaceId};
 
@@ -73,8 +74,18 @@ impl World {
         let Ok(key) = self.machines[machine].engine().space(space).map(|state| state.key) else { return };
         let compared = self.machines[machine].disk.read(move |rows| match theirs {
             Some(theirs) => compare(rows, key, log, &theirs),
-            None => points(rows, key, log),
+            None => points(rows, key, log, u64::MAX),
         });
+        self.tell_compared(machine, peer, (space, log), compared);
+    }
+
+    fn tell_compared(
+        &mut self,
+        machine: usize,
+        peer: usize,
+        (space, log): (SpaceId, LogId),
+        compared: Result<Compared, StoreError>,
+    ) {
         match compared {
             Ok(answer) => self.answer(machine, peer, Input::Compared { space, log, answer }),
             Err(err) => self.fail(format!("comparing histories: {err}")),
@@ -91,9 +102,10 @@ impl World {
     ) {
         let Ok(key) = self.machines[machine].engine().space(space).map(|state| state.key) else { return };
         let found = self.machines[machine].disk.read(move |rows| differing(rows, key, &heads));
-        for log in found.unwrap_or_default() {
+        for (log, upto) in found.unwrap_or_default() {
             self.forked(machine, log);
-            self.compare(machine, peer, (space, log), None);
+            let compared = self.machines[machine].disk.read(move |rows| points(rows, key, log, upto));
+            self.tell_compared(machine, peer, (space, log), compared);
         }
     }
 

@@ -6,6 +6,7 @@
 //! rest, and if nobody meddled, both ends hold the same.
 
 mod end;
+mod forks;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -126,7 +127,8 @@ struct Pair {
 impl Pair {
     fn new(script: &mut Script<'_>) -> Self {
         let [a, b] = [script.byte(), script.byte()];
-        let ends = [End::new(Role::from_bits(0, a)), End::new(Role::from_bits(1, b))];
+        let new = if script.byte() & 1 == 0 { End::new } else { End::with_acts };
+        let ends = [new(Role::from_bits(0, a)), new(Role::from_bits(1, b))];
         Self { ends, now: Duration::ZERO, meddled: false }
     }
 
@@ -236,5 +238,36 @@ mod tests {
         let [one, two] = &pair.ends;
         assert!(!pair.meddled && one.common_heads() == two.common_heads());
         assert_eq!(one.common_heads().iter().map(|head| head.seq).collect::<Vec<_>>(), [8, 18, 18]);
+    }
+
+    #[test]
+    fn of_a_log_with_two_histories_both_ends_keep_what_comes_before_and_the_proof() {
+        for acts in [0, 1] {
+            // Each has eighteen entries of the third log, of which five are the same.
+            let mut pair = Pair::new(&mut Script::new(&[0x0c, 0xac, acts]));
+            pair.rest();
+            let [one, two] = &pair.ends;
+            assert_eq!(one.common_heads()[2].seq, 5);
+            assert!(!pair.meddled && one.common_heads() == two.common_heads());
+            assert_eq!((one.known_forks.len(), two.known_forks.len()), (1, 1));
+        }
+    }
+
+    #[test]
+    fn a_long_log_is_compared_with_a_short_one_at_places_that_both_have() {
+        // Eighteen entries against six, of which five are the same: their first steps cross.
+        let mut pair = Pair::new(&mut Script::new(&[0x4d, 0xa7]));
+        pair.rest();
+        let [one, two] = &pair.ends;
+        assert_eq!(one.common_heads()[2].seq, 5);
+        assert_eq!((one.known_forks.len(), two.known_forks.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_goes_ahead_of_its_place_leaves_both_ends_with_the_same() {
+        let mut pair = Pair::new(&mut Script::new(&[1, 15, 1]));
+        pair.rest();
+        let [one, two] = &pair.ends;
+        assert!(one.took_ahead() > 0 && one.common_heads() == two.common_heads());
     }
 }

@@ -372,8 +372,8 @@ impl Driver {
         self.work(async move {
             let key = node.engine().space(space)?.key;
             let read = move |reader: &covey_store::Reader<'_>| differing(reader, key, &heads);
-            for log in node.0.store.read(read).await? {
-                let answer = node.0.store.read(move |reader| points(reader, key, log)).await?;
+            for (log, upto) in node.0.store.read(read).await? {
+                let answer = node.0.store.read(move |reader| points(reader, key, log, upto)).await?;
                 let _ = inbox.send(Message::Input(Input::Compared { space, log, answer })).await;
             }
             Ok(())
@@ -387,7 +387,7 @@ impl Driver {
             let key = node.engine().space(space)?.key;
             let read = move |reader: &covey_store::Reader<'_>| match theirs {
                 Some(theirs) => compare(reader, key, log, &theirs),
-                None => points(reader, key, log),
+                None => points(reader, key, log, u64::MAX),
             };
             let answer = node.0.store.read(read).await?;
             let _ = inbox.send(Message::Input(Input::Compared { space, log, answer })).await;

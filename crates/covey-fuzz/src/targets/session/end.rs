@@ -2,17 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     time::Duration,
 };
 
-use covey_log::{Compared, Entry};
+use covey_log::{Entry, Evidence};
 use covey_sync::{Input, Offer, Output, Rejection, Session, SessionConfig, SessionError};
 use covey_types::{
     DeviceId, Head, Heads, LogId, SpaceId,
     limits::{MAX_ENTRY_BODY_BYTES, MAX_SYNC_FRAME_BYTES},
 };
 
-use crate::people::{ACTORS, LOGS, SPACE};
+use crate::people::{ACTORS, LOGS, LOGS_WITH_ACTS, SPACE};
 
 /// The spaces of the two ends: the first and the second are common to both, of the others each has one.
 const SPACES: [SpaceId; 4] = [SPACE, SpaceId([8; 32]), SpaceId([9; 32]), SpaceId([10; 32])];
@@ -68,9 +69,14 @@ impl Role {
 pub(super) struct End {
     role: Role,
     pub(super) session: Session,
-    logs: BTreeMap<(SpaceId, LogId), Vec<Entry>>,
+    pub(super) logs: BTreeMap<(SpaceId, LogId), Vec<Entry>>,
+    /// What all that anybody signed here is.
+    signed: &'static [Vec<Entry>; 4],
+    /// What came ahead of its place.
+    apart: Vec<Entry>,
+    pub(super) known_forks: BTreeMap<(SpaceId, LogId), Evidence>,
     pub(super) inbox: VecDeque<Vec<u8>>,
-    todo: VecDeque<Input>,
+    pub(super) todo: VecDeque<Input>,
     wishes: VecDeque<Output>,
     now: Duration,
     /// The spaces by the places at which they were offered here.
@@ -82,18 +88,27 @@ pub(super) struct End {
     unknown: Option<DeviceId>,
     /// One whose entries were turned away for it.
     was_unknown: Option<DeviceId>,
-    forks: u32,
+    searches: u32,
     pub(super) failure: Option<SessionError>,
     closed: bool,
 }
 
 impl End {
     pub(super) fn new(role: Role) -> Self {
+        Self::with(role, &LOGS)
+    }
+
+    /// One whose logs have entries of membership in them, which it sends ahead of their places.
+    pub(super) fn with_acts(role: Role) -> Self {
+        Self::with(role, &LOGS_WITH_ACTS)
+    }
+
+    fn with(role: Role, signed: &'static [Vec<Entry>; 4]) -> Self {
         let nonce = [role.side as u8; 32];
         let config = SessionConfig { window_bytes: 0, nonce, agent: "covey/fuzz".into(), clock_ms: 0 };
         let mut logs = BTreeMap::new();
         for (n, has) in role.has.into_iter().enumerate().filter(|(_, has)| *has > 0) {
-            let source = &LOGS[if n == 2 && role.forked { 3 } else { n }];
+            let source = &signed[if n == 2 && role.forked { 3 } else { n }];
             logs.insert((SPACE, ACTORS[n].log()), source[..has as usize].to_vec());
         }
         let mut session = Session::new(config, Duration::ZERO);
@@ -103,6 +118,9 @@ impl End {
             role,
             session,
             logs,
+            signed,
+            apart: Vec::new(),
+            known_forks: BTreeMap::new(),
             inbox: VecDeque::new(),
             todo: VecDeque::new(),
             wishes,
@@ -113,7 +131,7 @@ impl End {
             may_read: BTreeSet::new(),
             unknown: role.is_stranger.then(|| ACTORS[1 - role.side].id()),
             was_unknown: None,
-            forks: 0,
+            searches: 0,
             failure: None,
             closed: false,
         }
@@ -217,21 +235,33 @@ impl End {
             Output::Greeted(_) if self.role.offers_at_once => self.offer_all(),
             Output::Matched(space) if self.role.refuses => self.give(Input::Refuse(space)),
             Output::Matched(space) => self.open(space),
-            Output::Load { space, wants, ahead: _, max_bytes } => {
-                let entries = self.load(space, &wants, max_bytes);
-                self.todo.push_back(Input::Loaded { space, acts: Vec::new(), entries });
+            Output::Load { space, wants, ahead, max_bytes } => {
+                let (acts, entries) = (self.acts(space, &ahead), self.load(space, &wants, max_bytes));
+                self.todo.push_back(Input::Loaded { space, acts, entries });
             }
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
+            Output::Theirs { space, heads } => self.compare_heads(space, &heads),
             Output::Forked { space, log } => {
-                self.forks += 1;
-                self.todo.push_back(Input::Compared { space, log, answer: Compared::Same });
+                self.searches += 1;
+                let answer = self.points(space, log, u64::MAX);
+                self.todo.push_back(Input::Compared { space, log, answer });
             }
-            Output::Compare { space, log, .. } => {
-                self.todo.push_back(Input::Compared { space, log, answer: Compared::Same });
+            Output::Compare { space, log, points } => {
+                let answer = self.compare(space, log, &points);
+                self.todo.push_back(Input::Compared { space, log, answer });
             }
-            Output::Prove { space, .. } => self.todo.push_back(Input::Evidence { space, evidence: None }),
-            // What it says is judged by others; the room in the window comes back.
-            Output::Evidence { space, bytes, .. } | Output::Branch { space, bytes, .. } => {
+            Output::Prove { space, log } => {
+                let evidence = self.evidence(space, log);
+                self.todo.push_back(Input::Evidence { space, evidence });
+            }
+            Output::Evidence { space, evidence, bytes } => {
+                if let Ok(evidence) = Evidence::verified(space, &evidence) {
+                    self.learn(space, evidence);
+                }
+                self.todo.push_back(Input::Ingested { space, durable: vec![], rejected: vec![], bytes });
+            }
+            Output::Branch { space, header, signature, bytes } => {
+                self.part(space, &header, signature);
                 self.todo.push_back(Input::Ingested { space, durable: vec![], rejected: vec![], bytes });
             }
             Output::Closed(_) => self.closed = true,
@@ -259,6 +289,12 @@ impl End {
     #[cfg(any(test, feature = "edges"))]
     pub(super) fn common_heads(&self) -> Vec<Head> {
         ACTORS[..3].iter().map(|actor| self.head(SPACE, actor.log())).collect()
+    }
+
+    /// How much came ahead of its place.
+    #[cfg(test)]
+    pub(super) const fn took_ahead(&self) -> usize {
+        self.apart.len()
     }
 
     /// Hears what came first: a frame, or the answer to what it wanted.
@@ -358,7 +394,7 @@ impl End {
         let n = self.role.side;
         let log = ACTORS[n].log();
         let own = self.logs.entry((SPACE, log)).or_default();
-        let fresh: Vec<Entry> = LOGS[n][own.len()..].iter().take(usize::from(how & 3) + 1).cloned().collect();
+        let fresh: Vec<Entry> = self.signed[n][own.len()..].iter().take(usize::from(how & 3) + 1).cloned().collect();
         own.extend(fresh.iter().cloned());
         let Some(last) = fresh.last() else { return };
         if how & 4 == 0 {
@@ -370,13 +406,23 @@ impl End {
         }
     }
 
-    fn head(&self, space: SpaceId, log: LogId) -> Head {
+    pub(super) fn head(&self, space: SpaceId, log: LogId) -> Head {
         self.logs.get(&(space, log)).and_then(|log| log.last()).map_or(Head::EMPTY, Entry::head)
     }
 
     fn heads(&self, space: SpaceId) -> Heads {
         let logs = self.logs.keys().filter(|(of, _)| *of == space);
         Heads(logs.map(|(_, log)| (*log, self.head(space, *log))).collect())
+    }
+
+    /// What the logs say of the membership, ahead of its place.
+    fn acts(&self, space: SpaceId, ahead: &BTreeMap<LogId, RangeInclusive<u64>>) -> Vec<Entry> {
+        let of = |(log, range): (&LogId, &RangeInclusive<u64>)| {
+            let entries = self.logs.get(&(space, *log)).into_iter().flatten();
+            let within = entries.filter(|entry| range.contains(&entry.header.seq));
+            within.filter(|entry| entry.header.kind.is_membership()).cloned().collect::<Vec<_>>()
+        };
+        ahead.iter().flat_map(of).collect()
     }
 
     fn load(&self, space: SpaceId, wants: &[(LogId, u64)], max_bytes: usize) -> Vec<Entry> {
@@ -396,9 +442,19 @@ impl End {
         for entry in entries {
             let log = entry.header.log;
             // Only these were ever signed: it takes the place of checking a signature.
-            let is_signed = LOGS.iter().any(|log| log.get(entry.header.seq as usize - 1) == Some(&entry));
+            let is_signed = self.signed.iter().any(|log| log.get(entry.header.seq as usize - 1) == Some(&entry));
             let (head, known) = (self.head(space, log), self.unknown != Some(log.device));
-            let forked = entry.header.seq == head.seq + 1 && entry.header.prev != head.hash;
+            if self.is_past_a_fork(space, &entry) {
+                continue;
+            }
+            let here = self.logs.get(&(space, log)).and_then(|log| log.get(entry.header.seq as usize - 1));
+            let forked = here.is_some_and(|here| *here != entry)
+                || entry.header.seq == head.seq + 1 && entry.header.prev != head.hash;
+            let is_ahead = entry.header.kind.is_membership() && entry.header.seq > head.seq + 1;
+            if is_signed && known && space == SPACE && is_ahead {
+                self.apart.push(entry);
+                continue;
+            }
             if is_signed && known && space == SPACE && entry.header.prev == head.hash {
                 self.logs.entry((space, log)).or_default().push(entry);
             } else if entry.header.seq > head.seq {
@@ -406,6 +462,8 @@ impl End {
                     self.was_unknown = self.unknown;
                 }
                 rejected.push(Rejection { log, forked: forked && is_signed && known });
+            } else if forked && is_signed && known {
+                rejected.push(Rejection { log, forked });
             }
             durable.insert(log, self.head(space, log));
         }
@@ -417,15 +475,21 @@ impl End {
     pub(super) fn must_agree_with(&self, other: &Self) {
         let shared = |end: &Self| end.opened.contains(&SPACE);
         let reads = |end: &Self| end.may_read.contains(&SPACE);
-        if !shared(self) || !shared(other) || self.forks + other.forks > 0 {
+        if !shared(self) || !shared(other) {
             return;
+        }
+        let lines = |end: &Self| end.known_forks.values().map(Evidence::line).collect::<Vec<_>>();
+        let both_read = reads(self) && reads(other);
+        if both_read {
+            assert_eq!(lines(self), lines(other), "both know of the same forks");
         }
         for (n, actor) in ACTORS.iter().enumerate().take(3) {
             let (mine, theirs) = (self.head(SPACE, actor.log()), other.head(SPACE, actor.log()));
-            let is_fork = n == 2 && self.role.forked != other.role.forked;
             let known = |end: &Self| end.unknown != Some(actor.id());
             let passes =
                 if mine.seq > theirs.seq { reads(self) && known(other) } else { reads(other) && known(self) };
+            // Who may not read hears nothing of forks.
+            let is_fork = n == 2 && self.role.forked != other.role.forked && !both_read;
             assert!(
                 mine == theirs || !passes || is_fork,
                 "log {n} stands at {} and {}",
