@@ -57,6 +57,18 @@ fn however_long_two_histories_are_a_search_finds_where_they_part() {
     assert_eq!(it.bob.summary(), it.carol.summary());
 }
 
+#[test]
+fn a_history_that_is_much_longer_than_the_other_is_searched_where_both_have_something() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = garden(dir.path());
+    let long: Vec<_> = (0..1000).map(|n| it.ada[0].put("b", "7", n)).collect();
+    it.bob.take(&long.iter().collect::<Vec<_>>());
+    it.carol.take(&[&it.ada[1].put("b", "7", 0)]);
+    it.bob.search(&it.carol, it.log);
+    let known = [it.bob.evidence(), it.carol.evidence()].concat();
+    assert_eq!(known.iter().map(Evidence::from).collect::<Vec<_>>(), [it.parts]);
+}
+
 /// Ada makes Carol an admin in one history, which Bob hears of and builds upon; Carol has the other one.
 fn built_upon(it: &Garden) -> Arc<Entry> {
     let (space, carols) = (it.bob.space, it.carol.secrets.user.id());

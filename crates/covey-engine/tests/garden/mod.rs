@@ -120,7 +120,9 @@ impl Replica {
     /// Searches with another replica, as two sessions do, until one has the proof.
     pub(crate) fn search(&self, other: &Self, log: LogId) {
         let space = self.space;
-        let first = self.with(move |tx, engine, _| Ok(points(tx, engine.space(space)?.key, log)?));
+        let theirs = other.with(move |tx, engine, _| Ok(tx.logs(engine.space(space)?.key)?));
+        let upto = theirs.iter().find(|row| row.id == log).map_or(0, |row| row.head.seq);
+        let first = self.with(move |tx, engine, _| Ok(points(tx, engine.space(space)?.key, log, upto)?));
         let mut turn = (first, other, self);
         for _ in 0..10 {
             let (said, hears, spoke) = turn;

@@ -162,7 +162,7 @@ fn search(a: &Replica, b: &Replica) {
     let differing =
         a.with(move |rows, engine, _| Ok(crate::differing(rows, engine.space(id)?.key, &theirs)?));
     for log in differing {
-        let mut answer = a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(id)?.key, log)?));
+        let mut answer = a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(id)?.key, log, u64::MAX)?));
         let mut sides = [b, a];
         while let Compared::Points(points) = answer {
             answer = sides[0]
