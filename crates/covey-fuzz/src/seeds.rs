@@ -64,7 +64,7 @@ pub fn of(target: &str) -> Seeds {
         "filter" | "json_value" | "invitation_link" | "ids_and_codes" | "import_lines" | "csv_rows"
         | "api_requests" => texts::of(target),
         "sync_frames" => recorded_streams(),
-        "sync_session" => scripts(500),
+        "sync_session" => [scripts(500), sessions()].concat(),
         "membership_graph" => scripts(160),
         "pairing" => vec![named("whole", whole_pairing())],
         #[cfg(feature = "edges")]
@@ -75,6 +75,16 @@ pub fn of(target: &str) -> Seeds {
         "mdns_answer" => wide::answers(),
         _ => Vec::new(),
     }
+}
+
+/// Sessions that go undisturbed: backlogs both ways, two histories of a log, and of different lengths; each with acts that go
+/// ahead of their places, and without.
+fn sessions() -> Seeds {
+    let roles = [("backlogs", [1, 15]), ("forked", [0x0c, 0xac]), ("long-and-short", [0x4d, 0xa7])];
+    let of = |(name, [a, b]): (&str, [u8; 2])| {
+        [("", 0), ("-acts", 1)].map(|(with, acts)| named(&format!("{name}{with}"), [a, b, acts]))
+    };
+    roles.into_iter().flat_map(of).collect()
 }
 
 pub(crate) fn named(name: &str, bytes: impl Into<Vec<u8>>) -> (String, Vec<u8>) {

@@ -45,6 +45,15 @@ const REQUESTS: &[&str] = &[
     "{\"role\":\"owner\"}",
     "{\"history\":\"from-joining\"}",
     "{\"file\":\"/tmp/b\",\"passphrase\":\"correct horse\"}",
+    "{\"sql\":\"SELECT id, doc FROM records WHERE collection = ?1\",\"values\":[\"plants\",1,null,2.5],\"limit\":10}",
+    "{\"name\":\"harvest\",\"topic\":\"beans\",\"private\":true}",
+    "{\"topic\":\"\",\"archived\":true}",
+    "{\"text\":\"hello @bob \u{1f331}\",\"reply_to\":\"0193\",\"client_id\":\"c1\"}",
+    "{\"users\":[\"2NEpo7TZRRrLZSi2U2prKuEvuwqrqY4GJ1WcdE9Ee6kz\"]}",
+    "{\"user\":\"2NEpo7TZRRrLZSi2U2prKuEvuwqrqY4GJ1WcdE9Ee6kz\",\"role\":\"member\"}",
+    "{\"state\":\"away\"}",
+    "{\"upto\":\"0193\"}",
+    "{\"ids\":[\"bean\",\"leek\"]}",
 ];
 
 pub(super) fn of(target: &str) -> Seeds {

@@ -85,12 +85,26 @@ fn reads_back<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
 
 /// The body of a request to the API, taken for each of those that there are.
 pub fn api_requests(bytes: &[u8]) {
-    reads_back::<dto::NewSpace>(bytes);
-    reads_back::<dto::NewInvite>(bytes);
+    reads_back::<dto::BackupRequest>(bytes);
+    reads_back::<dto::ChannelPatch>(bytes);
+    reads_back::<dto::ChannelRole>(bytes);
     reads_back::<dto::JoinRequest>(bytes);
+    reads_back::<dto::NewChannel>(bytes);
+    reads_back::<dto::NewDeviceName>(bytes);
+    reads_back::<dto::NewDirect>(bytes);
+    reads_back::<dto::NewHistory>(bytes);
+    reads_back::<dto::NewInvite>(bytes);
+    reads_back::<dto::NewLink>(bytes);
+    reads_back::<dto::NewMember>(bytes);
+    reads_back::<dto::NewMessage>(bytes);
+    reads_back::<dto::NewParticipant>(bytes);
+    reads_back::<dto::NewPresence>(bytes);
+    reads_back::<dto::NewProfile>(bytes);
     reads_back::<dto::NewRecord>(bytes);
     reads_back::<dto::NewRole>(bytes);
-    reads_back::<dto::NewHistory>(bytes);
-    reads_back::<dto::NewDeviceName>(bytes);
-    reads_back::<dto::BackupRequest>(bytes);
+    reads_back::<dto::NewSpace>(bytes);
+    reads_back::<dto::ReadUpTo>(bytes);
+    reads_back::<dto::RecordSyncRequest>(bytes);
+    reads_back::<dto::SqlRequest>(bytes);
+    reads_back::<dto::TextDto>(bytes);
 }
