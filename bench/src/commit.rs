@@ -1,12 +1,15 @@
 //! One record put by an application that waits for each: encrypted, signed, committed. On a disk, where the commit
 //! is flushed, and in memory, where flushing costs nothing: what is left then is the work.
 //!
-//! Beside each the commit of one row of a plain database in the same place, in turns.
+//! Beside each the commit of one row of a plain database in the same place, in turns. And what of that is encryption,
+//! and the signature, alone.
 
 use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result};
+use covey_log::{BodyContext, Draft, Entry, EpochKey, Kind, seal};
 use covey_node::Node;
+use covey_types::{DeviceSecret, Head, Hlc, Incarnation, LogId, SpaceId};
 
 use crate::{
     Setting,
@@ -37,7 +40,36 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
                 .sampled(&puts),
         );
     }
+    let (encrypted, signed) = in_parts(times);
+    figures.push(
+        Figure::new("encrypt one record, p50", encrypted.median(), "us").below(50.0).sampled(&encrypted),
+    );
+    figures.push(Figure::new("sign its entry, p50", signed.median(), "us").sampled(&signed));
     Ok(figures)
+}
+
+/// What it takes to encrypt a record, and to sign the entry that holds it, microseconds.
+fn in_parts(times: usize) -> (Samples, Samples) {
+    let (key, device) = (EpochKey::generate(), DeviceSecret::generate());
+    let log = LogId { device: device.id(), incarnation: Incarnation(1) };
+    let (space, kind) = (SpaceId([7; 32]), Kind::RECORDS);
+    let (mut encrypted, mut signed) = (Samples::default(), Samples::default());
+    let mut head = Head::EMPTY;
+    for n in 0..WARM_UP + times {
+        let plain = document(n).into_bytes();
+        let (place, started) = (BodyContext { space, log, seq: head.seq + 1, kind }, Instant::now());
+        let body = seal(&key, place, &plain);
+        let sealed = started.elapsed();
+        let draft =
+            Draft { space, log, head, hlc: Hlc::new(n as u64, 0), kind, epoch: key.id(), deps: Vec::new() };
+        let started = Instant::now();
+        head = Entry::sign(&device, draft, body).head();
+        if n >= WARM_UP {
+            encrypted.push(sealed.as_secs_f64() * 1e6);
+            signed.push(started.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    (encrypted, signed)
 }
 
 async fn measure(place: &Path, times: usize) -> Result<(Samples, Samples)> {

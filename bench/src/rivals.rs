@@ -40,9 +40,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Figure>> {
     let Some(lan) = Lan::new(2)? else { return Ok(Vec::new()) };
     let program = myself()?.with_file_name("covey-rivals");
     ensure!(program.exists(), "{} is missing; run this by make bench", program.display());
-    let floor = |of: Plain| {
-        anyhow::Ok(of.insert_of(nodes::wide_document, 0, 2 * records)?.as_secs_f64())
-    };
+    let floor = |of: Plain| anyhow::Ok(of.insert_of(nodes::wide_document, 0, 2 * records)?.as_secs_f64());
     let plain = floor(Plain::unencrypted(&setting.work, "plain.db")?)?;
     let encrypted = floor(Plain::new(&setting.work, "encrypted.db")?)?;
     let ours = covey(setting, &lan, records)?;

@@ -5,16 +5,17 @@ pub(crate) mod chat;
 mod people;
 
 use covey_node::{
-    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, InvitationState, Joined, Nameplate, NewLogs,
-    NetworkMode, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
+    Change, Check, ClockStatus, Event, Fork, Identity, Invitation, InvitationState, Joined, Nameplate,
+    NetworkMode, NewLogs, PeerState, PeerStatus, SpaceStatus, Status, SyncState, SyncStatus, Transport,
 };
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     dto::{
-        ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto, NewLogsDto,
-        NetworkDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto, WithdrawnDto,
+        ChangeDto, ChangeKind, CheckDto, ClockDto, EventKind, ForkDto, IdentityDto, InviteDto, JoinedDto,
+        NetworkDto, NewLogsDto, NodeDto, PeerDto, RemovalDto, SpaceDto, SpaceName, StatusDto, SyncDto,
+        WithdrawnDto,
     },
     problem::Problem,
 };

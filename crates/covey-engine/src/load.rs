@@ -260,7 +260,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
-/// Loads entries for a peer in causal order: by time, which no author sets before what it had seen. Where a log was
+/// Loads entries for a peer in causal order: by time, which no author sets before what it had seen; but for acts by a clock that was
+/// far ahead, by whose time nobody goes: what rests on one may come before it, and waits there for it. Where a log was
 /// compacted, its membership entries come, and then what follows from the checkpoint on.
 ///
 /// Nobody takes a log in from a checkpoint before they know what let them in, which may stand behind it: so all that the peer

@@ -64,9 +64,7 @@ pub(crate) fn place(kind: Kind) -> BodyContext {
 }
 
 /// The logs of the first three devices, and another that the third wrote after it was at its fifth entry: a fork.
-pub(crate) static LOGS: LazyLock<[Vec<Entry>; 4]> = LazyLock::new(|| {
-    logs(|_| Kind::RECORDS)
-});
+pub(crate) static LOGS: LazyLock<[Vec<Entry>; 4]> = LazyLock::new(|| logs(|_| Kind::RECORDS));
 
 /// The same logs, where every sixth entry changes who is in the space.
 pub(crate) static LOGS_WITH_ACTS: LazyLock<[Vec<Entry>; 4]> =

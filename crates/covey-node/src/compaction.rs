@@ -113,8 +113,7 @@ pub(crate) async fn waits(node: &Node, space: SpaceId, name: &str) -> Result<Opt
         return Ok(Some(Check { name: "compaction", ok: true, detail, remedy: None }));
     }
     let days = |heard_ms: u64| now.saturating_sub(heard_ms) / DAY_MS;
-    let late: Vec<_> =
-        late.into_iter().map(|(device, at)| (called(node, space, device), days(at))).collect();
+    let late: Vec<_> = late.into_iter().map(|(device, at)| (called(node, space, device), days(at))).collect();
     Ok(Some(waits_for(name, &late)))
 }
 

@@ -54,9 +54,9 @@ mod doctor;
 pub mod error;
 mod forks;
 mod new_logs;
-mod owners;
 pub mod node;
 mod own;
+mod owners;
 pub mod pairing;
 mod peers;
 pub mod profile;
@@ -86,6 +86,6 @@ pub use node::{Joined, Node, OpenError, init};
 pub use pairing::{JoinError, Linked, PairingAct};
 pub use space::{Change, Invitation, Space, Watch};
 pub use status::{
-    Check, ClockStatus, Event, Fork, Identity, Member, NewLogs, PeerState, PeerStatus, Removal, SpaceStatus, Status,
-    SyncState, SyncStatus, Transport,
+    Check, ClockStatus, Event, Fork, Identity, Member, NewLogs, PeerState, PeerStatus, Removal, SpaceStatus,
+    Status, SyncState, SyncStatus, Transport,
 };

@@ -70,7 +70,8 @@ mod tests {
         let few = check("garden", &[went_on(1), went_on(3)]).unwrap();
         assert!(few.ok && few.remedy.is_none(), "{few:?}");
         assert!(
-            few.detail.starts_with("garden: phone went on in a new log once, phone went on in a new log 3 times;"),
+            few.detail
+                .starts_with("garden: phone went on in a new log once, phone went on in a new log 3 times;"),
             "{few:?}"
         );
         let many = check("garden", &[went_on(MANY - 1)]).unwrap();

@@ -118,7 +118,11 @@ fn a_cut_that_is_lost_is_noticed() {
 
 #[test]
 fn a_key_that_stays_with_those_who_are_put_out_is_noticed() {
-    is_noticed(Planted::KeepsTheKey, 100, &["is out of the space and holds its current key", "was put out and reads"]);
+    is_noticed(
+        Planted::KeepsTheKey,
+        100,
+        &["is out of the space and holds its current key", "was put out and reads"],
+    );
 }
 
 #[test]

@@ -28,6 +28,10 @@ fn apply(conn: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
     if found >= migrations.len() {
         return Ok(());
     }
+    if found > 0 {
+        // So that nobody takes the wait for a fault: it may be minutes where there's much.
+        tracing::warn!(from = found, to = migrations.len(), "bringing the store up to this version's schema");
+    }
     let tx = conn.transaction()?;
     for migration in &migrations[found..] {
         tx.execute_batch(migration)?;

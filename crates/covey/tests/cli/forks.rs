@@ -69,7 +69,11 @@ fn who_copied_a_home_is_told_so_everywhere_and_loses_nothing() {
     let act: Value = serde_json::from_str(act.lines().next().unwrap()).unwrap();
     assert_eq!((&act["who"]["peer_id"], &act["stands"]), (&peer, &json!(true)), "{act}");
     let shown = bob.json(&["space", "show", "garden"]);
-    assert_eq!((&shown["new_logs"][0]["peer_id"], &shown["new_logs"][0]["times"]), (&peer, &json!(1)), "{shown}");
+    assert_eq!(
+        (&shown["new_logs"][0]["peer_id"], &shown["new_logs"][0]["times"]),
+        (&peer, &json!(1)),
+        "{shown}"
+    );
     assert!(bob.ok(&["status"]).contains("went on in a new log once"));
     let doctor = bob.json_whatever(&["doctor"]);
     let told = doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "new-log");

@@ -161,8 +161,9 @@ fn search(a: &Replica, b: &Replica) {
     let theirs: Vec<_> = b.heads().into_iter().collect();
     let differing =
         a.with(move |rows, engine, _| Ok(crate::differing(rows, engine.space(id)?.key, &theirs)?));
-    for log in differing {
-        let mut answer = a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(id)?.key, log, u64::MAX)?));
+    for (log, upto) in differing {
+        let mut answer =
+            a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(id)?.key, log, upto)?));
         let mut sides = [b, a];
         while let Compared::Points(points) = answer {
             answer = sides[0]

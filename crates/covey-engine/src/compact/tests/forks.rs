@@ -217,7 +217,8 @@ fn where_histories_part_is_found_though_one_side_dropped_the_beginning() {
     sync_until(&a, &whole, &b, last - 1);
     assert!(whole.ingest(vec![twin(&b, &before, &of)]).rejected.is_empty());
     let (space, log) = (a.space(), b.log());
-    let mut answer = a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(space)?.key, log, u64::MAX)?));
+    let mut answer =
+        a.with(move |rows, engine, _| Ok(crate::points(rows, engine.space(space)?.key, log, u64::MAX)?));
     let mut sides = [&whole, &a];
     for _ in 0..10 {
         let Compared::Points(points) = answer else { break };

@@ -394,7 +394,8 @@ impl End {
         let n = self.role.side;
         let log = ACTORS[n].log();
         let own = self.logs.entry((SPACE, log)).or_default();
-        let fresh: Vec<Entry> = self.signed[n][own.len()..].iter().take(usize::from(how & 3) + 1).cloned().collect();
+        let fresh: Vec<Entry> =
+            self.signed[n][own.len()..].iter().take(usize::from(how & 3) + 1).cloned().collect();
         own.extend(fresh.iter().cloned());
         let Some(last) = fresh.last() else { return };
         if how & 4 == 0 {
@@ -442,7 +443,8 @@ impl End {
         for entry in entries {
             let log = entry.header.log;
             // Only these were ever signed: it takes the place of checking a signature.
-            let is_signed = self.signed.iter().any(|log| log.get(entry.header.seq as usize - 1) == Some(&entry));
+            let is_signed =
+                self.signed.iter().any(|log| log.get(entry.header.seq as usize - 1) == Some(&entry));
             let (head, known) = (self.head(space, log), self.unknown != Some(log.device));
             if self.is_past_a_fork(space, &entry) {
                 continue;

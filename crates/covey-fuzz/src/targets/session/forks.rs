@@ -52,7 +52,8 @@ impl End {
             let here = (head.seq as usize).checked_sub(1).and_then(|at| self.log(space, *log).get(at));
             here.is_some_and(|here| here.hash != head.hash)
         };
-        let logs: Vec<(LogId, u64)> = heads.iter().filter(differs).map(|(log, head)| (*log, head.seq)).collect();
+        let logs: Vec<(LogId, u64)> =
+            heads.iter().filter(differs).map(|(log, head)| (*log, head.seq)).collect();
         for (log, upto) in logs {
             let answer = self.points(space, log, upto);
             self.todo.push_back(Input::Compared { space, log, answer });
