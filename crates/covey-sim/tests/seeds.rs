@@ -56,6 +56,13 @@ fn whoever_is_lost_for_good_takes_only_what_they_alone_had() {
     all_hold(50_000..50_060, Options { losses: true, ..Options::default() });
 }
 
+/// A user leaves a space with one device, and another owner leaves at the same moment: one of them has to stay. The device that left
+/// knows neither of that nor of its user's other devices as those who could tell it.
+#[test]
+fn a_device_that_left_hears_that_its_user_has_to_stay() {
+    assert_eq!(run(6560, Options::default()).failure, None);
+}
+
 /// Stories in which this is tried hard: people who go, lose their rights, or go back to a backup, at the same moment as they
 /// let others in.
 #[test]

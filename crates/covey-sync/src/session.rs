@@ -210,7 +210,7 @@ impl Session {
             Input::Forbid(space) => self.update(space, |shared| shared.may_send = false),
             Input::Again(space) => self.ask_again(space),
             Input::Refuse(space) => self.refuse(space),
-            Input::Farewell { space, heads } => self.farewell(space, heads)?,
+            Input::Farewell { space, heads, takes } => self.farewell(space, heads, takes)?,
             Input::Loaded { space, acts, entries } => self.send_loaded(space, &acts, &entries, now),
             Input::Apart { space, acts } => {
                 self.update(space, |shared| shared.send_ahead(acts));
@@ -306,15 +306,17 @@ impl Session {
         self.open_shared(shared)
     }
 
-    /// Refuses a space, and sends all the same what the peer needs to hear to know why.
-    fn farewell(&mut self, space: SpaceId, heads: Heads) -> Result<(), SessionError> {
+    /// Refuses a space, unless the peer may go on sending, and sends all the same what it needs to hear to know why.
+    fn farewell(&mut self, space: SpaceId, heads: Heads, takes: bool) -> Result<(), SessionError> {
         if !self.matched.contains_key(&space) || self.spaces.contains_key(&space) {
             return Ok(());
         }
-        // The refusal comes first, so that nothing is loaded for here.
-        let frame = Frame::Refused { space: self.my_place(space) };
-        self.send(&frame);
-        let mut shared = SharedSpace::farewell(space, heads);
+        if !takes {
+            // The refusal comes first, so that nothing is loaded for here.
+            let frame = Frame::Refused { space: self.my_place(space) };
+            self.send(&frame);
+        }
+        let mut shared = SharedSpace::farewell(space, heads, takes);
         shared.refused = self.refused.contains(&space);
         self.open_shared(shared)
     }

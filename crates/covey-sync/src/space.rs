@@ -48,13 +48,16 @@ pub struct PeerView {
     pub forked_logs: u64,
     /// Whether the peer was put out, and is sent no more than what tells it so.
     pub farewell: bool,
+    /// Whether the peer may send all the same.
+    pub takes: bool,
 }
 
 impl PeerView {
     /// Whether nothing will come of the space in this session: one side was put out, and knows it as far as it can.
     pub const fn is_over(&self) -> bool {
         self.heads_known
-            && (self.farewell && self.missing_there == 0 || self.refused && self.missing_here == 0)
+            && (self.farewell && self.missing_there == 0 && (!self.takes || self.missing_here == 0)
+                || self.refused && self.missing_here == 0)
     }
 }
 
@@ -93,6 +96,8 @@ pub(crate) struct SharedSpace {
     pub(crate) may_send: bool,
     /// The peer's refusal.
     pub(crate) refused: bool,
+    /// A peer that was put out may send all the same.
+    takes: bool,
     /// The peer was put out: it's sent `mine` as it was in the beginning, refused or not, and nothing that came later.
     farewell: bool,
     /// What this node has, durably.
@@ -129,6 +134,7 @@ impl SharedSpace {
         Self {
             id,
             may_send,
+            takes: false,
             refused: false,
             farewell: false,
             theirs: None,
@@ -149,9 +155,9 @@ impl SharedSpace {
         }
     }
 
-    /// For a peer that was put out: it hears this much, and no more.
-    pub(crate) fn farewell(id: SpaceId, heads: Heads) -> Self {
-        Self { farewell: true, ..Self::new(id, heads, true) }
+    /// For a peer that was put out: it hears this much, and no more; it may go on sending if this end `takes` it.
+    pub(crate) fn farewell(id: SpaceId, heads: Heads, takes: bool) -> Self {
+        Self { farewell: true, takes, ..Self::new(id, heads, true) }
     }
 
     /// Whether the peer was put out, and hears no more than it takes to know that.
@@ -584,6 +590,7 @@ impl SharedSpace {
             refused: self.refused,
             forked_logs: self.stopped.values().filter(|forked| **forked).count() as u64,
             farewell: self.farewell,
+            takes: self.takes,
         }
     }
 }

@@ -210,8 +210,9 @@ impl Driver {
             }
             Message::Refuse(space, farewell) => {
                 self.refused.insert(space);
+                let is_out = standing(&self.node, space, self.node.device()) == Standing::PutOut;
                 let refusal = match farewell {
-                    Some(heads) => Input::Farewell { space, heads },
+                    Some(heads) => Input::Farewell { space, heads, takes: is_out },
                     None => Input::Refuse(space),
                 };
                 self.feed(refusal).await?;

@@ -170,8 +170,10 @@ impl World {
             if let Some(conn) = self.machines[machine].conns.get_mut(&peer) {
                 conn.refused.insert(space);
             }
+            let own = self.machines[machine].device();
+            let is_out = self.machines[machine].standing(space, own) == Standing::PutOut;
             let refusal = match self.farewell(machine, space, device) {
-                Some(heads) => Input::Farewell { space, heads },
+                Some(heads) => Input::Farewell { space, heads, takes: is_out },
                 None => Input::Refuse(space),
             };
             return self.answer(machine, peer, refusal);

@@ -59,6 +59,9 @@ pub enum Input {
         space: SpaceId,
         /// How far the logs are sent at most, and said to reach.
         heads: Heads,
+        /// Whether the peer may go on sending. Whoever is out of the space themself refuses nobody: it may be the peer who knows that
+        /// they aren't.
+        takes: bool,
     },
     /// The entries that [`Output::Load`] asked for, in causal order; fewer, or none, if there are no more.
     Loaded {

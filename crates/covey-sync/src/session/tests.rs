@@ -100,6 +100,8 @@ struct End {
     refuses: bool,
     /// How much is told all the same to a peer that is refused.
     farewell: Option<Heads>,
+    /// Whether it takes what a peer sends to whom it only tells that.
+    takes: bool,
     matched: bool,
     forks: u32,
     evidence: BTreeMap<LogId, Evidence>,
@@ -122,6 +124,7 @@ impl End {
             acts_first: false,
             apart: Vec::new(),
             refuses: false,
+            takes: false,
             farewell: None,
             matched: false,
             forks: 0,
@@ -141,7 +144,7 @@ impl End {
             }
             Output::Greeted(_) => Input::Offer(self.offers.clone()),
             Output::Matched(space) if self.refuses => match self.farewell.clone() {
-                Some(heads) => Input::Farewell { space, heads },
+                Some(heads) => Input::Farewell { space, heads, takes: self.takes },
                 None => Input::Refuse(space),
             },
             Output::Matched(space) => {
@@ -411,6 +414,26 @@ fn two_who_put_each_other_out_hear_of_it_from_each_other() {
     pair.run();
     assert_eq!(pair.a.store.heads(), pair.b.store.heads());
     assert_eq!(pair.a.store.logs.len(), 2);
+}
+
+#[test]
+fn who_is_out_themself_hears_what_those_have_to_say_whom_they_take_to_be_out_too() {
+    let (one, two) = (secret(3), secret(4));
+    let mut here = filled(&one, 3, 100);
+    let mut there = here.clone();
+    write(&one, &mut here, 100);
+    for _ in 0..4 {
+        write(&two, &mut there, 100);
+    }
+    let mut pair = Pair::new(here, there);
+    pair.a.refuses = true;
+    pair.a.takes = true;
+    pair.a.farewell = Some(pair.a.store.heads());
+    pair.run();
+    assert_eq!(pair.a.store.heads(), pair.b.store.heads());
+    assert_eq!(pair.a.store.heads().total(), 8);
+    let (here, there) = (pair.a.session.view(SPACE).unwrap(), pair.b.session.view(SPACE).unwrap());
+    assert!(here.is_over() && !there.refused, "{here:?} {there:?}");
 }
 
 #[test]
