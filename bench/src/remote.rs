@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -290,10 +291,15 @@ async fn put_many(space: &Space, count: usize) -> Result<u64> {
     Ok(count as u64)
 }
 
+/// How often something was changed.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
 async fn change(space: &Space, count: usize) -> Result<u64> {
     let plants = space.collection(COLLECTION)?;
     let first = plants.query(None, None, count).await?;
-    let rows = first.into_iter().map(|(id, _)| (Some(id), r#"{"bed":-1}"#.to_owned())).collect();
+    // Another value each time, so that each time is a change.
+    let bed = CHANGES.fetch_add(1, Ordering::Relaxed) + 1;
+    let rows = first.into_iter().map(|(id, _)| (Some(id), format!(r#"{{"bed":-{bed}}}"#))).collect();
     Ok(plants.put_many(rows).await?.records)
 }
 

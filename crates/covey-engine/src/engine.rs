@@ -122,7 +122,7 @@ impl Engine {
             let info: SpaceInfo = wire::decode("a space's description", &row.info, MAX_INFO_BYTES)
                 .map_err(|err| corrupt("read a space", &err))?;
             let loaded = load_membership(rows, row.key, row.id, &info.keys)?;
-            newest = newest_believed(rows, row.key)?.into_iter().map(|(_, hlc)| hlc).fold(newest, Hlc::max);
+            newest = newest.max(newest_believed(rows, row.key)?);
             let mut state = SpaceState::new(row.key, row.id, info, loaded.membership);
             (state.frozen, state.sealed_voids) = (loaded.frozen, loaded.sealed_voids);
             state.unplaced_voids = loaded.unplaced_voids;
@@ -192,7 +192,6 @@ impl Engine {
     ) -> Result<(SpaceId, Arc<Entry>), EngineError> {
         let internal = |err: String| EngineError::Internal(err);
         let (keys, first) = KeyRing::generate();
-        self.go_by_the_right_time(rows, secrets.device.id(), wall_ms)?;
         let device = secrets.device.id();
         let incarnation = Incarnation(u64::from_le_bytes(random_bytes()));
         let info = SpaceInfo { version: 1, name: name.to_owned(), keys, incarnation, inviter: None, parent };

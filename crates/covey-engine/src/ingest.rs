@@ -291,7 +291,7 @@ impl Engine {
                 return Ok(rows.hold(place.log, seq, HoldReason::Future as u32, until)?);
             }
             let space = self.space(place.space)?.key;
-            clock::disbelieve(rows, (space, place.log, seq), until, wall_ms)?;
+            clock::disbelieve(rows, space, (place.log, seq), until, wall_ms)?;
         }
         // The key may have come with an entry just before this one.
         let plain = match plain {

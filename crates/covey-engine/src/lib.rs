@@ -72,8 +72,8 @@ pub use identity::{Profile, Secrets};
 pub use incarnation::{LookBack, OwnFork, begin_anew, own_forks};
 pub use ingest::MAX_UNKNOWN_LOGS;
 pub use load::{
-    Batch, load_acts, load_all_acts, load_apart, load_evidence, load_farewell, load_for_peer,
-    load_from_future, load_new_logs, load_void_acts,
+    Batch, load_acts, load_acts_ahead, load_all_acts, load_apart, load_evidence, load_farewell,
+    load_for_peer, load_from_future, load_new_logs, load_void_acts,
 };
 pub use personal::{OwnDevices, personal_space, set_personal_space};
 pub use prepare::{Prepared, prepare};

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use covey_log::{Entry, Evidence, ForkLine};
+use covey_log::{Entry, Evidence, ForkLine, Kind};
 use covey_space::{KeyRing, Membership, MembershipOp, ops};
 use covey_store::{ForkRow, LogKey, LogRow, SpaceKey, StoreError, StoredEntry};
 use covey_types::{
@@ -34,33 +34,41 @@ pub(crate) fn corrupt(doing: &'static str, err: &DecodeError) -> StoreError {
     StoreError::Corrupt { doing, reason: err.to_string() }
 }
 
-/// The newest time in each of a space's logs that the clock may go by: entries that claim to be from the future, and what
-/// follows them in their logs, don't count.
-pub(crate) fn newest_believed(
-    reader: &(impl Rows + ?Sized),
-    space: SpaceKey,
-) -> Result<Vec<(LogId, Hlc)>, StoreError> {
+/// The newest time in a space's logs that the clock may go by: entries that claim to be from the future, and what follows
+/// them in their logs, don't count.
+pub(crate) fn newest_believed(reader: &(impl Rows + ?Sized), space: SpaceKey) -> Result<Hlc, StoreError> {
     let held = reader.held(space)?;
     let held =
         held.iter().filter(|row| row.reason == HoldReason::Future as u32).map(|row| (row.log, row.seq));
-    let acts = clock::unbelieved(reader)?.into_iter().filter(|act| act.space == space.number());
+    let acts = clock::unbelieved(reader, space)?.into_iter().map(|act| (act.log(), act.seq));
     let mut first: BTreeMap<LogKey, u64> = BTreeMap::new();
-    for (log, seq) in held.chain(acts.map(|act| (LogKey::new(act.log), act.seq))) {
+    for (log, seq) in held.chain(acts) {
         let first = first.entry(log).or_insert(seq);
         *first = seq.min(*first);
     }
-    let mut newest = Vec::new();
+    let mut newest = Hlc::default();
     for log in reader.logs(space)? {
-        match first.get(&log.key) {
-            None => newest.push((log.id, log.hlc)),
-            Some(seq) => {
-                let before =
-                    reader.entry(log.key, seq - 1)?.map(|before| decode_stored(&before)).transpose()?;
-                newest.extend(before.map(|before| (log.id, before.header.hlc)));
-            }
-        }
+        let hlc = match first.get(&log.key) {
+            None => log.hlc,
+            Some(seq) => match reader.entry(log.key, seq - 1)? {
+                Some(before) => decode_stored(&before)?.header.hlc,
+                None => continue,
+            },
+        };
+        newest = newest.max(hlc);
     }
     Ok(newest)
+}
+
+/// The logs with acts that are dated in the future, and when the time of the first of them has come, milliseconds since 1970.
+///
+/// # Errors
+/// The backend's; [`StoreError::Corrupt`] if that can't be read.
+pub fn load_acts_ahead(
+    reader: &(impl Rows + ?Sized),
+    space: SpaceKey,
+) -> Result<Vec<(LogKey, u64)>, StoreError> {
+    Ok(clock::unbelieved(reader, space)?.into_iter().map(|act| (act.log(), act.until_ms)).collect())
 }
 
 pub(crate) fn load_membership(
@@ -194,7 +202,8 @@ pub fn load_new_logs(reader: &(impl Rows + ?Sized), space: SpaceKey) -> Result<V
         for log in logs {
             first.extend(reader.entries(log, 1, 1, 1)?.first().map(decode_stored).transpose()?);
         }
-        first.sort_by_key(|entry| (entry.header.hlc, entry.header.log));
+        // Nothing comes before the founding, whatever its author took the time to be.
+        first.sort_by_key(|entry| (entry.header.kind != Kind::FOUNDING, entry.header.hlc, entry.header.log));
         begun.extend(first.into_iter().skip(1));
     }
     Ok(begun)

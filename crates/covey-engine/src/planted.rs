@@ -21,10 +21,15 @@ thread_local! {
 
 /// Does something with a defect.
 pub fn with<T>(defect: Option<Defect>, job: impl FnOnce() -> T) -> T {
-    let before = PLANTED.replace(defect);
-    let result = job();
-    PLANTED.set(before);
-    result
+    /// Puts back what was there before, also where the job panics.
+    struct Back(Option<Defect>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            PLANTED.set(self.0);
+        }
+    }
+    let _back = Back(PLANTED.replace(defect));
+    job()
 }
 
 /// What is written of some acts where no new epoch is begun when somebody goes.

@@ -83,7 +83,7 @@ pub fn compare(
         };
         if here == head.hash {
             agreed = head.seq.max(agreed);
-        } else if head.seq == agreed + 1 || head.seq == first {
+        } else if head.seq == agreed + 1 || head.seq <= first {
             // Nothing is here between that and what agrees: if they part there it's a proof, otherwise there's none to be had.
             let stored = rows.entry(key, head.seq)?;
             let entry = stored.map(|stored| decode_stored(&stored)).transpose()?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use covey_engine::HoldReason;
+use covey_engine::{HoldReason, load_acts_ahead};
 use covey_types::{DeviceId, limits::MAX_CLOCK_DRIFT_MS};
 
 use crate::{
@@ -20,8 +20,8 @@ const EARLIEST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
 const MOST_NAMED: usize = 3;
 
 impl Node {
-    /// Members' devices whose clocks are too far from this one's: as they say while they are connected, or as the newest of
-    /// their entries that is held shows.
+    /// Members' devices whose clocks are too far from this one's: as they say while they are connected, or as what they have
+    /// written shows.
     ///
     /// # Errors
     /// The store's.
@@ -47,7 +47,7 @@ impl Node {
         Ok(found.into_iter().filter(|(device, _)| *device != self.device()).map(status).collect())
     }
 
-    /// How far ahead the newest entry of each device is that is held for its time, and how many are.
+    /// How far ahead the newest entry of each device is that is dated in the future, and how many are held for their time.
     async fn held_by_device(&self) -> Result<BTreeMap<DeviceId, (u64, u64)>, NodeError> {
         let keys: Vec<_> = self.engine().spaces.values().map(|space| space.key).collect();
         let now = self.now_ms();
@@ -64,6 +64,14 @@ impl Node {
                     let (most, count) = found.entry(*device).or_default();
                     *most = ahead.max(*most);
                     *count += 1;
+                }
+                // Acts of membership wait for nothing; who wrote them has to hear of it all the same.
+                for (log, until_ms) in load_acts_ahead(reader, key)? {
+                    let ahead = until_ms.saturating_add(MAX_CLOCK_DRIFT_MS).saturating_sub(now);
+                    if let Some(device) = logs.get(&log).filter(|_| ahead > MAX_CLOCK_DRIFT_MS) {
+                        let (most, _) = found.entry(*device).or_default();
+                        *most = ahead.max(*most);
+                    }
                 }
             }
             Ok(found)

@@ -123,12 +123,12 @@ fn waits_for(name: &str, late: &[(String, u64)]) -> Check {
     let named: Vec<_> = named.collect();
     let more = if late.len() > NAMED { " and others" } else { "" };
     let detail = format!("{name}: what was superseded is dropped once {}{more} has agreed", named.join(", "));
-    // Nobody else is waited for so long: without those who administer a space nothing of it is dropped.
+    // Those who administer a space are waited for however long they are away, and so are devices of people with several.
     let gone = late.iter().find(|(_, days)| *days > covey_engine::compact::ABSENT_AFTER_MS / DAY_MS);
     let remedy = gone.map(|(device, _)| {
         format!(
-            "nothing is lost, and the space takes more room; if {device} doesn't come back, an owner puts it out: covey member \
-             remove, or its own user: covey device revoke"
+            "nothing is lost, and the space takes more room; if {device} doesn't come back, its user revokes it: covey device revoke; \
+             or, if the person is to go too, an owner: covey member remove"
         )
     });
     Check { name: "compaction", ok: remedy.is_none(), detail, remedy }

@@ -47,7 +47,7 @@ pub(crate) fn check(name: &str, found: &[NewLogs]) -> Option<Check> {
     let worst = found.iter().max_by_key(|one| one.times).filter(|one| one.times + 1 >= MANY);
     let remedy = worst.map(|one| {
         format!(
-            "it may do so {} times: find out why its store goes back; then make it a fresh device: `covey device revoke {}`, \
+            "it may do so {} times: find out why its store goes back; then its user makes it a fresh device: `covey device revoke {}`, \
              and `covey device join CODE` in a new home",
             MAX_LOGS_PER_DEVICE - 1,
             one.device

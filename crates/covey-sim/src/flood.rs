@@ -132,7 +132,7 @@ impl World {
 
     /// Writes more than anybody could read, soundly: many entries, or large ones.
     fn write_much(&mut self, machine: usize, space: SpaceId) {
-        let is_planted = self.options.planted == Some(Planted::IgnoresWindows);
+        let is_planted = self.options.planted == Some(Planted::GrantsTooMuch);
         let (entries, bytes) =
             if self.more.u8(0..4) == 0 || is_planted { (LARGE_ENTRIES, LARGE_BYTES) } else { (ENTRIES, 1) };
         self.note(format!("m{machine} writes {entries} entries of {bytes} bytes at once"));

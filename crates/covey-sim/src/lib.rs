@@ -101,8 +101,8 @@ pub enum Planted {
     SkipsSignatures,
     /// Nobody begins a new epoch when somebody goes.
     KeepsTheKey,
-    /// Machines send without looking at how much the other has room for.
-    IgnoresWindows,
+    /// Machines grant each other more than they have room for.
+    GrantsTooMuch,
     /// One machine whose session broke never tries again.
     GivesUp,
     /// Machines send what is newer than the last time they met, in place of what the other lacks.

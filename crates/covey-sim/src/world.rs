@@ -389,7 +389,7 @@ impl World {
             let nonce = random_bytes();
             let config = SessionConfig {
                 window_bytes: match self.options.planted {
-                    Some(Planted::IgnoresWindows) => u32::MAX,
+                    Some(Planted::GrantsTooMuch) => u32::MAX,
                     _ => self.window_bytes,
                 },
                 nonce,

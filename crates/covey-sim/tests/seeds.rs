@@ -134,7 +134,7 @@ fn a_key_that_stays_with_those_who_are_put_out_is_noticed() {
 
 #[test]
 fn more_under_way_than_there_is_room_for_is_noticed() {
-    is_noticed(Planted::IgnoresWindows, 300, &["bytes are under way"]);
+    is_noticed(Planted::GrantsTooMuch, 300, &["bytes are under way"]);
 }
 
 #[test]

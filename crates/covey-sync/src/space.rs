@@ -35,6 +35,7 @@ pub struct Offer {
 
 /// How a space stands between this node and the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PeerView {
     /// Entries that the peer has and this node has not stored yet.
     pub missing_here: u64,

@@ -50,7 +50,6 @@ impl Engine {
         step: Step,
         wall_ms: u64,
     ) -> Result<Compacted, EngineError> {
-        self.go_by_the_right_time(rows, secrets.device.id(), wall_ms)?;
         note_gone(rows, self.space(id)?, wall_ms)?;
         match step {
             Step::Nothing(learned) => {

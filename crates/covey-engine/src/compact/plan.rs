@@ -165,7 +165,7 @@ impl Planner {
     pub fn next(mut self, rows: &(impl Rows + ?Sized), wall_ms: u64) -> Result<Step, EngineError> {
         let logs = rows.logs(self.space)?;
         let total: u64 = logs.iter().map(|log| log.head.seq).sum();
-        let heard = Heard::load(rows, self.space, &logs, &self.roll)?;
+        let heard = Heard::load(rows, self.space, &logs, &self.roll, wall_ms)?;
         let mut seen = Vec::new();
         let own = logs.iter().find(|row| row.id == self.own).copied();
         let own_base = own.map(|own| LogState::load(rows, own.key)).transpose()?.map_or(0, |own| own.base);

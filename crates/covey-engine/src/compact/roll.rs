@@ -48,12 +48,17 @@ impl<'a> Heard<'a> {
         space: SpaceKey,
         logs: &'a [LogRow],
         roll: &Roll,
+        wall_ms: u64,
     ) -> Result<Self, EngineError> {
         let has_log = |device: &DeviceId| logs.iter().any(|log| log.id.device == *device);
         let mut heard = Self { logs, otherwise_ms: 0, gone_ms: gone_since(rows, space)? };
         if !roll.members.keys().chain(&roll.gone).all(has_log) {
             for (_, stored) in rows.membership(space)? {
-                heard.otherwise_ms = heard.otherwise_ms.max(decode_stored(&stored)?.header.hlc.wall_ms());
+                // What is dated in the future says nothing of when it was written.
+                let at = decode_stored(&stored)?.header.hlc;
+                if !at.is_too_far_ahead(wall_ms) {
+                    heard.otherwise_ms = heard.otherwise_ms.max(at.wall_ms());
+                }
             }
         }
         Ok(heard)
@@ -156,7 +161,7 @@ impl SpaceState {
         wall_ms: u64,
     ) -> Result<Vec<Waiting>, EngineError> {
         let (logs, roll) = (rows.logs(self.key)?, Roll::of(self));
-        let heard = Heard::load(rows, self.key, &logs, &roll)?;
+        let heard = Heard::load(rows, self.key, &logs, &roll, wall_ms)?;
         let mut waiting = Vec::new();
         for row in logs.iter().filter(|row| !self.frozen.contains_key(&row.id)) {
             let state = LogState::load(rows, row.key)?;

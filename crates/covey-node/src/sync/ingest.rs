@@ -284,7 +284,7 @@ pub(crate) fn conclude(node: &Node, space: SpaceId, outcome: &Ingested) {
         node.emit(Event::MemberJoined { space, name: name.clone(), device: *device });
     }
     for (device, ahead_ms) in &outcome.from_the_future {
-        tracing::warn!(%space, %device, ahead_ms, "entries from the future are held: its clock is wrong, or ours");
+        tracing::warn!(%space, %device, ahead_ms, "entries from the future: its clock is wrong, or ours; what they say of records waits for their time");
         node.emit(Event::EntryHeld { space, device: *device, ahead_ms: *ahead_ms });
     }
 }
