@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use covey_log::{Compared, Entry, Kind};
 use covey_records::{Part, Record, Stamp};
 use covey_space::Role;
-use covey_types::{EntryHash, LogId};
+use covey_types::{EntryHash, Head, LogId};
 
 use super::{
     Claim,
@@ -336,4 +336,28 @@ fn homes_that_are_copied_and_compacted_lose_nothing_and_all_come_to_what_the_rul
         agreed += of_them;
     }
     assert!(forked > 0 && agreed > 0, "{forked} logs were forked, {agreed} before an agreement");
+}
+
+#[test]
+fn what_differs_at_a_place_before_the_checkpoint_is_answered_with_the_agreement_and_not_compared_for_ever() {
+    let a = Replica::founder();
+    let b = let_in(&a, Role::Member, NOW_MS);
+    sync_both(&a, &b);
+    for round in 0..200 {
+        a.put_at("often", &format!("{round}"), NOW_MS + round);
+    }
+    settle(&[&a, &b]);
+    // The admission is kept, though all around it was dropped; the other one has something else there.
+    let (id, log) = (a.space(), a.log());
+    assert!(a.state_of(&a).base > 100);
+    let admission = 2;
+    let other = Head { seq: admission, hash: EntryHash([9; 32]) };
+    let here = a.with(move |rows, engine, _| {
+        let row = rows.logs(engine.space(id)?.key)?.into_iter().find(|row| row.id == log).unwrap();
+        Ok(rows.hash_at(row.key, admission)?)
+    });
+    assert!(here.is_some_and(|here| here != other.hash));
+    let answer =
+        a.with(move |rows, engine, _| Ok(crate::compare(rows, engine.space(id)?.key, log, &[other])?));
+    assert!(matches!(answer, Compared::Agreed(_)), "{answer:?}");
 }
