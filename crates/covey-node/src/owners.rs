@@ -20,8 +20,7 @@ pub(crate) fn check(name: &str, space: &SpaceState, own: (DeviceId, UserId)) -> 
         return None;
     }
     let detail = format!(
-        "{name}: you are its only owner, with this device alone; if that is lost, nobody can name another owner any more. Link another \
-         device (covey device link), make somebody else owner too (covey member role), or keep a backup (covey backup FILE)"
+        "{name}: only you own it, on this device alone: link another, make somebody else owner too, or keep a backup"
     );
     Some(pass("owner", detail))
 }

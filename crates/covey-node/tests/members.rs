@@ -196,7 +196,7 @@ async fn the_only_owner_is_told_what_there_is_to_do_while_their_device_is_there(
     assert_eq!(told(&ada).await, None, "nobody else is in it");
     let there = join(&here, &bob, Role::Admin).await;
     let advice = told(&ada).await.unwrap();
-    assert!(advice.starts_with("garden: you are its only owner"), "{advice}");
+    assert!(advice.starts_with("garden: only you own it"), "{advice}");
     assert_eq!(told(&bob).await, None);
     here.set_role(bob.identity().user, Role::Owner).await.unwrap();
     eventually("bob is owner too", || async { there.role() == Some(Role::Owner) }).await;
