@@ -2,7 +2,7 @@
 import type { Message } from "@covey/client";
 import { Check, CheckCheck, Clock, Eye } from "lucide-react";
 import { names } from "../lib/format.ts";
-import { LateTip } from "../ui/button.tsx";
+import { Tip } from "../ui/button.tsx";
 
 const SIGNS = { pending: Clock, sent: Check, delivered: CheckCheck, read: Eye };
 
@@ -23,15 +23,21 @@ export function longMark(message: Pick<Message, "state" | "delivered_to" | "read
   return [read.length > 0 ? `Read by ${names(read, 6)}.` : "", rest.length > 0 ? `Delivered to ${names(rest, 6)}.` : ""].filter(Boolean).join(" ");
 }
 
-export function Marks({ message, inWords, nameOf }: { message: Message; inWords: boolean; nameOf: (user: string) => string }) {
+interface MarksProps {
+  message: Message;
+  /** Such marks can have the focus, so they stay the same when somebody turns to their message. */
+  inWords: boolean;
+  near: boolean;
+  nameOf: (user: string) => string;
+}
+
+export function Marks({ message, inWords, near, nameOf }: MarksProps) {
   const Sign = SIGNS[message.state];
-  const short = shortMark(message);
-  return (
-    <LateTip text={longMark(message, nameOf)}>
-      <span className={`marks ${message.state}`} tabIndex={inWords ? 0 : undefined}>
-        <Sign size={13} aria-hidden />
-        <span className={inWords ? "tiny" : "hidden-text"}>{short}</span>
-      </span>
-    </LateTip>
+  const marks = (
+    <span className={`marks ${message.state}`} tabIndex={inWords ? 0 : undefined}>
+      <Sign size={13} aria-hidden />
+      <span className={inWords ? "tiny" : "hidden-text"}>{shortMark(message)}</span>
+    </span>
   );
+  return inWords || near ? <Tip text={longMark(message, nameOf)}>{marks}</Tip> : marks;
 }

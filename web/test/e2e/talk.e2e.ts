@@ -159,7 +159,8 @@ test("whoever is put out while a channel is open sees it at once, reads on, and 
   await expect.poll(() => box.getAttribute("readonly")).not.toBeNull();
   expect(await box.inputValue()).toBe("half a thou");
   await page.getByText("You are no longer in this space.").waitFor();
-  await said(bobTab, "Lovely, @Ada").waitFor();
+  await said(bobTab, "Lovely, @Ada").focus();
+  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: "Reply in a thread" }).waitFor();
   expect(await page.getByRole("log").getByRole("button", { name: "React" }).count()).toBe(0);
   await shot(page, "talk-put-out");
   expect(await violations(page)).toEqual([]);
