@@ -29,6 +29,8 @@ interface MessageProps {
   lastOwn: boolean;
   /** How many of its answers are new to this user. */
   newAnswers: number;
+  /** Nobody else is left in the conversation. */
+  alone: boolean;
   me: string | null;
   people: string[];
   nameOf: (user: string) => string;
@@ -40,7 +42,7 @@ interface MessageProps {
 
 /** Drawn again only when something of it has changed: all that's given to it has to stay the same until then. */
 export const MessageRow = memo(function MessageRow(props: MessageProps) {
-  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers } = props;
+  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers, alone } = props;
   const own = message.author === me;
   const named = me !== null && message.mentions.includes(me);
   const time = timeOfDay(message.at);
@@ -64,7 +66,7 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
           <button type="button" className="thread-link" onClick={() => acts.reply?.(message)}>{count(message.thread.replies, "reply", "replies")}<span className="soft">, last at {timeOfDay(message.thread.last_at)}</span>{newAnswers > 0 && <span className="count named">{newAnswers} new</span>}</button>
         )}
       </div>
-      {own && !message.deleted && <Marks message={message} inWords={lastOwn} near={near} nameOf={nameOf} />}
+      {own && !message.deleted && <Marks message={message} inWords={lastOwn} near={near} alone={alone} nameOf={nameOf} />}
       {!message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} near={near} onTurn={turned} />}
     </article>
   );

@@ -179,6 +179,9 @@ test("a conversation with somebody who is out keeps their name, and nothing can 
     const box = page.getByRole("textbox", { name: "Write to Cleo" });
     await box.waitFor();
     await said(adaTab, "see you tomorrow").waitFor();
+    await cleo.stop();
+    await ada.client.sendMessage(space, direct.id, { text: "are you still there?", client_id: crypto.randomUUID() });
+    await said(adaTab, "are you still there?").getByText("only here yet").waitFor();
     await ada.client.removeMember(space, theirs);
     await expect.poll(async () => (await ada.client.channels(space)).items.find((one) => one.id === direct.id)?.members.map((one) => one.name)).toEqual(["Ada"]);
     await expect.poll(() => box.getAttribute("placeholder")).toBe("Cleo is no longer in this space.");
@@ -187,6 +190,12 @@ test("a conversation with somebody who is out keeps their name, and nothing can 
     await page.getByRole("navigation", { name: "Rooms of the space" }).getByRole("link", { name: /^Cleo/ }).waitFor();
     expect(await page.getByText("Notes to yourself").count()).toBe(0);
     await said(adaTab, "see you tomorrow").waitFor();
+    // What she didn't get before she was put out isn't on its way to her.
+    const kept = said(adaTab, "are you still there?");
+    await kept.getByText("kept here").waitFor();
+    await kept.focus();
+    await page.keyboard.press("Tab");
+    await page.locator(".tip").getByText("It is kept on this device. There is nobody left in this conversation to deliver it to.").waitFor();
     await shot(page, "talk-nobody");
     expect(await violations(page)).toEqual([]);
   } finally {
