@@ -2,7 +2,7 @@
 import { EventLink, isMissing, type LinkState, type NodeEvent } from "@covey/client";
 import { useSyncExternalStore } from "react";
 import { api, isSignedOut, queries } from "./client.ts";
-import { keepJob } from "./jobs.ts";
+import { isRunning, keepJob } from "./jobs.ts";
 import { keys } from "./keys.ts";
 import { setSignedOut } from "./session.ts";
 
@@ -78,7 +78,9 @@ function forget(event: NodeEvent): void {
     case "channel":
       return;
     case "job":
-      return keepJob(event.job);
+      keepJob(event.job);
+      // Nearly all that was asked for before was another user's.
+      return event.job.kind === "link" && !isRunning(event.job) ? stale() : undefined;
     default:
       stale(...keys.devices);
       return stale(...keys.status);

@@ -4,12 +4,12 @@ import { queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query"
 import { api, queries } from "./client.ts";
 import { keys } from "./keys.ts";
 
-/** Round trips change without an event; once in a while is enough to look at them. */
+/** Round trips change without an event; once in a while is enough to look at them, and not whenever something comes onto the page that shows them. */
 const STATUS_EVERY_MS = 15_000;
 
 const status = queryOptions({ queryKey: keys.status, queryFn: ({ signal }) => api.status(signal) });
 
-export const useStatus = () => useQuery({ ...status, refetchInterval: STATUS_EVERY_MS, staleTime: 0 });
+export const useStatus = () => useQuery({ ...status, refetchInterval: STATUS_EVERY_MS, staleTime: STATUS_EVERY_MS });
 
 /** Every page needs it. Asked for before anything is drawn, so that the answer comes meanwhile. */
 export const askStatusAhead = (): void => void queries.prefetchQuery(status);

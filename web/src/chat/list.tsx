@@ -10,7 +10,7 @@ import { useActs } from "./acts.ts";
 import { MessageRow, OutgoingRow } from "./message.tsx";
 import type { News } from "./news.ts";
 import { tryAgain, useOutbox, withdraw } from "./outbox.ts";
-import { changeAtOnce, useNames } from "./queries.ts";
+import { changeAtOnce, useNames, whyNobody } from "./queries.ts";
 import { useRights } from "./rights.ts";
 import { rowsOf, type Elsewhere, type Row } from "./rows.ts";
 import { Timeline } from "./timeline.tsx";
@@ -44,6 +44,7 @@ export function MessageList(props: MessageListProps) {
   const nameOf = useNames(space);
   const readOnly = Boolean(whyReadOnly(useSpace(space))) || channel.archived;
   const outbox = useOutbox(space, channel.id);
+  const alone = Boolean(whyNobody(channel, me));
   const people = useMemo(() => channel.members.map((member) => member.name), [channel.members]);
   const { moderate } = useRights(space, channel);
   const may = useMemo(() => ({ write: !readOnly, moderate }), [moderate, readOnly]);
@@ -78,7 +79,7 @@ export function MessageList(props: MessageListProps) {
       case "outgoing":
         return <OutgoingRow outgoing={row.outgoing} head={row.head} me={me ?? ""} myName={node?.user ?? "You"} people={people} onRetry={() => tryAgain(space, channel.id, row.outgoing.client_id)} onTakeBack={() => takeBack(row.outgoing.client_id)} />;
       case "message":
-        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} newAnswers={row.newAnswers} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} refused={editing === row.message.id ? refused : null} onEdited={finishEdit} />;
+        return <MessageRow message={row.message} head={row.head} lastOwn={row.lastOwn} newAnswers={row.newAnswers} alone={alone} me={me} people={people} nameOf={nameOf} acts={acts} editing={editing === row.message.id} refused={editing === row.message.id ? refused : null} onEdited={finishEdit} />;
     }
   };
   return (

@@ -1,10 +1,11 @@
 /** One message: who, what, how far it got, and what can be done with it. */
 import type { Message } from "@covey/client";
 import { Clock, CornerUpLeft, Pencil, SmilePlus, Trash2 } from "lucide-react";
-import { memo, useDeferredValue, type KeyboardEvent } from "react";
+import { memo, useState, type KeyboardEvent, type MouseEvent } from "react";
+import { flushSync } from "react-dom";
 import { count, inFull, names as joined, sentence, timeOfDay } from "../lib/format.ts";
 import { useKept } from "../lib/kept.ts";
-import { Button, IconButton, LateTip, Tip } from "../ui/button.tsx";
+import { Button, IconButton, Tip } from "../ui/button.tsx";
 import { Avatar, Note } from "../ui/parts.tsx";
 import { editKey } from "./acts.ts";
 import { EmojiButton } from "./emoji-button.tsx";
@@ -28,6 +29,8 @@ interface MessageProps {
   lastOwn: boolean;
   /** How many of its answers are new to this user. */
   newAnswers: number;
+  /** Nobody else is left in the conversation. */
+  alone: boolean;
   me: string | null;
   people: string[];
   nameOf: (user: string) => string;
@@ -39,20 +42,21 @@ interface MessageProps {
 
 /** Drawn again only when something of it has changed: all that's given to it has to stay the same until then. */
 export const MessageRow = memo(function MessageRow(props: MessageProps) {
-  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers } = props;
+  const { message, head, me, people, nameOf, acts, editing, refused, onEdited, lastOwn, newAnswers, alone } = props;
   const own = message.author === me;
   const named = me !== null && message.mentions.includes(me);
-  const label = `${message.author_name}, ${timeOfDay(message.at)}`;
-  // What can be done with it comes once all messages in sight are drawn: these buttons are the larger part of the work.
-  const drawn = useDeferredValue(true, false);
+  const time = timeOfDay(message.at);
+  const written = <time className="tiny soft num" dateTime={message.at}>{time}</time>;
+  // What can be done with it, and its tips, are there when somebody turns to it: for all messages at once they were the larger part of the work.
+  const { near, turned, ...turning } = useNear();
   return (
-    <article className={`message ${head ? "head" : ""} ${named ? "named" : ""}`} aria-label={label} tabIndex={-1} data-message={message.id} data-own={own || undefined}>
-      <div className="gutter">{head ? <Avatar id={message.author} /> : <time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time>}</div>
+    <article className={`message ${head ? "head" : ""} ${named ? "named" : ""}`} aria-label={`${message.author_name}, ${time}`} tabIndex={-1} data-message={message.id} data-own={own || undefined} {...turning}>
+      <div className="gutter">{head ? <Avatar id={message.author} /> : written}</div>
       <div className="body">
         {head && (
           <header className="row">
             <b className="one-line" dir="auto">{message.author_name}</b>
-            <LateTip text={`${inFull(message.at)}, on ${message.device}`}><time className="tiny soft num" dateTime={message.at}>{timeOfDay(message.at)}</time></LateTip>
+            {near ? <Tip text={`${inFull(message.at)}, on ${message.device}`}>{written}</Tip> : written}
           </header>
         )}
         {message.deleted ? <p className="soft small">This message was deleted.</p> : editing ? <Edit id={message.id} text={message.text} refused={refused} onDone={(text) => onEdited(message, text)} /> : <Markup text={message.text} names={people} />}
@@ -62,15 +66,51 @@ export const MessageRow = memo(function MessageRow(props: MessageProps) {
           <button type="button" className="thread-link" onClick={() => acts.reply?.(message)}>{count(message.thread.replies, "reply", "replies")}<span className="soft">, last at {timeOfDay(message.thread.last_at)}</span>{newAnswers > 0 && <span className="count named">{newAnswers} new</span>}</button>
         )}
       </div>
-      {own && !message.deleted && <Marks message={message} inWords={lastOwn} nameOf={nameOf} />}
-      {drawn && !message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} />}
+      {own && !message.deleted && <Marks message={message} inWords={lastOwn} near={near} alone={alone} nameOf={nameOf} />}
+      {!message.deleted && !editing && (acts.reply || acts.react) && <Acts message={message} own={own} acts={acts} near={near} onTurn={turned} />}
     </article>
   );
 });
 
-function Acts({ message, own, acts }: { message: Message; own: boolean; acts: MessageActs }) {
+/** Takes it back that a message is the one that had the focus last. */
+let leaveLast: (() => void) | null = null;
+
+/**
+ * Whether somebody points at a message, or it's the one that had the focus last: what was opened from there and takes the focus, as a window
+ * does, gives it back when it closes.
+ */
+function useNear() {
+  const [pointed, setPointed] = useState(false);
+  const [last, setLast] = useState(false);
+  const turned = () => {
+    if (last) return;
+    leaveLast?.();
+    leaveLast = () => setLast(false);
+    setLast(true);
+  };
+  // By a mouse or what a tap makes of one: a finger that scrolls points at nothing.
+  return { near: pointed || last, turned, onMouseEnter: () => setPointed(true), onMouseLeave: () => setPointed(false), onFocus: turned };
+}
+
+interface ActsProps {
+  message: Message;
+  own: boolean;
+  acts: MessageActs;
+  near: boolean;
+  onTurn: () => void;
+}
+
+function Acts({ message, own, acts, near, onTurn }: ActsProps) {
+  const label = `What to do with the message of ${message.author_name}`;
+  // Who has a page read to them comes by with neither pointer nor focus.
+  const open = ({ currentTarget }: MouseEvent) => {
+    const row = currentTarget.parentElement;
+    flushSync(onTurn);
+    row?.querySelector<HTMLElement>(".message-acts button")?.focus();
+  };
+  if (!near) return <button type="button" className="hidden-text" tabIndex={-1} aria-label={label} onClick={open} />;
   return (
-    <div className="message-acts" role="toolbar" aria-label={`What to do with the message of ${message.author_name}`}>
+    <div className="message-acts" role="toolbar" aria-label={label}>
       {acts.react && <EmojiButton label="React" onPick={(emoji) => acts.react?.(message, emoji)}><SmilePlus size={16} /></EmojiButton>}
       {acts.reply && <IconButton label="Reply in a thread" onClick={() => acts.reply?.(message)}><CornerUpLeft size={16} /></IconButton>}
       {own && acts.edit && <IconButton label="Edit" onClick={() => acts.edit?.(message)}><Pencil size={16} /></IconButton>}

@@ -26,9 +26,8 @@ export function markSeen(space: string, channel: string, upto: string): void {
   open.set(key, reading);
   if (upto === (reading.upto ?? reading.told)) return;
   reading.upto = upto;
-  const left = reading.toldAt + PAUSE_MS - Date.now();
-  if (left <= 0) flushSeen(space, channel);
-  else reading.timer ??= setTimeout(() => flushSeen(space, channel), left);
+  // The first too is told by itself: what was seen isn't drawn yet when this is called.
+  reading.timer ??= setTimeout(() => flushSeen(space, channel), Math.max(0, reading.toldAt + PAUSE_MS - Date.now()));
 }
 
 /** Whether it's about to be told that a channel was read up to here: until then the node counts what came since as unread. */

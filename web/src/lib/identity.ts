@@ -24,9 +24,11 @@ export function markOf(id: string): string {
   return `${FIRST[n % FIRST.length]}${SECOND[(n >>> 8) % SECOND.length]}`;
 }
 
+const letters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
 /** The first letter of a name as people see it: an emoji or a letter with its accents is one. */
 export function initialOf(name: string): string {
-  const first = [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(name.trim())][0];
+  const [first] = letters.segment(name.trim());
   return (first?.segment ?? "?").toLocaleUpperCase();
 }
 

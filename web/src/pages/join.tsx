@@ -25,15 +25,25 @@ const LOOKING = "Looking for the other side, which lets this device in. This tak
 
 type End = { space: string } | { wrong: string };
 
-/** Follows a job that joins a space, until it has ended. Where the space is here it's joined, though not all of it may have come. */
+/** Where one is once a job has got so far: in the space that was joined; as somebody's device in the first of their spaces, if it's known by then. */
+function spaceOf({ kind, target, result }: Job): string {
+  if (kind !== "link") return target;
+  return result?.kind === "link" ? result.spaces[0]?.id ?? "" : "";
+}
+
+/** What has come by now, of which it isn't known how much it will be. */
+const soFar = ({ kind, done }: Job): string =>
+  kind === "link" ? `This device is one of yours now. ${count(done, "record")} of your spaces came so far.` : `The space is here. ${count(done, "record")} of it came so far.`;
+
+/** Follows a job until it has ended. Once it has a target one is in, though not everything may have come. */
 function useJoin(id: string | null, onEnd: (end: End) => void): Job | undefined {
   const jobs = useJobs();
   const job = jobs?.find((one) => one.id === id);
   const end = useEffectEvent(onEnd);
   useEffect(() => {
     if (id === null || !jobs || isRunning(job)) return;
-    if (!job) end({ wrong: "The node was started again meanwhile. Look whether the space is there, or try again." });
-    else if (job.target) end({ space: job.target });
+    if (!job) end({ wrong: "The node was started again meanwhile. Look whether your spaces are there, or try again." });
+    else if (job.target) end({ space: spaceOf(job) });
     else end({ wrong: job.state === "cancelled" ? "It was cancelled." : sentence(job.error?.detail ?? "It did not work.") });
   }, [id, job, jobs]);
   return job;
@@ -49,7 +59,7 @@ interface JoinProps {
 export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
   const [code, setCode] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
-  const [linking, setLinking] = useState<AbortController | null>(null);
+  const [asking, setAsking] = useState(false);
   const [joining, setJoining] = useState<string | null>(null);
   const [scanning, setScanning] = useState(false);
   const act = useRef<HTMLButtonElement>(null);
@@ -65,25 +75,22 @@ export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
     if ("space" in end) void arrive(end.space);
     else setWrong(end.wrong);
   });
-  const busy = linking !== null || joining !== null;
+  const busy = asking || joining !== null;
   const join = async (event: FormEvent) => {
     event.preventDefault();
     setWrong(null);
-    const stop = new AbortController();
-    setLinking(stop);
+    setAsking(true);
     try {
-      if (asDevice) return await arrive((await api.joinAsDevice(tidyCode(code), JOIN_SECONDS, stop.signal)).spaces[0]?.id ?? "");
-      const begun = await api.startJoin(tidyCode(code), JOIN_SECONDS);
+      const begun = await (asDevice ? api.startJoinAsDevice : api.startJoin)(tidyCode(code), JOIN_SECONDS);
       await followJob();
       setJoining(begun.id);
     } catch (error) {
-      if (!stop.signal.aborted) fail(error);
+      fail(error);
     } finally {
-      setLinking(null);
+      setAsking(false);
     }
   };
   const cancel = () => {
-    linking?.abort();
     // Whatever becomes of it is told by the job itself.
     if (joining) api.cancelJob(joining).catch(fail);
   };
@@ -117,8 +124,8 @@ export function Join({ asDevice, onBack, onDone, onOther }: JoinProps) {
       )}
       {busy && (
         <div className="row wrap apart">
-          <Wait text={job?.stage === "syncing" ? `The space is here. ${count(job.done, "record")} of it came so far.` : LOOKING} />
-          {job?.target ? <Button onClick={() => void arrive(job.target)}>Open it now</Button> : <Button onClick={cancel} busy={job?.state === "cancelling"}>Cancel</Button>}
+          <Wait text={job?.stage === "syncing" ? soFar(job) : LOOKING} />
+          {job?.target ? <Button onClick={() => void arrive(spaceOf(job))}>{asDevice ? "Go on now" : "Open it now"}</Button> : <Button onClick={cancel} busy={job?.state === "cancelling"}>Cancel</Button>}
         </div>
       )}
       <div className="row apart">

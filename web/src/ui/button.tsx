@@ -1,6 +1,6 @@
 /** Things to press. A button that can't be pressed now says why. */
 import { Tooltip } from "@base-ui/react/tooltip";
-import { useDeferredValue, type ComponentProps, type ReactNode } from "react";
+import type { ComponentProps, ReactNode } from "react";
 
 export type ButtonKind = "main" | "plain" | "quiet" | "danger";
 
@@ -49,12 +49,6 @@ const tips = Tooltip.createHandle<ReactNode>();
 /** What something is or does, when it's pointed at. All share what is shown: of a list's hundreds one is open at a time. */
 export function Tip({ text, children }: { text: ReactNode; children: React.ReactElement<Record<string, unknown>> }) {
   return <Tooltip.Trigger handle={tips} payload={text} render={children} delay={450} />;
-}
-
-/** The same for what stands in a list many times and isn't pressed: first drawn without, since tips are the larger part of the work. */
-export function LateTip({ text, children }: { text: ReactNode; children: React.ReactElement<Record<string, unknown>> }) {
-  const drawn = useDeferredValue(true, false);
-  return drawn ? <Tip text={text}>{children}</Tip> : children;
 }
 
 /** Where tips are shown: once in the app. */

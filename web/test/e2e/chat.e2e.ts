@@ -404,7 +404,7 @@ test("on a phone a finger reaches what can be done with a message", async () => 
   await theirs.waitFor();
   const reply = theirs.getByRole("button", { name: "Reply in a thread" });
   const shows = () => theirs.getByRole("toolbar").evaluate((one) => getComputedStyle(one).opacity === "1" && getComputedStyle(one).pointerEvents === "auto");
-  expect(await shows()).toBe(false);
+  expect(await theirs.getByRole("toolbar").count()).toBe(0);
   await theirs.getByText("Who has the key?").tap();
   await expect.poll(shows).toBe(true);
   await shot(phone.page, "touch-acts-phone");
@@ -653,6 +653,48 @@ test("the keys lead through the messages to what can be done with one", async ()
   await page.getByRole("complementary", { name: "Thread" }).getByText("first").waitFor();
 });
 
+test("what can be done with a message is there for who turns to it, takes no room, and gets the focus back from what it opened", async () => {
+  const said = chat.say(harvest, bob, "first");
+  for (let n = 0; n < 20; n++) chat.say(harvest, n % 2 ? bob : me, `row ${n}`);
+  await open();
+  const row = log().locator(`[data-message="${said.id}"]`);
+  const toolbars = log().getByRole("toolbar");
+  const places = () => log().getByRole("article").evaluateAll((all) => all.map((one) => JSON.stringify(one.getBoundingClientRect())));
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+  expect(await toolbars.count()).toBe(0);
+  await row.scrollIntoViewIfNeeded();
+  const before = await places();
+  await row.hover();
+  await row.getByRole("toolbar").waitFor();
+  expect(await places()).toEqual(before);
+  await page.getByRole("heading", { name: "harvest", level: 1 }).hover();
+  await expect.poll(() => toolbars.count()).toBe(0);
+
+  // By the keys, and only the last message that had the focus keeps them.
+  await row.focus();
+  await page.keyboard.press("ArrowDown");
+  await expect.poll(() => toolbars.count()).toBe(1);
+  expect(await row.getByRole("toolbar").count()).toBe(0);
+  const own = kept("row 0");
+  await own.getByRole("button", { name: "Delete" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("alertdialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("alertdialog").waitFor({ state: "detached" });
+  await expect.poll(focused).toBe("Delete");
+  await own.getByRole("button", { name: "React" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Emoji" }).waitFor();
+  await page.keyboard.press("Escape");
+  await expect.poll(focused).toBe("React");
+
+  // By what reads the page to somebody, which presses what it came to without giving it the focus first.
+  await row.getByRole("button", { name: "What to do with the message of Bob" }).dispatchEvent("click");
+  await expect.poll(focused).toBe("React");
+  expect(await row.getByRole("toolbar").count()).toBe(1);
+  expect(await violations(page)).toEqual([]);
+});
+
 test("when a thread closes, the focus goes back to where it was opened", async () => {
   const root = chat.say(harvest, bob, "Who has the key?");
   chat.say(harvest, cleo, "I have it", { reply_to: root.id });
@@ -761,6 +803,8 @@ test("a channel is renamed, described, put into the archive and brought back", a
   expect(await violations(page)).toEqual([]);
   // It's found where archived ones are, can be read, and nothing in it can be changed.
   await page.getByRole("link", { name: "kitchen" }).waitFor();
+  await log().getByRole("article").focus();
+  await log().getByRole("button", { name: "Reply in a thread" }).waitFor();
   expect(await log().getByRole("button", { name: "React" }).count()).toBe(0);
   await about.getByRole("button", { name: "Bring it back" }).click();
   await expect.poll(() => page.getByRole("textbox", { name: "Write to #kitchen" }).getAttribute("readonly")).toBeNull();

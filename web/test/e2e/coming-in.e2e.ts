@@ -145,6 +145,68 @@ test("a space whose records take long to come can be opened meanwhile, and is jo
   }
 });
 
+test("a device becomes one of one's own by a code; the search for the other one is ended by a press, and goes on when the page is left", async () => {
+  const [tablet, server] = await Promise.all([startNode("Somebody", "ada-tablet"), startNode("Somebody", "ada-server")]);
+  const [toTablet, toServer] = await Promise.all([startProxy(tablet, null), startProxy(server, null)]);
+  const toLink = async (page: Page, url: string, code: string) => {
+    await page.goto(`${url}/welcome?step=space`);
+    await page.getByRole("button", { name: /Another device of mine/ }).click();
+    await heading(page, "Another device of mine");
+    await page.getByLabel("Code or link").fill(code);
+    await page.getByRole("button", { name: "Link this device" }).click();
+  };
+  const { page, context, complaints } = await openTab(browser);
+  try {
+    await toLink(page, toTablet.url, "COVEY-AAAA-AAAA");
+    await page.getByText("Looking for the other side").waitFor();
+    await shot(page, "linking");
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByText("It was cancelled.").waitFor();
+    await expect.poll(async () => (await tablet.client.jobs()).items.map((one) => `${one.kind} ${one.state}`)).toEqual(["link cancelled"]);
+
+    await page.getByLabel("Code or link").fill((await ada.client.linkDevice()).code);
+    await page.getByRole("button", { name: "Link this device" }).click();
+    await heading(page, "You are in.");
+    expect((await tablet.client.status()).node.user_id).toBe((await ada.client.status()).node.user_id);
+    await page.getByRole("button", { name: "Open the space" }).click();
+    await expect.poll(() => new URL(page.url()).pathname).toMatch(/^\/s\//);
+
+    // Whoever goes on elsewhere finds there what came of it.
+    const begun = page.waitForResponse((one) => one.url().endsWith("/devices/join"));
+    await toLink(page, toServer.url, (await ada.client.linkDevice()).code);
+    expect((await begun).status()).toBe(202);
+    await page.goto(`${toServer.url}/devices`);
+    await page.getByRole("list", { name: "Your devices" }).getByRole("heading", { name: "ada-laptop" }).waitFor();
+    await expect.poll(async () => (await server.client.jobs()).items.map((one) => `${one.kind} ${one.state}`)).toEqual(["link done"]);
+    expect(complaints).toEqual([]);
+  } finally {
+    await context.close();
+    await Promise.all([toTablet.stop(), toServer.stop()]);
+    await Promise.all([tablet.stop(), server.stop()]);
+  }
+});
+
+test("a device whose records take long to come can be gone on with meanwhile", async () => {
+  const job = { id: "j", kind: "link", target: "", state: "running", stage: "pairing", done: 0, total: null, result: null, error: null, started_at: "2026-11-21T07:41:00Z", ended_at: null };
+  const { page, context } = await openTab(browser);
+  let now: object = job;
+  await page.route("**/api/v1/devices/join", (route) => route.fulfill({ status: 202, json: job }));
+  await page.route("**/api/v1/jobs", (route) => route.fulfill({ json: { items: [now] } }));
+  await page.goto(`${adaProxy.url}/welcome?step=space`);
+  await page.getByRole("button", { name: /Another device of mine/ }).click();
+  await page.getByLabel("Code or link").fill("COVEY-AAAA-AAAA");
+  await page.getByRole("button", { name: "Link this device" }).click();
+  await page.getByText("Looking for the other side").waitFor();
+  now = { ...job, target: "u", stage: "syncing", done: 1234 };
+  await page.getByText("This device is one of yours now. 1,234 records of your spaces came so far.").waitFor();
+  await shot(page, "linking-records");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Go on now" }).click();
+  await heading(page, "You are in.");
+  await context.close();
+});
+
 test("a backup goes on when the page is left, and what came of it is told", async () => {
   const { page, context } = await openTab(browser);
   await page.goto(`${adaProxy.url}/s/${garden}/people`);

@@ -159,7 +159,8 @@ test("whoever is put out while a channel is open sees it at once, reads on, and 
   await expect.poll(() => box.getAttribute("readonly")).not.toBeNull();
   expect(await box.inputValue()).toBe("half a thou");
   await page.getByText("You are no longer in this space.").waitFor();
-  await said(bobTab, "Lovely, @Ada").waitFor();
+  await said(bobTab, "Lovely, @Ada").focus();
+  await said(bobTab, "Lovely, @Ada").getByRole("button", { name: "Reply in a thread" }).waitFor();
   expect(await page.getByRole("log").getByRole("button", { name: "React" }).count()).toBe(0);
   await shot(page, "talk-put-out");
   expect(await violations(page)).toEqual([]);
@@ -178,6 +179,9 @@ test("a conversation with somebody who is out keeps their name, and nothing can 
     const box = page.getByRole("textbox", { name: "Write to Cleo" });
     await box.waitFor();
     await said(adaTab, "see you tomorrow").waitFor();
+    await cleo.stop();
+    await ada.client.sendMessage(space, direct.id, { text: "are you still there?", client_id: crypto.randomUUID() });
+    await said(adaTab, "are you still there?").getByText("only here yet").waitFor();
     await ada.client.removeMember(space, theirs);
     await expect.poll(async () => (await ada.client.channels(space)).items.find((one) => one.id === direct.id)?.members.map((one) => one.name)).toEqual(["Ada"]);
     await expect.poll(() => box.getAttribute("placeholder")).toBe("Cleo is no longer in this space.");
@@ -186,6 +190,12 @@ test("a conversation with somebody who is out keeps their name, and nothing can 
     await page.getByRole("navigation", { name: "Rooms of the space" }).getByRole("link", { name: /^Cleo/ }).waitFor();
     expect(await page.getByText("Notes to yourself").count()).toBe(0);
     await said(adaTab, "see you tomorrow").waitFor();
+    // What she didn't get before she was put out isn't on its way to her.
+    const kept = said(adaTab, "are you still there?");
+    await kept.getByText("kept here").waitFor();
+    await kept.focus();
+    await page.keyboard.press("Tab");
+    await page.locator(".tip").getByText("It is kept on this device. There is nobody left in this conversation to deliver it to.").waitFor();
     await shot(page, "talk-nobody");
     expect(await violations(page)).toEqual([]);
   } finally {

@@ -104,9 +104,20 @@ describe("small things", () => {
 
   test("marks say how far a message got, in words", () => {
     const name = (user: string) => user;
-    expect(shortMark({ state: "pending", delivered_to: [], read_by: [] })).toBe("only here yet");
-    expect(shortMark({ state: "delivered", delivered_to: ["a", "b"], read_by: [] })).toBe("delivered to 2");
-    expect(longMark({ state: "read", delivered_to: ["a", "b"], read_by: ["a"] }, name)).toBe("Read by a. Delivered to b.");
+    expect(shortMark({ state: "pending", delivered_to: [], read_by: [] }, false)).toBe("only here yet");
+    expect(shortMark({ state: "delivered", delivered_to: ["a", "b"], read_by: [] }, false)).toBe("delivered to 2");
+    expect(longMark({ state: "read", delivered_to: ["a", "b"], read_by: ["a"] }, name, false)).toBe("Read by a. Delivered to b.");
+  });
+
+  test("where nobody is left to get a message, none is said to be on its way, and what somebody got before stays true", () => {
+    const name = (user: string) => user;
+    for (const state of ["pending", "sent"] as const) {
+      const kept = { state, delivered_to: [], read_by: [] };
+      expect(`${shortMark(kept, true)} ${longMark(kept, name, true)}`).not.toMatch(/yet|goes out/);
+      expect(longMark(kept, name, true)).toContain("There is nobody left in this conversation to deliver it to.");
+    }
+    expect(shortMark({ state: "pending", delivered_to: [], read_by: [] }, true)).toBe("kept here");
+    expect(longMark({ state: "delivered", delivered_to: ["a"], read_by: [] }, name, true)).toBe("Delivered to a.");
   });
 
   test("a found text is cut at its highlights, and wrong ones are passed over", () => {

@@ -19,11 +19,14 @@ function node(status = 202) {
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("a backup and an import that nobody waits for say so", async () => {
+test("a backup, an import, a join and a link that nobody waits for say so", async () => {
   const { asked, client } = node();
   expect((await client.startBackup("/b", "words")).id).toBe("7Yq");
   await client.startImport("garden", "a/b", '{"n":1}\n', { id_field: "n" });
-  expect(asked.map((one) => one.headers.get("prefer"))).toEqual(["respond-async", "respond-async"]);
+  await client.startJoin("COVEY-AAAA-AAAA", 60);
+  await client.startJoinAsDevice("COVEY-AAAA-AAAA", 60);
+  expect(asked.map((one) => one.headers.get("prefer"))).toEqual(Array.from(asked, () => "respond-async"));
+  expect(asked.slice(2).map((one) => new URL(one.url).pathname)).toEqual(["/api/v1/join", "/api/v1/devices/join"]);
   expect(asked[1]?.url).toBe("http://127.0.0.1:1/api/v1/spaces/garden/collections/a%2Fb/import?id_field=n");
   expect(await asked[1]?.text()).toBe('{"n":1}\n');
 });

@@ -99,6 +99,9 @@ const ofSpaces = (connection: Connection) => ({
   withdrawLink: (id: string) => ask<void>(connection, path("devices", "link", id), { method: "DELETE" }),
   joinAsDevice: (code: string, timeout_s: number, signal?: Signal) =>
     ask<S.Linked>(connection, path("devices", "join"), { method: "POST", json: { code, timeout_s }, signal }),
+  /** As `joinAsDevice`, without waiting for it: the job tells whose device this one is now, and how many records have come. */
+  startJoinAsDevice: (code: string, timeout_s: number) =>
+    ask<S.Job>(connection, path("devices", "join"), { method: "POST", json: { code, timeout_s }, prefer: "respond-async" }),
   renameDevice: (device: string, name: string) =>
     ask<S.DeviceDone>(connection, path("devices", device), { method: "PATCH", json: { name } }),
   revokeDevice: (device: string) => ask<S.DeviceDone>(connection, path("devices", device), { method: "DELETE" }),

@@ -183,7 +183,7 @@ describe("the client and the OpenAPI document", () => {
     });
     for (const call of Object.values(CALLS)) await askedBy(() => call(spy));
     // The same routes asked otherwise, and addresses for whoever asks by themselves.
-    const others = ["connection", "startBackup", "startImport", "startJoin", "exportLines", "exportUrl", "importUrl"];
+    const others = ["connection", "startBackup", "startImport", "startJoin", "startJoinAsDevice", "exportLines", "exportUrl", "importUrl"];
     expect(Object.keys(node).filter((name) => !used.has(name)).sort()).toEqual(others.sort());
   });
 });
