@@ -100,14 +100,16 @@ pub(crate) async fn check(node: &Node) -> Check {
     if newest > now + 1000 {
         let behind = span(newest - now);
         let detail = format!("this device's clock is {behind} behind the newest change that is here");
-        let remedy = "compare the clocks of your devices and set the wrong one; writing works meanwhile";
+        let remedy = "compare the clocks of your devices and set the wrong one; if it was this one's, what it writes until then is applied elsewhere when \
+                      that time comes";
         return fail("clock", detail, remedy);
     }
     pass("clock", "agrees with the clocks of other devices and with the changes that came from them")
 }
 
-const OWN_REMEDY: &str = "set this device's clock: timedatectl set-ntp true; what it wrote with the wrong one is applied \
-    elsewhere when its time comes: write it again if it's needed before";
+const OWN_REMEDY: &str = "set this device's clock (timedatectl set-ntp true), and start covey again; what it wrote with one that was ahead, and \
+    what it writes until then, is applied elsewhere when that time comes: if that is too late, make it a fresh device (covey device \
+    revoke, then covey device join CODE in a new home) and write it there";
 
 /// What the clocks that are too far off say: `None` if there are none. `near` is how many others are connected.
 fn verdict(wrong: &[ClockStatus], near: usize) -> Option<Check> {
