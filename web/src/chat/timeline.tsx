@@ -44,7 +44,7 @@ function heightOf(row: Row | undefined): number {
   if (row?.kind !== "message") return 40;
   const { text, reactions, thread } = row.message;
   const lines = text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / LINE_CHARS)), 0);
-  return ROW_PX + lines * LINE_PX + (row.head ? HEAD_PX : 0) + (Object.keys(reactions).length > 0 ? EXTRA_PX : 0) + (thread ? EXTRA_PX : 0);
+  return Math.round(ROW_PX + lines * LINE_PX + (row.head ? HEAD_PX : 0) + (Object.keys(reactions).length > 0 ? EXTRA_PX : 0) + (thread ? EXTRA_PX : 0));
 }
 
 export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, onInSight, onSeenAll, startAt, children }: TimelineProps) {
@@ -99,8 +99,17 @@ export function Timeline({ label, rows, atPresent, hasOlder, onOlder, onNewer, o
   const total = virtual.getTotalSize();
   // Whoever is at the end stays there while rows find their heights, pictures of letters load, and the window changes.
   useLayoutEffect(() => {
-    const area = box.current;
-    if (area && stick.current) area.scrollTop = area.scrollHeight;
+    const toEnd = () => {
+      const area = box.current;
+      if (area && stick.current) area.scrollTop = area.scrollHeight;
+    };
+    toEnd();
+    // Where rows came in between, the list puts those in sight back to where they stood, and tells nobody.
+    let frame = requestAnimationFrame(() => {
+      toEnd();
+      frame = requestAnimationFrame(toEnd);
+    });
+    return () => cancelAnimationFrame(frame);
   }, [rows.length, total]);
   const seenAll = atPresent && !away && rows.length > 0;
   useEffect(() => {
