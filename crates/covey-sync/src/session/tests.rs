@@ -433,7 +433,7 @@ fn who_is_out_themself_hears_what_those_have_to_say_whom_they_take_to_be_out_too
     assert_eq!(pair.a.store.heads(), pair.b.store.heads());
     assert_eq!(pair.a.store.heads().total(), 8);
     let (here, there) = (pair.a.session.view(SPACE).unwrap(), pair.b.session.view(SPACE).unwrap());
-    assert!(here.is_over() && !there.refused, "{here:?} {there:?}");
+    assert!(here.farewell && !there.refused, "{here:?} {there:?}");
 }
 
 #[test]
