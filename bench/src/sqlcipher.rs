@@ -17,8 +17,10 @@ const ROWS_PER_TRANSACTION: usize = 1000;
 /// As long as the stamps of a record with two fields that were written at once.
 const STATE: [u8; 12] = [7; 12];
 
-/// The same key and pragmas as the store's writer, the same columns and the same way to find a record.
+/// As long as that of the store.
 const KEY: &str = "PRAGMA key = \"x'abababababababababababababababababababababababababababababababab'\";";
+
+/// The same pragmas as those of the store's writer, the same columns and the same way to find a record.
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;
@@ -33,15 +35,17 @@ pub(crate) struct Plain(Connection);
 impl Plain {
     /// Makes one in this folder.
     pub(crate) fn new(folder: &Path, name: &str) -> Result<Self> {
-        let conn = Connection::open(folder.join(name))?;
-        conn.execute_batch(KEY)?;
-        conn.execute_batch(SCHEMA)?;
-        Ok(Self(conn))
+        Self::under(KEY, folder, name)
     }
 
     /// The same without a key: plain SQLite.
     pub(crate) fn unencrypted(folder: &Path, name: &str) -> Result<Self> {
+        Self::under("", folder, name)
+    }
+
+    fn under(key: &str, folder: &Path, name: &str) -> Result<Self> {
         let conn = Connection::open(folder.join(name))?;
+        conn.execute_batch(key)?;
         conn.execute_batch(SCHEMA)?;
         Ok(Self(conn))
     }

@@ -1,7 +1,8 @@
 //! Whose clock is wrong: what devices say of their own in the greeting, and what their entries show.
 //!
 //! Time decides nothing but which of two writes to the same field is the later one. A clock that is far ahead would win
-//! for ever, so what it dates is held until its time comes; whoever has it must hear of that, and so must the others.
+//! for ever, so what it dates is held until its time comes, but for acts of membership, which count at once; whoever has it
+//! must hear of that, and so must the others.
 
 use std::collections::BTreeMap;
 
@@ -100,16 +101,16 @@ pub(crate) async fn check(node: &Node) -> Check {
     if newest > now + 1000 {
         let behind = span(newest - now);
         let detail = format!("this device's clock is {behind} behind the newest change that is here");
-        let remedy = "compare the clocks of your devices and set the wrong one; if it was this one's, what it writes until then is applied elsewhere when \
-                      that time comes";
+        let remedy = "compare the clocks of your devices and set the wrong one; if it was this one's, what it writes until \
+                      then is applied elsewhere when that time comes";
         return fail("clock", detail, remedy);
     }
     pass("clock", "agrees with the clocks of other devices and with the changes that came from them")
 }
 
-const OWN_REMEDY: &str = "set this device's clock (timedatectl set-ntp true), and start covey again; what it wrote with one that was ahead, and \
-    what it writes until then, is applied elsewhere when that time comes: if that is too late, make it a fresh device (covey device \
-    revoke, then covey device join CODE in a new home) and write it there";
+const OWN_REMEDY: &str = "set this device's clock (timedatectl set-ntp true), and start covey again; what it wrote with \
+    one that was ahead, and what it writes until then, is applied elsewhere when that time comes: if that is too late, \
+    make it a fresh device (covey device revoke, then covey device join CODE in a new home) and write it there";
 
 /// What the clocks that are too far off say: `None` if there are none. `near` is how many others are connected.
 fn verdict(wrong: &[ClockStatus], near: usize) -> Option<Check> {
@@ -131,7 +132,9 @@ fn verdict(wrong: &[ClockStatus], near: usize) -> Option<Check> {
     } else {
         "set the clocks of those devices: timedatectl set-ntp true"
     };
-    let remedy = format!("{remedy}; what is dated in the future is kept, and applied when its time comes");
+    let remedy = format!(
+        "{remedy}; changes of records that are dated in the future are kept, and applied when their time comes"
+    );
     Some(fail("clock", all, remedy))
 }
 

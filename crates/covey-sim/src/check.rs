@@ -171,7 +171,7 @@ fn same_everywhere(world: &World, space: SpaceId, members: &[usize]) -> Result<(
             ));
         }
     }
-    if summaries[0].heads.is_empty() {
+    if first.heads.is_empty() {
         return Err("nothing was ever written".into());
     }
     Ok(())

@@ -139,7 +139,7 @@ pub enum EventKind {
         /// How far it is ahead, or behind where negative, in milliseconds.
         ahead_ms: i64,
     },
-    /// An entry is held because it claims to be from the future.
+    /// An entry claims to be from the future: what it says of records is held until then; a change of who is in the space counts at once.
     EntryHeld {
         /// Which space.
         space: String,

@@ -72,8 +72,8 @@ pub(super) struct End {
     pub(super) logs: BTreeMap<(SpaceId, LogId), Vec<Entry>>,
     /// What all that anybody signed here is.
     signed: &'static [Vec<Entry>; 4],
-    /// What came ahead of its place.
-    apart: Vec<Entry>,
+    /// How many entries came ahead of their places.
+    ahead: u32,
     pub(super) known_forks: BTreeMap<(SpaceId, LogId), Evidence>,
     pub(super) inbox: VecDeque<Vec<u8>>,
     pub(super) todo: VecDeque<Input>,
@@ -88,7 +88,6 @@ pub(super) struct End {
     unknown: Option<DeviceId>,
     /// One whose entries were turned away for it.
     was_unknown: Option<DeviceId>,
-    searches: u32,
     pub(super) failure: Option<SessionError>,
     closed: bool,
 }
@@ -119,7 +118,7 @@ impl End {
             session,
             logs,
             signed,
-            apart: Vec::new(),
+            ahead: 0,
             known_forks: BTreeMap::new(),
             inbox: VecDeque::new(),
             todo: VecDeque::new(),
@@ -131,7 +130,6 @@ impl End {
             may_read: BTreeSet::new(),
             unknown: role.is_stranger.then(|| ACTORS[1 - role.side].id()),
             was_unknown: None,
-            searches: 0,
             failure: None,
             closed: false,
         }
@@ -242,7 +240,6 @@ impl End {
             Output::Ingest { space, entries, bytes } => self.ingest(space, entries, bytes),
             Output::Theirs { space, heads } => self.compare_heads(space, &heads),
             Output::Forked { space, log } => {
-                self.searches += 1;
                 let answer = self.points(space, log, u64::MAX);
                 self.todo.push_back(Input::Compared { space, log, answer });
             }
@@ -293,8 +290,8 @@ impl End {
 
     /// How much came ahead of its place.
     #[cfg(test)]
-    pub(super) const fn took_ahead(&self) -> usize {
-        self.apart.len()
+    pub(super) const fn took_ahead(&self) -> u32 {
+        self.ahead
     }
 
     /// Hears what came first: a frame, or the answer to what it wanted.
@@ -454,7 +451,7 @@ impl End {
                 || entry.header.seq == head.seq + 1 && entry.header.prev != head.hash;
             let is_ahead = entry.header.kind.is_membership() && entry.header.seq > head.seq + 1;
             if is_signed && known && space == SPACE && is_ahead {
-                self.apart.push(entry);
+                self.ahead += 1;
                 continue;
             }
             if is_signed && known && space == SPACE && entry.header.prev == head.hash {
